@@ -1,0 +1,44 @@
+# make table1 | test | lint | bench      each sets up what it needs, once
+# make setup | lock | clean
+# UNBLIND_PYTHON=/path/to/python3.11 names the interpreter if python3 is another version.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help setup table1 test lint bench lock clean
+
+CONFIG := workflow/config/mini.yaml
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+setup:
+	@sh scripts/setup.sh
+
+# Rendering costs seconds and is always done, so that the table shows the template of this checkout.
+table1: setup
+	@.venv/bin/unblind costs --config $(CONFIG)
+	.venv/bin/snakemake --cores all results/table1.md --forcerun table1
+	@.venv/bin/unblind costs --config $(CONFIG)
+
+test: setup
+	.venv/bin/python -m pytest -n 2 --dist loadfile
+
+lint: setup
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/snakefmt --check Snakefile workflow
+	.venv/bin/snakemake --lint
+
+bench: setup
+	.venv/bin/unblind bench
+
+# Recompile the lock after a change of requirements.in; versions move only where they must.
+lock: setup
+	.venv/bin/uv pip compile requirements.in --python-version 3.11 \
+	  --override requirements.overrides --no-emit-package torch --generate-hashes --no-header \
+	  --quiet -o requirements.lock
+
+# Results stay: they are hours of work, and the workflow itself knows which are out of date.
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache src/unblind.egg-info
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,318 @@
+"""The command line: what every workflow rule calls and what a person can call by hand.
+
+Commands only parse arguments and call one function; everything heavy is imported inside them, so
+that ``unblind --help`` stays quick. A problem the user can act on is printed as one line and ends
+with exit code 1; wrong usage ends with 2.
+"""
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from unblind.errors import UnblindError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help='Reproduce "Don\'t Blind Your VLA": simulation, demonstrations, evaluation, tables.',
+)
+# Lets a negative number pass as an argument instead of being taken for an option.
+_NUMBERS = {"ignore_unknown_options": True}
+
+
+class Split(StrEnum):
+    """Whether factors seen in training or held out are drawn."""
+
+    train = "train"
+    test = "test"
+
+
+class Fidelity(StrEnum):
+    """Whether the known defects of the authors' environments are reproduced."""
+
+    corrected = "corrected"
+    released = "released"
+
+
+class Policy(StrEnum):
+    """Policies that need no trained weights."""
+
+    oracle = "oracle"
+    random = "random"
+    noop = "noop"
+
+
+ConfigFile = Annotated[Path, typer.Option("--config", help="Configuration file.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Replace one value, e.g. rollout.episodes=8."),
+]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Worker processes; the result does not depend on it.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print plain JSON and nothing else.")]
+ConditionName = Annotated[str, typer.Argument(help="A condition's name or released env id.")]
+EpisodeId = Annotated[int, typer.Argument(metavar="ID", help="The episode's 64-bit id.")]
+OneSplit = Annotated[Split | None, typer.Option(help="Default: the condition's evaluation split.")]
+
+MINI = Path("workflow/config/mini.yaml")
+SCHEMA = Path("workflow/config/schema.json")
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        app()
+    except UnblindError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+@app.command()
+def doctor() -> None:
+    """Check renderer, planner, versions, memory and disk; exit 1 if something is wrong."""
+    from unblind.machine import doctor as checks
+
+    found = checks.run()
+    print(checks.format(found))
+    if not all(check.ok for check in found):
+        raise typer.Exit(1)
+
+
+@app.command()
+def conditions(as_json: AsJson = False) -> None:
+    """List the in-distribution condition and the 13 columns of Table 1."""
+    from unblind.sim.conditions import CONDITIONS, to_json
+
+    listed = [to_json(condition) for condition in CONDITIONS]
+    if as_json:
+        print(json.dumps(listed, indent=2))
+        return
+    for entry in listed:
+        factors = ", ".join(entry["factors"]) or "none"
+        print(
+            f"{entry['name']:<20} {entry['suite']:<16} {entry['column']:<12} "
+            f"{entry['episodes']:>18,}  {factors}"
+        )
+
+
+@app.command(context_settings=_NUMBERS)
+def decode(
+    condition: ConditionName,
+    episode_id: EpisodeId,
+    split: OneSplit = None,
+    fidelity: Annotated[Fidelity, typer.Option(help="Rules of decoding.")] = Fidelity.corrected,
+    as_json: AsJson = False,
+) -> None:
+    """Show the initial state that an episode id stands for."""
+    from unblind.sim import episodes
+
+    chosen = {"split": split.value} if split else {}
+    episode = episodes.decode(condition, episode_id, fidelity=fidelity.value, **chosen).to_json()
+    if as_json:
+        print(json.dumps(episode, indent=2))
+        return
+    for key, value in episode.items():
+        print(f"{key:<18} {value}")
+
+
+@app.command()
+def catalog(
+    sheets: Annotated[Path | None, typer.Option(help="Write contact sheets here.")] = None,
+    released: Annotated[Path | None, typer.Option(help="Folder of the authors' files.")] = None,
+) -> None:
+    """List objects, plates and tables, draw them, or check a folder of the authors' files."""
+    from unblind.sim.catalog import load_catalog
+
+    if released is not None:
+        _check_released(released)
+    if sheets is not None:
+        from unblind.sim.contact import write_sheets
+
+        for path in write_sheets(sheets, load_catalog(str(released or "builtin"))):
+            print(path)
+    if released is None and sheets is None:
+        builtin = load_catalog("builtin")
+        for kind in ("objects", "plates", "tables"):
+            for item in getattr(builtin, kind):
+                print(f"{kind:<8} {item.index:>2} {item.split:<5} {item.name}")
+
+
+def _check_released(folder: Path) -> None:
+    """Print what a folder of the authors' files lacks; exit 1 if it is not complete."""
+    from unblind.sim.released import check
+
+    present, missing, corrupt = check(folder)
+    for word, names in (("missing", missing), ("corrupt", corrupt)):
+        for name in names:
+            print(f"{word}: {name}")
+    print(f"{len(present)} present, {len(missing)} missing, {len(corrupt)} corrupt")
+    if missing or corrupt:
+        raise typer.Exit(1)
+
+
+@app.command()
+def demos(
+    config: ConfigFile = MINI,
+    override: Overrides = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of shards and manifest.")] = None,
+    workers: Workers = None,
+) -> None:
+    """Collect the planner's demonstrations; an interrupted call is continued."""
+    settings = _load(config, override)
+    from unblind.sim.demos import collect
+
+    out = out or Path(settings.results, "demos")
+    collect(settings, out, workers or settings.rollout.workers)
+
+
+@app.command()
+def replay(
+    config: ConfigFile = MINI,
+    override: Overrides = None,
+    demos: Annotated[Path | None, typer.Option(help="Folder of demonstrations.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Record file.")] = None,
+    workers: Workers = None,
+) -> None:
+    """Execute stored demonstrations open loop, raw and tokenised: the ceiling of any policy."""
+    settings = _load(config, override)
+    from unblind.rollout.replay import replay as run_replay
+
+    demos, out = demos or Path(settings.results, "demos"), out or _replay_file(settings)
+    run_replay(settings, demos, out, workers or settings.rollout.workers)
+
+
+@app.command()
+def rollout(
+    run: Annotated[str, typer.Option(help="A run of the configuration.")],
+    out: Annotated[Path | None, typer.Option(help="Folder, one file a condition.")] = None,
+    seed: Annotated[int, typer.Option(help="Evaluation seed.", min=0)] = 0,
+    config: ConfigFile = MINI,
+    override: Overrides = None,
+    condition: Annotated[
+        list[str] | None, typer.Option(help="Only this condition; may be repeated.")
+    ] = None,
+    workers: Workers = None,
+) -> None:
+    """Evaluate a policy in closed loop; conditions whose record stands are not repeated."""
+    settings = _load(config, override)
+    settings.run(run)
+    from unblind.rollout.run import rollout as run_rollout
+
+    out = out or Path(settings.results, "rollouts", run, str(seed))
+    run_rollout(settings, run, seed, out, condition or None, workers or settings.rollout.workers)
+
+
+@app.command(context_settings=_NUMBERS)
+def watch(
+    condition: ConditionName,
+    episode_id: EpisodeId,
+    policy: Annotated[Policy, typer.Option(help="Who acts.")] = Policy.oracle,
+    out: Annotated[Path | None, typer.Option(help="Video file (mp4).")] = None,
+    split: OneSplit = None,
+    config: ConfigFile = MINI,
+    override: Overrides = None,
+) -> None:
+    """Film one episode."""
+    settings = _load(config, override)
+    from unblind.rollout.watch import watch as film
+
+    name = f"{condition}-{episode_id}-{policy.value}.mp4"
+    out = out or Path(settings.results, "videos", name)
+    print(film(settings, condition, episode_id, policy.value, out, split and split.value))
+
+
+@app.command()
+def table1(
+    config: ConfigFile = MINI,
+    override: Overrides = None,
+    records: Annotated[Path | None, typer.Option(help="Folder of records.")] = None,
+    demos: Annotated[Path | None, typer.Option(help="Folder of demonstrations.")] = None,
+    replay: Annotated[Path | None, typer.Option(help="Replay record.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Output without suffix.")] = None,
+) -> None:
+    """Render Table 1 from the records alone, as Markdown, CSV and LaTeX."""
+    settings = _load(config, override)
+    from unblind.report.tables import table1 as render
+
+    results = Path(settings.results)
+    places = (records or results / "rollouts", demos or results / "demos")
+    for path in render(
+        settings, *places, replay or _replay_file(settings), out or results / "table1"
+    ):
+        print(path)
+
+
+@app.command()
+def costs(
+    config: ConfigFile = MINI,
+    override: Overrides = None,
+    results: Annotated[Path | None, typer.Option(help="Folder of build outputs.")] = None,
+) -> None:
+    """Print CPU-seconds for each stage: estimated, and measured where a result exists."""
+    settings = _load(config, override)
+    from unblind.report.costs import report
+
+    print(report(settings, results or Path(settings.results)))
+
+
+@app.command()
+def bench(
+    config: ConfigFile = MINI,
+    override: Overrides = None,
+    out: Annotated[Path | None, typer.Option(help="Result file.")] = None,
+) -> None:
+    """Measure environment steps a CPU-second, demonstrations a minute, and memory."""
+    settings = _load(config, override)
+    from unblind.rollout.bench import bench as measure
+
+    measure(settings, out or Path(settings.results, "bench.json"))
+
+
+@app.command()
+def schema(
+    write: Annotated[bool, typer.Option("--write", help="Write the file.")] = False,
+    out: Annotated[Path, typer.Option(help="Schema file.")] = SCHEMA,
+) -> None:
+    """Print the configuration's JSON schema, or write it where the workflow reads it."""
+    from unblind.config import schema as generate
+    from unblind.files import write_json
+
+    if write:
+        write_json(out, generate())
+        print(out)
+    else:
+        print(json.dumps(generate(), indent=2, sort_keys=True))
+
+
+def _replay_file(settings: Any) -> Path:
+    return Path(settings.results, "replay.parquet")
+
+
+def _load(path: Path, overrides: list[str] | None) -> Any:
+    """Load the configuration with the values given by ``--set``."""
+    import yaml
+
+    from unblind.config import load
+
+    values = {}
+    for text in overrides or []:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"'{text}' is not KEY=VALUE", param_hint="--set")
+        try:
+            values[key] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise typer.BadParameter(
+                f"'{text}': the value is not YAML", param_hint="--set"
+            ) from None
+    return load(path, values)
+
+
+if __name__ == "__main__":
+    main()

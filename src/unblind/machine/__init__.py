@@ -1,0 +1,1 @@
+"""Set-up of the machine: private software Vulkan, torchvision guard, doctor."""

@@ -1,0 +1,50 @@
+"""Make torchvision importable where its compiled part does not fit the installed torch.
+
+The registry's torchvision is a CUDA build. Beside a CPU torch its compiled part cannot be loaded,
+and ``import torchvision`` then dies on two operators that it takes for granted. Declaring them is
+enough for everything that this package uses (models and transforms of timm, open_clip, peft and
+transformers); ``torchvision.ops`` and ``torchvision.io`` stay unusable, pictures are read with PIL.
+"""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+_OPERATORS = ("nms", "qnms")
+_SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+
+_library: Any = None  # the declarations vanish with this object
+
+
+def guard() -> None:
+    """Declare torchvision's operators where they are missing; call before importing torchvision.
+
+    Does nothing on a second call, and nothing where torchvision's own compiled part can be loaded
+    (a CUDA torch of the same release, or two CPU builds).
+    """
+    global _library
+    if _library is not None or _compiled_part_loads():
+        return
+    import torch
+
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    for name in _OPERATORS:
+        if not hasattr(torch.ops.torchvision, name):
+            library.define(name + _SCHEMA)
+    _library = library
+
+
+def _compiled_part_loads() -> bool:
+    """Tell whether torchvision's operators can be had from its own compiled library."""
+    import torch
+
+    spec = importlib.util.find_spec("torchvision")  # finds the package without importing it
+    if spec is None or spec.origin is None:
+        return True  # no torchvision, nothing to guard
+    compiled = sorted(Path(spec.origin).parent.glob("_C*.so"))
+    try:
+        for path in compiled:
+            torch.ops.load_library(str(path))
+    except OSError:
+        return False
+    return bool(compiled)

@@ -1,0 +1,39 @@
+"""Lines that say how far a long step is and when it will end."""
+
+import sys
+import time
+
+
+class Progress:
+    """Counts finished units and prints a line now and then to standard error.
+
+    Args:
+        what: the units' name, for instance "demonstrations".
+        total: units to do in this call.
+        unit_cpu_s: expected CPU-seconds a unit, for the line printed before anything runs.
+        every_s: least seconds between two lines.
+    """
+
+    def __init__(self, what: str, total: int, unit_cpu_s: float, every_s: float = 5.0) -> None:
+        self.what, self.total, self.done = what, total, 0
+        self._every, self._start = every_s, time.monotonic()
+        self._last = self._start
+        expected = total * unit_cpu_s
+        print(
+            f"{what}: {total} to do, about {expected:.0f} CPU-seconds", file=sys.stderr, flush=True
+        )
+
+    def advance(self, units: int = 1) -> None:
+        """Count finished units."""
+        self.done += units
+        now = time.monotonic()
+        if now - self._last < self._every and self.done < self.total:
+            return
+        self._last = now
+        elapsed = now - self._start
+        left = elapsed / self.done * (self.total - self.done)
+        print(
+            f"{self.what}: {self.done}/{self.total}, {elapsed:.0f} s elapsed, {left:.0f} s left",
+            file=sys.stderr,
+            flush=True,
+        )

@@ -1,0 +1,265 @@
+"""Sidecars: where every artifact came from.
+
+Beside each artifact ``X`` lies ``X.meta.json`` with what was read, which settings and code made
+it, on what machine, and what it cost. Reports quote these files, never the clock or HEAD. The
+module imports nothing heavy: the Snakefile calls `code_hash` at parse time.
+"""
+
+import contextlib
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import resource
+import subprocess
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from unblind.config import digest
+from unblind.errors import UnblindError
+from unblind.files import sha256, write_json
+
+PACKAGES = (
+    "mani-skill",
+    "mplib",
+    "numpy",
+    "opencv-python-headless",
+    "pandas",
+    "pyarrow",
+    "sapien",
+    "torch",
+    "unblind",
+)
+#: Modules whose content decides a stage's result; their hash is a parameter of its rules.
+CODE = {
+    "demos": ("unblind.sim",),
+    "replay": ("unblind.sim", "unblind.rollout", "unblind.vla"),
+    "rollout": ("unblind.sim", "unblind.rollout"),
+    "table1": ("unblind.report", "unblind.sim.conditions"),
+}
+_ROOT = Path(__file__).resolve().parent
+
+
+def sidecar_path(path: Path | str) -> Path:
+    """Return where the sidecar of the artifact ``path`` lies."""
+    path = Path(path)
+    return path.with_name(path.name + ".meta.json")
+
+
+def read(path: Path | str) -> dict[str, Any]:
+    """Return the sidecar of the artifact ``path``.
+
+    Raises:
+        UnblindError: it is missing or unreadable.
+    """
+    place = sidecar_path(path)
+    try:
+        values = json.loads(place.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = "is missing" if isinstance(error, FileNotFoundError) else "is unreadable"
+        raise UnblindError(
+            f"the sidecar {place} {reason}", f"delete {path} and run the command that makes it"
+        ) from None
+    if not isinstance(values, dict):
+        raise UnblindError(f"the sidecar {place} is unreadable", f"delete {path} and make it again")
+    return values
+
+
+def code_hash(*modules: str) -> str:
+    """Return the SHA-256 over names and contents of the files of modules or subpackages.
+
+    Args:
+        modules: dotted names such as ``unblind.sim`` or ``unblind.rollout.run``.
+
+    Raises:
+        UnblindError: a name is no part of this package.
+    """
+    total = hashlib.sha256()
+    for file in sorted({file for module in modules for file in _source_files(module)}):
+        total.update(file.relative_to(_ROOT).as_posix().encode() + b"\0")
+        total.update(hashlib.sha256(file.read_bytes()).digest())
+    return total.hexdigest()
+
+
+def is_current(
+    path: Path | str,
+    *,
+    config: Any,
+    code: Iterable[str],
+    seed: int | None = None,
+    inputs: Iterable[Path | str] = (),
+) -> bool:
+    """Tell whether an artifact is whole and was made from these inputs, settings and code."""
+    path = Path(path)
+    try:
+        meta = read(path)
+        return (
+            meta.get("config_hash") == digest(config)
+            and meta.get("code_hash") == code_hash(*code)
+            and meta.get("seed") == seed
+            and meta.get("inputs") == _hashes(inputs)
+            and meta.get("sha256") == sha256(path)
+        )
+    except (OSError, UnblindError):
+        return False
+
+
+@contextlib.contextmanager
+def record(
+    path: Path | str,
+    *,
+    config: Any,
+    code: Iterable[str],
+    seed: int | None = None,
+    inputs: Iterable[Path | str] = (),
+    extra: Mapping[str, Any] | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Measure the block that makes the artifact ``path``, then write its sidecar.
+
+    Args:
+        path: the file that exists when the block ends.
+        config: the plain settings that the result depends on (`Config.part`).
+        code: modules or subpackages that make the result.
+        seed: seed of the result, if it has one.
+        inputs: files that were read.
+        extra: further plain facts; the yielded dictionary takes more of them.
+
+    Nothing is written if the block fails. Times cover this block alone: work that an earlier,
+    interrupted call has left behind is not counted.
+    """
+    path, facts = Path(path), dict(extra or {})
+    started, wall, cpu = datetime.now(UTC), time.monotonic(), cpu_seconds()
+    yield facts
+    write_json(
+        sidecar_path(path),
+        {
+            "artifact": path.name,
+            "sha256": sha256(path),
+            "inputs": _hashes(inputs),
+            "config": config,
+            "config_hash": digest(config),
+            "code": sorted(code),
+            "code_hash": code_hash(*code),
+            "seed": seed,
+            "started": started.isoformat(timespec="seconds"),
+            "wall_s": round(time.monotonic() - wall, 3),
+            "cpu_s": round(cpu_seconds() - cpu, 3),
+            "peak_memory_mib": peak_memory_mib(),
+            **describe_machine(),
+            "extra": facts,
+        },
+    )
+
+
+def cpu_seconds() -> float:
+    """Return the CPU-seconds so far of this process and all its descendants, dead or alive."""
+    own = psutil.Process()
+    total = 0.0
+    for process in [own, *own.children(recursive=True)]:
+        with contextlib.suppress(psutil.Error):
+            times = process.cpu_times()
+            total += times.user + times.system + times.children_user + times.children_system
+    return total
+
+
+def peak_memory_mib() -> int:
+    """Return the peak resident memory in MiB: this process plus its descendants' peaks."""
+    own = psutil.Process()
+    living = sum(_peak_kib(child.pid) for child in own.children(recursive=True))
+    dead = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + max(living, dead)) // 1024
+
+
+def describe_machine() -> dict[str, Any]:
+    """Return commit, package versions, hardware and renderer of this process."""
+    from unblind.machine import renderer
+
+    return {**_describe_once(), "renderer": renderer.describe()}
+
+
+@cache
+def _describe_once() -> dict[str, Any]:
+    """Return what cannot change while a process lives (the renderer is chosen late)."""
+    return {
+        **_git(),
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "hardware": {
+            "cpu": _cpu_model(),
+            "cores": len(os.sched_getaffinity(0)),
+            "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        },
+    }
+
+
+def _source_files(module: str) -> list[Path]:
+    """Return the source and data files of a module or, recursively, of a subpackage."""
+    package, *rest = module.split(".")
+    place = _ROOT.joinpath(*rest)
+    if package == "unblind" and place.is_dir():
+        files = (file for file in place.rglob("*") if "__pycache__" not in file.parts)
+        return [file for file in files if file.is_file()]
+    if package == "unblind" and place.with_suffix(".py").is_file():
+        return [place.with_suffix(".py")]
+    raise UnblindError(f"no module or subpackage {module}", "check the name")
+
+
+def _hashes(inputs: Iterable[Path | str]) -> dict[str, str]:
+    """Hash files by path, relative to the working folder where that is possible."""
+    here, hashes = Path.cwd(), {}
+    for path in inputs:
+        place = Path(path).absolute()
+        name = place.relative_to(here) if place.is_relative_to(here) else place
+        hashes[name.as_posix()] = sha256(path)
+    return hashes
+
+
+def _git() -> dict[str, Any]:
+    """Return the commit and whether tracked files differ from it; unknown outside a checkout."""
+    root = _ROOT.parents[1]
+    commit = _run_git(root, "rev-parse", "HEAD") if (root / ".git").exists() else None
+    if not commit:
+        return {"commit": "unknown", "dirty": None}
+    status = _run_git(root, "status", "--porcelain", "--untracked-files=no")
+    return {"commit": commit, "dirty": None if status is None else bool(status)}
+
+
+def _run_git(root: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=20
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _cpu_model() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _peak_kib(process: int) -> int:
+    """Return a living process's peak resident memory in KiB, 0 if it is gone."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{process}/status").read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1])
+    return 0

@@ -1,0 +1,1 @@
+"""Statistics and tables, rendered from the records alone."""

@@ -1,0 +1,147 @@
+"""What a table says about its own making, taken from the sidecars alone."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from unblind import provenance
+from unblind.config import Config, digest
+from unblind.errors import UnblindError
+from unblind.files import sha256
+from unblind.report.records import Records, episode_lists_hash
+from unblind.report.stats import wilson
+
+_SHORT = 12  # hexadecimal digits shown of a hash
+Meta = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One line of a footer."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The demonstrations' manifest and its sidecar."""
+
+    values: Mapping[str, Any]
+    meta: Meta
+
+
+def load_manifest(config: Config, folder: Path | str) -> Manifest:
+    """Read ``folder/manifest.json`` and its sidecar.
+
+    Raises:
+        UnblindError: it is missing, corrupt or of another configuration.
+    """
+    path = Path(folder, "manifest.json")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        chosen = {key: values[key] for key in ("attempts", "successes", "frames", "noop_filter")}
+    except FileNotFoundError:
+        raise UnblindError(f"{path} is missing", "run: unblind demos") from None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UnblindError(f"{path} is corrupt", "delete it and run: unblind demos") from None
+    meta = provenance.read(path)
+    if meta.get("sha256") != sha256(path):
+        raise UnblindError(f"{path} is corrupt", "delete it and run: unblind demos")
+    if meta.get("config_hash") != digest(config.part("demos")):
+        raise UnblindError(f"{path} was made with another configuration", "run: unblind demos")
+    return Manifest(chosen, meta)
+
+
+def facts(
+    config: Config,
+    records: Mapping[str, Records],
+    manifest: Manifest,
+    replay: tuple[pd.DataFrame, Meta],
+) -> list[Fact]:
+    """Return the footer of Table 1; equal inputs give equal facts.
+
+    Raises:
+        UnblindError: the runs were evaluated on different episodes.
+    """
+    rollouts = [meta for one in records.values() for meta in one.metas]
+    stages = {"demos": [manifest.meta], "replay": [replay[1]], "rollouts": rollouts}
+    metas = [meta for stage in stages.values() for meta in stage]
+    return [
+        Fact("Scale", f"{config.scale}, {config.fidelity} environments, catalog {config.catalog}"),
+        Fact("Seeds", ", ".join(str(seed) for seed in config.seeds)),
+        Fact("Episode ids, the same for all runs", f"SHA-256 {_episode_ids(records)}"),
+        Fact("Demonstrations", _demonstrations(manifest, config)),
+        Fact("Replay of demonstrations", _ceiling(replay[0])),
+        Fact("Commit", _distinct(_commit(meta) for meta in metas)),
+        *(Fact(f"Code of {name}", _code(stage)) for name, stage in stages.items() if stage),
+        Fact("Renderer", _distinct(_pairs(meta["renderer"]) for meta in metas)),
+        Fact("Packages", _distinct(_versions(meta) for meta in metas)),
+        Fact("Hardware", _distinct(_hardware(meta["hardware"]) for meta in metas)),
+        Fact("CPU-seconds", _cpu(stages, records)),
+    ]
+
+
+def _episode_ids(records: Mapping[str, Records]) -> str:
+    return episode_lists_hash(records.values())[:_SHORT]
+
+
+def _demonstrations(manifest: Manifest, config: Config) -> str:
+    found, frames = manifest.values, manifest.values["frames"]
+    share = 100 * found["successes"] / found["attempts"]
+    return (
+        f"{found['successes']} successes of {found['attempts']} attempts ({share:.1f} %), "
+        f"no-op filter '{found['noop_filter']}' keeps {frames['kept']} of {frames['raw']} frames, "
+        f"Euler encoding '{config.demos.euler}'"
+    )
+
+
+def _ceiling(replay: pd.DataFrame) -> str:
+    parts = []
+    for name in ("raw", "tokenised"):
+        successes, n = int(replay[f"{name}_success"].sum()), len(replay)
+        low, high = wilson(successes, n)
+        parts.append(
+            f"{name} {100 * successes / n:.1f} % [{100 * low:.1f}, {100 * high:.1f}] "
+            f"({successes}/{n})"
+        )
+    return ", ".join(parts)
+
+
+def _commit(meta: Meta) -> str:
+    if meta["dirty"] is None:
+        return str(meta["commit"])
+    return f"{meta['commit'][:_SHORT]} ({'with changes' if meta['dirty'] else 'clean'})"
+
+
+def _code(metas: Iterable[Meta]) -> str:
+    return _distinct(meta["code_hash"][:_SHORT] for meta in metas)
+
+
+def _versions(meta: Meta) -> str:
+    return _pairs({"Python": meta["python"], **meta["packages"]})
+
+
+def _pairs(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in values.items() if value is not None)
+
+
+def _hardware(values: Mapping[str, Any]) -> str:
+    return f"{values['cpu']}, {values['cores']} cores, {values['memory_gib']} GiB"
+
+
+def _cpu(stages: Mapping[str, list[Meta]], records: Mapping[str, Records]) -> str:
+    costs = {name: stages[name] for name in ("demos", "replay")}
+    costs |= {f"rollouts of {run}": list(one.metas) for run, one in records.items()}
+    totals = {name: sum(meta["cpu_s"] for meta in metas) for name, metas in costs.items()}
+    parts = [f"{name} {seconds:.0f}" for name, seconds in totals.items()]
+    return ", ".join([*parts, f"together {sum(totals.values()):.0f}"])
+
+
+def _distinct(values: Iterable[str]) -> str:
+    """Join the different values in order of appearance: one value when all agree."""
+    return " | ".join(dict.fromkeys(values))

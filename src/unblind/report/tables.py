@@ -1,0 +1,118 @@
+"""Table 1: success rates by condition, from the records alone."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from unblind import provenance
+from unblind.config import Config
+from unblind.files import write_text
+from unblind.report.footer import facts, load_manifest
+from unblind.report.published import PAPER, load_claims
+from unblind.report.records import load_replay, load_run
+from unblind.report.render import render
+from unblind.report.summary import COLUMNS, GROUPS, MEANS, Row, summarise
+
+
+def table1(config: Config, records: Path, demos: Path, replay: Path, out: Path) -> list[Path]:
+    """Write Table 1 as ``out`` + ``.md``, ``.csv`` and ``.tex``, each with its sidecar.
+
+    The text depends on the input files alone: neither on the clock nor on the checkout.
+
+    Args:
+        config: names rows and seeds.
+        records: folder of ``run/seed/condition.parquet``.
+        demos: folder of the demonstrations' manifest.
+        replay: record of the replay.
+        out: output path without suffix.
+
+    Raises:
+        UnblindError: an input is missing, corrupt or does not belong to ``config``.
+    """
+    runs = {
+        name: load_run(config, name, records) for name in config.table1.rows if name in config.runs
+    }
+    ceiling, manifest = load_replay(config, replay), load_manifest(config, demos)
+    published = load_claims().table1
+    rows = summarise(config, runs, published)
+    values = {
+        "config": config,
+        "columns": COLUMNS,
+        "groups": GROUPS,
+        "means": MEANS,
+        "rows": rows,
+        "published": published,
+        "facts": facts(config, runs, manifest, ceiling),
+    }
+    texts = {
+        ".md": render("table1.md.j2", values),
+        ".csv": _csv(rows),
+        ".tex": render("table1.tex.j2", values),
+    }
+    inputs = [path for one in runs.values() for path in one.paths]
+    inputs += [replay, Path(demos, "manifest.json"), PAPER / "claims.yaml"]
+    inputs += [PAPER / "templates" / f"table1.{kind}.j2" for kind in ("md", "tex")]
+    return [_write(Path(f"{out}{suffix}"), text, config, inputs) for suffix, text in texts.items()]
+
+
+def _write(path: Path, text: str, config: Config, inputs: list[Path]) -> Path:
+    part = config.part("table1")
+    with provenance.record(path, config=part, code=provenance.CODE["table1"], inputs=inputs):
+        write_text(path, text)
+    return path
+
+
+def _csv(rows: list[Row]) -> str:
+    """Return the long form: one line for each cell and each group mean; rates are fractions."""
+    lines: list[dict[str, Any]] = []
+    for row in rows:
+        for suite, columns in COLUMNS.items():
+            lines += [_cell_line(row, suite, column) for column in columns]
+        lines += [_mean_line(row, group) for group in MEANS]
+    return pd.DataFrame(lines).to_csv(index=False, lineterminator="\n")
+
+
+def _cell_line(row: Row, suite: str, column: str) -> dict[str, Any]:
+    cell = row.cells.get(column)
+    paper = row.published.cells.get(column) if row.published else None
+    return {
+        "row": row.name,
+        "suite": suite,
+        "column": column,
+        "status": "run" if cell else "not run",
+        "k": str(cell.final) if cell else "",
+        "n": str(cell.n) if cell else "",
+        "rate": _fraction(cell and cell.rate),
+        "lo": _fraction(cell and cell.low),
+        "hi": _fraction(cell and cell.high),
+        "any": _fraction(cell and cell.any / cell.n),
+        "grasped": _fraction(cell and cell.grasped / cell.n),
+        "seed_sd": "",
+        "paper": _fraction(paper and paper[0], 2),
+        "paper_spread": _fraction(paper and paper[1], 2),
+    }
+
+
+def _mean_line(row: Row, group: str) -> dict[str, Any]:
+    mean = row.means.get(group)
+    return {
+        "row": row.name,
+        "suite": group,
+        "column": "mean",
+        "status": "run" if mean else "not run",
+        "k": "",
+        "n": "",
+        "rate": _fraction(mean and mean.rate),
+        "lo": _fraction(mean and mean.low),
+        "hi": _fraction(mean and mean.high),
+        "any": "",
+        "grasped": "",
+        "seed_sd": _fraction(mean and mean.seed_sd),
+        "paper": _fraction(row.published_mean(group)),
+        "paper_spread": "",
+    }
+
+
+def _fraction(value: float | None, digits: int = 4) -> str:
+    return "" if value is None else f"{value:.{digits}f}"

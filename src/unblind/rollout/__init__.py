@@ -1,0 +1,1 @@
+"""Closed-loop evaluation of policies and the records it leaves."""

@@ -1,0 +1,1 @@
+"""The simulated study: catalog, conditions, episodes, robot, environment, planner, demos."""

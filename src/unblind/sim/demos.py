@@ -1,0 +1,223 @@
+"""Demonstrations: planner episodes recorded step by step, as Parquet shards and a manifest.
+
+Every wanted episode is a *slot* with its own seeded list of episode ids; a slot tries them in
+order until one succeeds. Slots know nothing of each other, so the result does not depend on the
+number of workers, and a killed run goes on where it was.
+"""
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from unblind import files, workers
+from unblind.config import Config
+from unblind.errors import UnblindError
+from unblind.progress import Progress
+from unblind.provenance import CODE, code_hash, record
+from unblind.sim import conditions, shards
+from unblind.sim.episodes import sample_ids
+
+CONDITION = "in_distribution"
+#: Measured CPU-seconds of one attempt at 128 x 96, for the estimate printed beforehand.
+ATTEMPT_CPU_S = 0.6
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One wanted episode.
+
+    Attributes:
+        split: ``train`` or ``held_out``.
+        number: position within the split.
+        candidates: episode ids to try, in order.
+    """
+
+    split: str
+    number: int
+    candidates: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """File stem of the slot's part."""
+        return f"{self.split}-{self.number:05d}"
+
+
+def plan_slots(config: Config) -> list[Slot]:
+    """Return all slots: training ones dealt over the 256 object-table pairs, then held-out ones."""
+    space = conditions.get(CONDITION).space("train")
+    pairs = [(o, t) for t in range(len(space.tables)) for o in range(len(space.objects))]
+    # Objects vary fastest, so that any prefix of the demonstrations shows all of them.
+    rounds = [divmod(number, len(pairs)) for number in range(config.demos.successes)]
+    tries = config.demos.attempts_per_slot
+    slots = []
+    for number, (turn, index) in enumerate(rounds):
+        o, t = pairs[index]
+        ids = _ids(config, (turn + 1) * tries, "demos-train", {"object": o, "table": t})
+        slots.append(Slot("train", number, tuple(ids[turn * tries :])))
+    held_out = config.demos.held_out_per_object
+    for o in range(len(space.objects)):
+        ids = _ids(config, held_out * tries, "demos-held-out", {"object": o})
+        for k in range(held_out):
+            number = o * held_out + k
+            slots.append(Slot("held_out", number, tuple(ids[k * tries : (k + 1) * tries])))
+    return slots
+
+
+def _ids(config: Config, n: int, purpose: Any, fixed: dict[str, int]) -> list[int]:
+    return sample_ids(CONDITION, n, config.seed, "train", purpose=purpose, fixed=fixed)
+
+
+def collect(config: Config, out: Path, n_workers: int) -> None:
+    """Write ``out/train-*.parquet``, ``out/held_out-*.parquet`` and ``out/manifest.json``.
+
+    Finished shards and parts of an interrupted run with the same settings are kept.
+
+    Raises:
+        UnblindError: a slot ran out of candidates, a worker died, or the disk is full.
+    """
+    out = Path(out)
+    _discard_other_settings(config, out)
+    plan = shards.group(plan_slots(config), config.demos.shard_episodes)
+    manifest = out / "manifest.json"
+    with record(manifest, config=config.part("demos"), code=CODE["demos"], seed=config.seed):
+        _fill_shards(config, out, plan, n_workers)
+        files.write_json(manifest, shards.manifest(config, out, list(plan)))
+    shutil.rmtree(out / "parts", ignore_errors=True)
+
+
+def _fill_shards(config: Config, out: Path, plan: dict[str, list[Slot]], n_workers: int) -> None:
+    """Record what is missing; a shard is written as soon as its last part is there."""
+    parts = out / "parts"
+    missing = {name: slots for name, slots in plan.items() if not (out / name).exists()}
+    todo = [s for slots in missing.values() for s in slots if not _part(parts, s).exists()]
+    _assemble_complete(out, missing)
+    progress = Progress("demonstrations", len(todo), ATTEMPT_CPU_S)
+    for _ in _run_slots(config, todo, parts, n_workers):
+        progress.advance()
+        _assemble_complete(out, missing)
+
+
+def _assemble_complete(out: Path, missing: dict[str, list[Slot]]) -> None:
+    parts = out / "parts"
+    for name in [n for n, slots in missing.items() if _complete(parts, slots)]:
+        shards.assemble(out / name, [_part(parts, slot) for slot in missing.pop(name)])
+
+
+def _part(parts: Path, slot: Slot) -> Path:
+    return parts / f"{slot.name}.parquet"
+
+
+def _complete(parts: Path, slots: list[Slot]) -> bool:
+    return all(_part(parts, slot).exists() for slot in slots)
+
+
+def _discard_other_settings(config: Config, out: Path) -> None:
+    """Start afresh where ``out`` holds work of another configuration or of other code."""
+    stamp = out / "settings.json"
+    wanted = {"config": config.part("demos"), "code": code_hash(*CODE["demos"])}
+    if stamp.exists() and json.loads(stamp.read_text()) == wanted:
+        return
+    for old in (*out.glob("*.parquet"), out / "manifest.json"):
+        old.unlink(missing_ok=True)
+    shutil.rmtree(out / "parts", ignore_errors=True)
+    files.write_json(stamp, wanted)
+
+
+def _run_slots(config: Config, todo: list[Slot], parts: Path, n: int) -> Iterator[None]:
+    if not todo:
+        return
+    with ProcessPoolExecutor(
+        n, mp_context=workers.context(), initializer=_start_worker, initargs=(config,)
+    ) as pool:
+        futures = [pool.submit(_record_slot, slot, _part(parts, slot)) for slot in todo]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BrokenProcessPool:
+            raise UnblindError(
+                "a demonstration worker died", "run the same command again: it continues"
+            ) from None
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _start_worker(config: Config) -> None:
+    from unblind.sim.recorder import Recorder
+
+    global _recorder
+    _recorder = Recorder(config)
+    workers.settle_in()
+
+
+def _record_slot(slot: Slot, path: Path) -> None:
+    """Try the slot's candidates until one succeeds; write its steps to ``path``."""
+    log = []
+    for episode_id in slot.candidates:
+        attempt = _recorder.attempt(episode_id)
+        log.append(attempt.summary())
+        if attempt.success:
+            break
+    else:
+        raise UnblindError(
+            f"demonstration slot {slot.name} failed {len(log)} times, last at "
+            f"'{log[-1]['failed_stage']}'",
+            "raise demos.attempts_per_slot",
+        )
+    table = pa.Table.from_pylist(attempt.rows(), schema=shards.SCHEMA)
+    table = table.replace_schema_metadata({"attempts": json.dumps(log)})
+    with files.atomic_path(path) as temporary:
+        pq.write_table(table, temporary, compression="none")
+
+
+def survey(config: Config, attempts_per_object: int, n_workers: int) -> dict[str, Any]:
+    """Attempt a seeded sample of episodes once each, without retry, and count successes.
+
+    Each of the 16 training objects gets ``attempts_per_object`` episodes, no two with the same
+    pair of positions.
+
+    Returns:
+        attempts, successes, and the same by object with the failures by stage.
+    """
+    space = conditions.get(CONDITION).space("train")
+    ids = []
+    for o in range(len(space.objects)):
+        drawn = _ids(config, 4 * attempts_per_object, "validation", {"object": o})
+        ids += shards.distinct_places(drawn)[:attempts_per_object]
+    progress = Progress("attempts", len(ids), ATTEMPT_CPU_S)
+    log = []
+    with ProcessPoolExecutor(
+        n_workers, mp_context=workers.context(), initializer=_start_worker, initargs=(config,)
+    ) as pool:
+        for summary in pool.map(_try_once, ids):
+            log.append(summary)
+            progress.advance()
+    return tally(log)
+
+
+def _try_once(episode_id: int) -> dict[str, Any]:
+    return _recorder.attempt(episode_id).summary()
+
+
+def tally(log: list[dict[str, Any]]) -> dict[str, Any]:
+    """Count attempts, successes and failures by object and stage."""
+    by_object = {}
+    for name in conditions.OBJECTS:
+        mine = [entry for entry in log if entry["object"] == name]
+        if mine:
+            failed = Counter(e["failed_stage"] for e in mine if not e["success"])
+            by_object[name] = {
+                "attempts": len(mine),
+                "successes": sum(e["success"] for e in mine),
+                "failures": dict(sorted(failed.items())),
+            }
+    successes = sum(entry["success"] for entry in log)
+    return {"attempts": len(log), "successes": successes, "by_object": by_object}

@@ -1,0 +1,299 @@
+"""The one environment: a WidowX-250S, an object, a plate, and what the episode adds."""
+
+import unblind.sim.engine  # noqa: F401
+
+# isort: split
+from typing import Any
+
+import numpy as np
+import sapien
+import torch
+from mani_skill.envs.sapien_env import BaseEnv
+from mani_skill.utils.registration import register_env
+from mani_skill.utils.structs import Actor, Pose
+from mani_skill.utils.structs.types import SimConfig
+from transforms3d.euler import euler2quat
+from transforms3d.quaternions import quat2mat
+
+from unblind.sim import overlay, studio, success
+from unblind.sim.actors import build_entity
+from unblind.sim.catalog import load_catalog
+from unblind.sim.episodes import Episode, decode
+from unblind.sim.robot import (
+    BASE_POSE,
+    CONTROL_MODE,
+    INITIAL_QPOS,
+    PARKED_POSE,
+    TCP_LINK,
+    StudyWidowX,
+)
+
+ENV_ID = "UnblindPutOnPlate-v1"
+#: Physics steps a second, control steps a second (released ``base_env.py``).
+SIM_HZ, CONTROL_HZ = 500, 5
+MAX_STEPS = 80
+_SUBSTEPS = SIM_HZ // CONTROL_HZ
+
+
+@register_env(ENV_ID, max_episode_steps=MAX_STEPS)
+class PutOnPlateEnv(BaseEnv):
+    """Put an object on a plate, with the physics, control and camera of the release, on the CPU.
+
+    Every reset builds a new scene that holds the episode's own objects and nothing else, so that
+    an episode's course depends on the episode alone. Observations are ``{"image": (1, H, W, 3)
+    uint8}`` with ``obs_mode="rgb"`` and empty with ``"none"``.
+
+    Args:
+        catalog: ``builtin`` or the folder of the authors' files.
+        width, height: of the picture in pixels, 4:3.
+        shader: ManiSkill's shader pack.
+        episode: the first episode; ``reset(options={"episode": ...})`` takes the next one.
+    """
+
+    SUPPORTED_OBS_MODES = ("rgb", "none")
+    SUPPORTED_REWARD_MODES = ("none",)
+
+    def __init__(
+        self,
+        *,
+        catalog: str = "builtin",
+        width: int = 128,
+        height: int = 96,
+        shader: str = "minimal",
+        episode: Episode | None = None,
+        obs_mode: str = "rgb",
+        **kwargs: Any,
+    ) -> None:
+        self.catalog = load_catalog(catalog)
+        self.episode = episode or decode("in_distribution", 0)
+        self._size = (width, height)
+        camera = dict(
+            width=width,
+            height=height,
+            shader_pack=shader,
+            intrinsic=studio.intrinsic(width, height),
+        )
+        super().__init__(
+            obs_mode=obs_mode,
+            reward_mode="none",
+            robot_uids=StudyWidowX.uid,
+            control_mode=CONTROL_MODE,
+            sim_backend="physx_cpu",
+            render_backend="cpu" if obs_mode == "none" else kwargs.pop("render_backend", "cpu"),
+            sensor_configs={"3rd_view_camera": camera},
+            **kwargs,
+        )
+
+    @property
+    def _default_sim_config(self) -> SimConfig:
+        return SimConfig(sim_freq=SIM_HZ, control_freq=CONTROL_HZ, spacing=20)
+
+    # ---- scene ------------------------------------------------------------------------------
+
+    def reset(self, seed: Any = None, options: dict | None = None) -> tuple[dict, dict]:
+        """Start ``options["episode"]`` (or the present episode again) in a new scene."""
+        options = dict(options or {})
+        self.episode = options.get("episode", self.episode)
+        options["reconfigure"] = True
+        return super().reset(seed=0, options=options)
+
+    def _load_agent(self, options: dict) -> None:
+        super()._load_agent(options, PARKED_POSE)
+
+    def _load_lighting(self, options: dict) -> None:
+        studio.add_lights(self.scene.sub_scenes[0])
+
+    def _load_scene(self, options: dict) -> None:
+        visual = self.obs_mode != "none"
+        self._add(studio.build_table(visual), "table")
+        self._actors = {}
+        for role, model, xyz in self._cast():
+            entity = build_entity(model, role, visual=visual)
+            entity.pose = sapien.Pose(xyz, self._quaternion(role))
+            self._actors[role] = (self._add(entity, role), model)
+
+    def _cast(self) -> list[tuple[str, Any, np.ndarray]]:
+        """Return (role, model, spawn position) of everything that stands on the table."""
+        episode, objects, plates = self.episode, self.catalog.objects, self.catalog.plates
+        extra = None if episode.self_distractor else episode.distractor_index
+        wanted = [
+            ("object", objects, episode.object_index, episode.object_xyz),
+            ("plate", plates, episode.plate_index, episode.plate_xyz),
+            ("distractor", objects, extra, episode.third_xyz),
+            ("distractor_plate", plates, episode.distractor_plate_index, episode.third_xyz),
+        ]
+        return [
+            (role, models[index], np.array(xyz))
+            for role, models, index, xyz in wanted
+            if index is not None
+        ]
+
+    def _quaternion(self, role: str) -> np.ndarray:
+        """Return the spawn rotation: objects are turned by the episode's yaw, plates are not."""
+        yaw = self.episode.yaw_deg if role in ("object", "distractor") else 0.0
+        return euler2quat(0, 0, np.radians(yaw))
+
+    def _add(self, entity: sapien.Entity, name: str) -> sapien.Entity:
+        self.scene.sub_scenes[0].add_entity(entity)
+        actor = Actor.create_from_entities([entity], self.scene, torch.tensor([0]), name)
+        actor.initial_pose = Pose.create(entity.pose)
+        self.scene.actors[name] = actor
+        return entity
+
+    def _after_reconfigure(self, options: dict) -> None:
+        self._px = self.scene.px
+        robot = self.agent.robot
+        self._fingers = [
+            robot.links_map[f"{side}_finger_link"]._objs[0] for side in ("left", "right")
+        ]
+        self._tcp = robot.links_map["ee_gripper_link"]._objs[0]
+        self._articulation = robot._objs[0]
+        if self.obs_mode == "rgb":
+            self._prepare_backdrop()
+            self._camera = self._sensors["3rd_view_camera"].camera._render_cameras[0]
+            entities = self.scene.sub_scenes[0].entities
+            self._shown_ids = np.zeros(1 + max(e.per_scene_id for e in entities), dtype=bool)
+            shown = [link.entity for link in self._articulation.links]
+            shown += [entity for entity, _ in self._actors.values()]
+            self._shown_ids[[entity.per_scene_id for entity in shown]] = True
+
+    # ---- episode ----------------------------------------------------------------------------
+
+    def _initialize_episode(self, env_idx: torch.Tensor, options: dict) -> None:
+        self._settle(0.5)
+        if success.needs_more_settling(*self._speeds()):
+            self._settle(6)
+        self.agent.robot.set_pose(BASE_POSE)
+        self.agent.reset(init_qpos=INITIAL_QPOS + np.array(self.episode.joint_offset))
+        halves = [
+            success.rotated_half_size(model.bbox, quat2mat(entity.pose.q))
+            for entity, model in (self._actors["object"], self._actors["plate"])
+        ]
+        self._placed = success.PlacementTest(*halves)
+        self.steps = 0
+
+    def _settle(self, control_periods: float) -> None:
+        for _ in range(int(_SUBSTEPS * control_periods)):
+            self._px.step()
+
+    def _speeds(self) -> tuple[np.ndarray, np.ndarray]:
+        bodies = [
+            self._actors[role][0].find_component_by_type(sapien.physx.PhysxRigidDynamicComponent)
+            for role in ("object", "plate")
+        ]
+        linear = np.array([[body.linear_velocity for body in bodies]])
+        return linear, np.array([[body.angular_velocity for body in bodies]])
+
+    def _step_action(self, action: Any) -> torch.Tensor:
+        action = torch.as_tensor(np.asarray(action, dtype=np.float32)).reshape(1, 7)
+        self.agent.set_action(action)
+        # ManiSkill's loop calls five empty hooks a physics step; the step itself is all we need.
+        for _ in range(_SUBSTEPS):
+            self._px.step()
+        self.steps += 1
+        if self.steps == self.episode.teleport_step:
+            self._teleport()
+        return action
+
+    def _teleport(self) -> None:
+        """Drop the object at the third position (released ``PositionChangeTo``)."""
+        self.object.pose = sapien.Pose(self.episode.third_xyz, self._quaternion("object"))
+        self._settle(0.5)
+
+    # ---- state ------------------------------------------------------------------------------
+
+    @property
+    def object(self) -> sapien.Entity:
+        """The object to be moved."""
+        return self._actors["object"][0]
+
+    @property
+    def plate(self) -> sapien.Entity:
+        """The plate it belongs on."""
+        return self._actors["plate"][0]
+
+    @property
+    def object_model(self) -> Any:
+        """The catalog's model of the object."""
+        return self._actors["object"][1]
+
+    @property
+    def plate_model(self) -> Any:
+        """The catalog's model of the plate."""
+        return self._actors["plate"][1]
+
+    @property
+    def qpos(self) -> np.ndarray:
+        """(8,) joint positions: six arm joints in rad, two fingers in m."""
+        return self._articulation.qpos
+
+    @property
+    def tcp(self) -> sapien.Pose:
+        """World pose of ``ee_gripper_link``."""
+        return self._tcp.entity.pose
+
+    def evaluate(self) -> dict[str, torch.Tensor]:
+        """Return ``success`` and ``is_src_obj_grasped``, each a (1,) bool tensor."""
+        placing, left, right = self._contact_forces()
+        opens = [quat2mat(finger.entity.pose.q)[:, 1] for finger in self._fingers]
+        grasped = success.pushes(left, opens[0]) and success.pushes(right, -opens[1])
+        placed = self._placed(self.object.pose.p, self.plate.pose.p, placing)
+        return {
+            "success": torch.tensor([placed]),
+            "is_src_obj_grasped": torch.tensor([grasped]),
+        }
+
+    def _contact_forces(self) -> np.ndarray:
+        """Return (3, 3) N: on the plate from the object, on the left and on the right finger."""
+        impulses = np.zeros((3, 3))
+        partners = {self.plate: 0, self._fingers[0].entity: 1, self._fingers[1].entity: 2}
+        for contact in self._px.get_contacts():
+            first, second = (body.entity for body in contact.bodies)
+            if first == self.object:
+                row, sign = partners.get(second), -1.0
+            elif second == self.object:
+                row, sign = partners.get(first), 1.0
+            else:
+                continue
+            if row is not None:
+                impulses[row] += sign * np.sum([point.impulse for point in contact.points], axis=0)
+        return impulses * SIM_HZ
+
+    # ---- picture ----------------------------------------------------------------------------
+
+    def get_obs(self, info: Any = None, unflattened: bool = False) -> dict[str, torch.Tensor]:
+        """Return the observation (see the class)."""
+        if self.obs_mode == "none":
+            return {}
+        return {"image": torch.from_numpy(self.frame())[None]}
+
+    def _flatten_raw_obs(self, obs: dict) -> dict:
+        return obs
+
+    def frame(self) -> np.ndarray:
+        """Return the picture that a policy sees, (H, W, 3) uint8: green screen and overlay done."""
+        rgb, shown = self.render_raw()
+        if self.episode.overlay_region == "robot_and_objects":
+            return overlay.blend_mask(rgb, shown, self._photo, *self._overlay)
+        if self.episode.overlay_region == "frame":
+            return overlay.blend_frame(rgb, shown, self._photo, *self._overlay)
+        return overlay.green_screen(rgb, shown, self._photo)
+
+    def _prepare_backdrop(self) -> None:
+        episode, tables = self.episode, self.catalog.tables
+        self._photo = tables[episode.table_index].photo(*self._size)
+        if episode.overlay_region != "none":
+            source = tables[episode.texture_index]
+            texture = overlay.prepare_texture(source.texture(), episode.overlay_region, *self._size)
+            self._overlay = (texture, episode.overlay_alpha * source.mix)
+
+    def render_raw(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rendered picture (H, W, 3) uint8 and the robot-and-objects mask (H, W)."""
+        self.scene.sub_scenes[0].update_render()
+        self._camera.take_picture()
+        color = self._camera.get_picture("Color")[..., :3]
+        if color.dtype == np.uint8:  # the minimal shader
+            ids = self._camera.get_picture("PositionSegmentation")[..., 3]
+            return color, self._shown_ids[ids]
+        ids = self._camera.get_picture("Segmentation")[..., 1]
+        return (color * 255).astype(np.uint8), self._shown_ids[ids]

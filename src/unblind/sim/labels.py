@@ -1,0 +1,157 @@
+"""Which steps of a demonstration become training labels.
+
+A demonstration is a list of actions (T, 7): translation (m), Euler angles (rad, intrinsic XYZ,
+about the axes of the robot's base) and gripper (-1 closed, 1 open). Two rules:
+
+* ``filter_released`` drops small steps, as the released data set builder does. What they moved
+  is lost: a planner slows down at waypoints, so real descent goes with the no-ops.
+* ``merge`` gives every frame the motion of the following steps together, until it is large
+  enough to act on. No motion is lost, and only gripper changes stand still.
+"""
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+Rule = Literal["released", "merge", "none"]
+
+_RELEASED_XYZ, _RELEASED_ROTATION = 0.01, 0.06  # m, rad; defaults of the released builder
+
+_STEP = 0.02  # m of motion in a merged label
+# Right after the grasp a frame hardly tells "just lifted" from "about to grasp"; a longer first
+# step leaves the heights of 3 to 5 cm, where this is worst, at once.
+_LIFT_STEP, _LIFT_FRAMES = 0.035, 5
+_RADIANS_PER_METER = 6.0  # 2 cm of motion weigh as much as 0.12 rad
+_LEFTOVER_XYZ, _LEFTOVER_ROTATION = 0.005, 0.04  # m, rad: too little to be a step of its own
+
+
+class Labels(NamedTuple):
+    """The frames that stay and what is learned at them.
+
+    Attributes:
+        frames: (N,) indices of the kept frames.
+        actions: (N, 7) float32 labels.
+    """
+
+    frames: np.ndarray
+    actions: np.ndarray
+
+
+def apply(rule: Rule, actions: np.ndarray, executed: np.ndarray) -> Labels:
+    """Return the labels of one demonstration by the configured rule.
+
+    Args:
+        rule: ``released`` drops small steps, ``merge`` sums them, ``none`` keeps every step.
+        actions: (T, 7) clean actions, as recorded.
+        executed: (T, 7) actions that were sent (with noise, where it was switched on).
+    """
+    if rule == "merge":
+        return Labels(*merge(actions, controller_targets(executed)))
+    frames = filter_released(actions) if rule == "released" else np.arange(len(actions))
+    return Labels(frames, np.asarray(actions, np.float32)[frames])
+
+
+def controller_targets(executed: np.ndarray) -> np.ndarray:
+    """Return (T, 7) poses that the controller adds each action to, relative to the first one.
+
+    The controller's target is the sum of what was sent before, so no recorded pose is needed.
+    """
+    steps = np.asarray(executed, np.float64)[:-1]
+    positions = np.concatenate([np.zeros((1, 3)), np.cumsum(steps[:, :3], axis=0)])
+    turns = [Rotation.identity()]
+    for turn in Rotation.from_euler("XYZ", steps[:, 3:6]) if len(steps) else ():
+        turns.append(turn * turns[-1])
+    return np.concatenate([positions, [t.as_quat(scalar_first=True) for t in turns]], axis=1)
+
+
+def filter_released(actions: np.ndarray) -> np.ndarray:
+    """Return the indices of the steps that the release keeps.
+
+    Kept are steps that move more than 1 cm or turn more than 0.06 rad (Euclidean norms) or
+    change the gripper command.
+    """
+    actions = np.asarray(actions)
+    moves = np.linalg.norm(actions[:, :3], axis=1) > _RELEASED_XYZ
+    turns = np.linalg.norm(actions[:, 3:6], axis=1) > _RELEASED_ROTATION
+    return np.flatnonzero(moves | turns | _gripper_changes(actions[:, 6]))
+
+
+def merge(actions: np.ndarray, poses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the frames that are kept and their merged labels.
+
+    * A label is the motion to the first following waypoint at least 2 cm or 0.12 rad away
+      (3.5 cm on the closing frame's four successors), never across a gripper change.
+    * A frame that changes the gripper command does only that, standing still.
+    * If less than 5 mm and 0.04 rad are left before the change, the label changes the gripper.
+    * Frames after the first release are dropped: nothing is left to do.
+
+    Rotations are composed exactly.
+
+    Args:
+        actions: (T, 7), the clean action of every frame (with executed noise: the correction).
+        poses: (T, 7), before every step: xyz (m) and quaternion (w first) of the pose the
+            controller adds the action to, in the base frame.
+
+    Returns:
+        indices (N,) of the kept frames and float32 labels (N, 7).
+    """
+    actions, poses = np.asarray(actions, np.float64), np.asarray(poses, np.float64)
+    position, turn = poses[:, :3], Rotation.from_quat(poses[:, 3:], scalar_first=True)
+    goals = position + actions[:, :3], Rotation.from_euler("XYZ", actions[:, 3:6]) * turn
+    gripper = actions[:, 6]
+    changes = np.flatnonzero(_gripper_changes(gripper))
+    kept = np.arange(_first_release(gripper, changes) + 1)
+    labels = np.zeros((len(kept), 7))
+    for frame in kept:
+        if frame in changes:
+            labels[frame, 6] = gripper[frame]
+            continue
+        later = changes[changes > frame]
+        end = later[0] if len(later) else len(actions)
+        ahead = np.concatenate(
+            [
+                goals[0][frame:end] - position[frame],
+                (goals[1][frame:end] * turn[frame].inv()).as_euler("XYZ"),
+            ],
+            axis=1,
+        )
+        motion, is_leftover = _reach(ahead, _threshold(frame, gripper, changes))
+        changes_now = is_leftover and len(later)
+        labels[frame] = [*motion, gripper[end] if changes_now else gripper[frame]]
+    return kept, labels.astype(np.float32)
+
+
+def _gripper_changes(gripper: np.ndarray) -> np.ndarray:
+    """Return (T,) true where the command differs from the step before."""
+    return np.concatenate([[False], gripper[1:] != gripper[:-1]])
+
+
+def _first_release(gripper: np.ndarray, changes: np.ndarray) -> int:
+    """Return the first frame that opens the gripper again, else the last frame."""
+    opening = changes[gripper[changes] > 0]
+    return int(opening[0]) if len(opening) else len(gripper) - 1
+
+
+def _threshold(frame: int, gripper: np.ndarray, changes: np.ndarray) -> float:
+    closing = changes[gripper[changes] < 0]
+    since = frame - closing[closing <= frame]
+    return _LIFT_STEP if len(since) and since[-1] < _LIFT_FRAMES else _STEP
+
+
+def _reach(ahead: np.ndarray, threshold: float) -> tuple[np.ndarray, bool]:
+    """Return the first motion of at least ``threshold``, or the last one.
+
+    Args:
+        ahead: (K, 6) motions from the frame's pose to the following waypoints.
+        threshold: m.
+
+    Returns:
+        the motion (6,) and whether it is too small to be a step of its own.
+    """
+    distance = np.linalg.norm(ahead[:, :3], axis=1)
+    angle = np.abs(ahead[:, 3:]).max(axis=1)
+    enough = (distance >= threshold) | (angle >= threshold * _RADIANS_PER_METER)
+    last = int(np.argmax(enough)) if enough.any() else len(ahead) - 1
+    leftover = distance[last] < _LEFTOVER_XYZ and angle[last] < _LEFTOVER_ROTATION
+    return ahead[last], bool(leftover)

@@ -1,0 +1,216 @@
+"""The motion planner that makes demonstrations: MPLib screw motions through fixed stages.
+
+Grasp rule, stages and heights are those of the release (``collect_simpler.py``,
+``widowx_simpler_mp.py``, ``utils.py``); waypoints become the controller's delta actions.
+"""
+
+import unblind.sim.engine  # noqa: F401
+
+# isort: split
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal, Protocol
+
+import mplib
+import numpy as np
+import sapien
+import trimesh
+from mani_skill.examples.motionplanning.base_motionplanner.utils import compute_grasp_info_by_obb
+from scipy.spatial.transform import Rotation
+
+from unblind.errors import UnblindError
+from unblind.sim.robot import BASE_POSE, SRDF, TCP_LINK, URDF
+from unblind.sim.studio import TABLE_HEIGHT
+
+Stage = Literal["reach", "grasp", "close", "lift", "carry", "release"]
+Euler = Literal["corrected", "released"]
+
+#: Heights in m above the grasp point, above the grasp pose, and above the plate's origin.
+REACH_HEIGHT, LIFT_HEIGHT, PLACE_HEIGHT = 0.05, 0.10, 0.03
+#: Least gap in m between the object's bottom and the plate when it is let go (our addition: at
+#: the released height alone anything taller than 5 cm is pressed into the plate and shot away).
+PLACE_CLEARANCE = 0.015
+#: Distance in m from ``ee_gripper_link`` back to the gripper's palm, less 2 mm. The grasp point is
+#: never deeper below the object's top than this (our addition: the palm would press on it).
+PALM_REACH = 0.0195
+#: Standing control steps with the gripper's new command.
+CLOSING_STEPS, OPENING_STEPS = 1, 2
+#: Turns of the closing axis that are tried in order, degrees.
+GRASP_YAWS = (0, 45, 90, 135, -135, -90, -45)
+#: Joint speed and acceleration limits of the planner, rad/s and rad/s^2.
+JOINT_LIMIT = 0.9
+STEP_SECONDS = 0.2
+#: Joint step lengths of the screw integration, rad: the default and a second try (the release
+#: tries twice with the default). MPLib fails where its last step happens to be almost nothing,
+#: which another length mends.
+SCREW_STEPS = (0.1, 0.087)
+OPEN, CLOSED = 1.0, -1.0
+
+
+class PlanningScene(Protocol):
+    """What the planner may know of the simulator (privileged state)."""
+
+    qpos: np.ndarray
+    tcp: sapien.Pose
+    object: sapien.Entity
+    plate: sapien.Entity
+    object_model: Any
+    plate_model: Any
+
+
+class PlanningError(Exception):
+    """No feasible screw motion; the episode is a failed attempt, not a fault of the program."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        super().__init__(f"no plan for stage '{stage}'")
+
+
+@dataclass(frozen=True)
+class Command:
+    """One control step of a plan.
+
+    Attributes:
+        action: (7,) float32 controller action (see ``StudyWidowX``).
+        stage: what the step is part of.
+    """
+
+    action: np.ndarray
+    stage: Stage
+
+
+class PickAndPlace:
+    """Plans "put the object on the plate" stage by stage from the state it finds.
+
+    Args:
+        euler: how rotations are written into actions: ``corrected`` as the controller reads them
+            (intrinsic XYZ), ``released`` as extrinsic xyz.
+    """
+
+    def __init__(self, euler: Euler = "corrected") -> None:
+        self._order = "XYZ" if euler == "corrected" else "xyz"
+        self._planner = mplib.Planner(
+            urdf=str(URDF),
+            srdf=str(SRDF),
+            move_group=TCP_LINK,
+            joint_vel_limits=np.full(6, JOINT_LIMIT),
+            joint_acc_limits=np.full(6, JOINT_LIMIT),
+        )
+        self._planner.set_base_pose(np.concatenate([BASE_POSE.p, BASE_POSE.q]))
+        self._model = self._planner.pinocchio_model
+        self._tcp_index = self._planner.link_name_2_idx[TCP_LINK]
+
+    def commands(self, scene: PlanningScene) -> Iterator[Command]:
+        """Yield the commands of an episode; each stage is planned when the one before has ended.
+
+        Raises:
+            PlanningError: a stage has no feasible plan.
+        """
+        grasp = self._choose_grasp(scene)
+        yield from self._follow(scene, _shifted(grasp, REACH_HEIGHT), OPEN, "reach")
+        yield from self._follow(scene, grasp, OPEN, "grasp")
+        yield from _stand(CLOSED, CLOSING_STEPS, "close")
+        yield from self._follow(scene, _shifted(grasp, LIFT_HEIGHT), CLOSED, "lift")
+        yield from self._follow(scene, self._place_pose(scene, grasp), CLOSED, "carry")
+        yield from _stand(OPEN, OPENING_STEPS, "release")
+
+    def _choose_grasp(self, scene: PlanningScene) -> sapien.Pose:
+        """Return the first grasp pose of the gripper that can be reached."""
+        centre, closing = _grasp_axes(scene)
+        approach = np.array([0.0, 0.0, -1.0])
+        for yaw in GRASP_YAWS:
+            turned = Rotation.from_rotvec(np.radians(yaw) * approach).apply(closing)
+            axes = np.stack([approach, turned, np.cross(approach, turned)], axis=1)
+            grasp = sapien.Pose(np.block([[axes, centre[:, None]], [np.zeros((1, 3)), 1]]))
+            above = self._plan(scene.qpos, _shifted(grasp, REACH_HEIGHT))
+            if above is None:
+                continue
+            arrived = np.concatenate([above[-1], scene.qpos[6:]])
+            if self._plan(arrived, grasp) is not None:
+                return grasp
+        raise PlanningError("reach")
+
+    def _place_pose(self, scene: PlanningScene, grasp: sapien.Pose) -> sapien.Pose:
+        """Return where the gripper lets go: over the plate's origin, the object just above it."""
+        origin = scene.plate.pose.p
+        plate_top = origin[2] + scene.plate_model.bbox[1, 2]
+        clear = plate_top + (grasp.p[2] - TABLE_HEIGHT) + PLACE_CLEARANCE
+        return sapien.Pose([*origin[:2], max(origin[2] + PLACE_HEIGHT, clear)], grasp.q)
+
+    def _plan(self, qpos: np.ndarray, goal: sapien.Pose) -> np.ndarray | None:
+        """Return (T, 6) joint waypoints 0.2 s apart in rad, or None."""
+        target = np.concatenate([goal.p, goal.q])
+        for size in SCREW_STEPS:
+            result = self._planner.plan_screw(
+                target, np.array(qpos, dtype=np.float64), qpos_step=size, time_step=STEP_SECONDS
+            )
+            if result["status"] == "Success":
+                return result["position"]
+        return None
+
+    def _follow(
+        self, scene: PlanningScene, goal: sapien.Pose, gripper: float, stage: Stage
+    ) -> Iterator[Command]:
+        """Plan to ``goal`` and yield the difference of each waypoint to the one before it."""
+        path = self._plan(scene.qpos, goal)
+        if path is None:
+            raise PlanningError(stage)
+        poses = [self._tcp_pose(joints, scene.qpos) for joints in path]
+        for before, after in zip([poses[0], *poses[:-1]], poses, strict=True):
+            yield Command(self._difference(before, after, gripper), stage)
+
+    def _tcp_pose(self, joints: np.ndarray, qpos: np.ndarray) -> sapien.Pose:
+        """Return the gripper's pose in the base frame for six joint angles."""
+        self._model.compute_forward_kinematics(
+            np.concatenate([joints, qpos[6:]]).astype(np.float64)
+        )
+        pose = self._model.get_link_pose(self._tcp_index)
+        return sapien.Pose(pose[:3], pose[3:])
+
+    def _difference(self, before: sapien.Pose, after: sapien.Pose, gripper: float) -> np.ndarray:
+        turn = _rotation(after) * _rotation(before).inv()
+        parts = [after.p - before.p, turn.as_euler(self._order), [gripper]]
+        return np.concatenate(parts).astype(np.float32)
+
+
+@lru_cache(maxsize=1)
+def shared_planner(euler: Euler = "corrected") -> PickAndPlace:
+    """Return this process's planner (building one parses the URDF)."""
+    return PickAndPlace(euler)
+
+
+def _rotation(pose: sapien.Pose) -> Rotation:
+    return Rotation.from_quat(pose.q, scalar_first=True)
+
+
+def _shifted(pose: sapien.Pose, height: float) -> sapien.Pose:
+    return sapien.Pose(pose.p + [0, 0, height], pose.q)
+
+
+def _stand(gripper: float, steps: int, stage: Stage) -> Iterator[Command]:
+    for _ in range(steps):
+        yield Command(np.array([0, 0, 0, 0, 0, 0, gripper], dtype=np.float32), stage)
+
+
+def _grasp_axes(scene: PlanningScene) -> tuple[np.ndarray, np.ndarray]:
+    """Return the grasp point (3,) in m and the unit closing direction (3,), world frame."""
+    to_world = scene.object.pose.to_transformation_matrix()
+    transform, extents = _oriented_box(scene.object_model)
+    box = trimesh.primitives.Box(extents=extents, transform=to_world @ transform)
+    closing_now = scene.tcp.to_transformation_matrix()[:3, 1]
+    # The finger depth 0.45 of the release exceeds every half height: the point is the centre.
+    info = compute_grasp_info_by_obb(box, target_closing=closing_now, depth=0.45)
+    corners = np.concatenate(scene.object_model.collision)
+    top = (corners @ to_world[2, :3]).max() + to_world[2, 3]
+    point = info["center"]
+    return np.array([*point[:2], max(point[2], top - PALM_REACH)]), info["closing"]
+
+
+@lru_cache(maxsize=64)
+def _oriented_box(model: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return (4, 4) box-to-model transform and (3,) extents in m of the collision geometry."""
+    to_box, extents = trimesh.bounds.oriented_bounds(np.concatenate(model.collision))
+    if not np.isfinite(to_box).all():
+        raise UnblindError(f"no bounding box for '{model.name}'", "check its collision mesh")
+    return np.linalg.inv(to_box), extents

@@ -1,0 +1,137 @@
+"""One planner episode, recorded before each step."""
+
+import unblind.sim.engine  # noqa: F401
+
+# isort: split
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+
+from unblind.config import Config
+from unblind.errors import UnblindError
+from unblind.sim.env import PutOnPlateEnv
+from unblind.sim.episodes import Episode, decode
+from unblind.sim.planner import PickAndPlace, PlanningError
+
+
+@dataclass
+class Attempt:
+    """What was seen, said and done in one episode.
+
+    Attributes:
+        images: PNG bytes of the frame before each step.
+        actions: (7,) float32 labels: what brings the arm to the planner's next waypoint.
+        executed: (7,) float32 actions that were sent, with noise where it is switched on.
+        stages: the planner's stage of each step.
+        success: whether the last step ended in success.
+        failed_stage: the stage without a plan, "outcome" if all was planned but the object is
+            not on the plate, None on success.
+    """
+
+    episode: Episode
+    images: list[bytes] = field(default_factory=list)
+    actions: list[np.ndarray] = field(default_factory=list)
+    executed: list[np.ndarray] = field(default_factory=list)
+    stages: list[str] = field(default_factory=list)
+    success: bool = False
+    failed_stage: str | None = None
+
+    def summary(self) -> dict[str, Any]:
+        """Return what the manifest tells of the attempt."""
+        return {
+            "episode_id": self.episode.episode_id,
+            "object": self.episode.object,
+            "table": self.episode.table,
+            "steps": len(self.actions),
+            "success": self.success,
+            "failed_stage": self.failed_stage,
+        }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one row a step, in the schema of the shards."""
+        return [
+            {
+                "episode_id": self.episode.episode_id,
+                "step": step,
+                "image": image,
+                "action": action,
+                "executed": executed,
+                "instruction": self.episode.instruction,
+                "stage": stage,
+            }
+            for step, (image, action, executed, stage) in enumerate(
+                zip(self.images, self.actions, self.executed, self.stages, strict=True)
+            )
+        ]
+
+
+class Recorder:
+    """Holds the environment and the planner of one process and records episodes with them."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        render = config.render
+        self._env = PutOnPlateEnv(
+            catalog=config.catalog, width=render.width, height=render.height, shader=render.shader
+        )
+        self._planner = PickAndPlace(config.demos.euler)
+
+    def attempt(self, episode_id: int) -> Attempt:
+        """Run the planner on one training episode."""
+        episode = decode("in_distribution", episode_id, "train", self._config.fidelity)
+        attempt = Attempt(episode)
+        noise = ExecutedNoise(self._config, episode_id)
+        obs, _ = self._env.reset(options={"episode": episode})
+        try:
+            for command in self._planner.commands(self._env):
+                label, executed = noise.apply(command.action)
+                attempt.images.append(encode_png(obs["image"][0].numpy()))
+                attempt.actions.append(label)
+                attempt.executed.append(executed)
+                attempt.stages.append(command.stage)
+                obs, _, _, _, info = self._env.step(executed)
+        except PlanningError as error:
+            attempt.failed_stage = error.stage
+            return attempt
+        attempt.success = bool(info["success"])
+        attempt.failed_stage = None if attempt.success else "outcome"
+        return attempt
+
+
+class ExecutedNoise:
+    """Disturbs executed actions and labels the clean way back (DART, Laskey et al. 2017).
+
+    The controller's targets add up, so a disturbance stays until an action takes it back: the
+    label is the planned motion less the last disturbance. Rotations are treated as vectors, which
+    is exact to second order in the noise.
+    """
+
+    def __init__(self, config: Config, episode_id: int) -> None:
+        self._noise = config.demos.executed_noise
+        self._rng = np.random.default_rng([config.seed, episode_id])
+        self._drift = np.zeros(7, dtype=np.float32)
+
+    def apply(self, planned: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return label and executed action, (7,) float32 each, for the planned motion."""
+        label = planned - self._drift
+        scale = np.repeat([self._noise.xyz_m, self._noise.rot_rad, 0.0], [3, 3, 1])
+        moving = np.any(planned[:6] != 0)
+        hit = moving and self._rng.random() < self._noise.probability
+        drawn = self._rng.normal(size=7) * scale
+        self._drift = (drawn * hit).astype(np.float32)
+        return label, label + self._drift
+
+
+def encode_png(image: np.ndarray) -> bytes:
+    """Return (H, W, 3) uint8 RGB as PNG bytes."""
+    done, data = cv2.imencode(".png", image[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    if not done:
+        raise UnblindError(f"cannot encode a picture of shape {image.shape}", "see config 'render'")
+    return data.tobytes()
+
+
+def decode_png(data: bytes) -> np.ndarray:
+    """Return PNG bytes as (H, W, 3) uint8 RGB."""
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]

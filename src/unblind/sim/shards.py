@@ -1,0 +1,187 @@
+"""The files of a demonstration set: Parquet shards, one row a step, and their manifest."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from unblind import files
+from unblind.config import Config
+from unblind.errors import UnblindError
+from unblind.sim import labels
+from unblind.sim.episodes import decode
+
+_VECTOR = pa.list_(pa.float32(), 7)
+#: One row a step; ``image`` is PNG, ``action`` the label, ``executed`` what was sent.
+SCHEMA = pa.schema(
+    [
+        ("episode_id", pa.int64()),
+        ("step", pa.int32()),
+        ("image", pa.binary()),
+        ("action", _VECTOR),
+        ("executed", _VECTOR),
+        ("instruction", pa.string()),
+        ("stage", pa.string()),
+    ]
+)
+
+
+def group(slots: Sequence[Any], size: int) -> dict[str, list[Any]]:
+    """Deal slots to shards of ``size`` episodes each; return them by file name."""
+    plan: dict[str, list[Any]] = {}
+    for slot in slots:
+        plan.setdefault(f"{slot.split}-{slot.number // size:05d}.parquet", []).append(slot)
+    return plan
+
+
+def assemble(path: Path, parts: list[Path]) -> None:
+    """Join the parts of a shard into ``path`` and remove them."""
+    tables = [pq.read_table(part) for part in parts]
+    attempts = [json.loads(table.schema.metadata[b"attempts"]) for table in tables]
+    whole = pa.concat_tables(tables).replace_schema_metadata({"attempts": json.dumps(attempts)})
+    with files.atomic_path(path) as temporary:
+        pq.write_table(whole, temporary, compression="none")
+    for part in parts:
+        part.unlink()
+
+
+def manifest(config: Config, folder: Path, names: list[str]) -> dict[str, Any]:
+    """Describe a finished set: counts, failures, action statistics, checksums, episodes.
+
+    Statistics are those of the training labels after the no-op filter, as a policy sees them.
+    """
+    from unblind.sim.demos import tally
+
+    log, episodes, shards = [], {}, {}
+    kept, frames = [], {"raw": 0, "kept": 0}
+    for name in names:
+        path = folder / name
+        log += [entry for slot in _attempts(path) for entry in slot]
+        split = name.rsplit("-", 1)[0]
+        numbers = episodes.setdefault(split, [])
+        for episode in read(path):
+            numbers.append(episode["episode_id"])
+            labelled = labels.apply(
+                config.demos.noop_filter, episode["actions"], episode["executed"]
+            )
+            frames["raw"] += len(episode["actions"])
+            frames["kept"] += len(labelled.actions)
+            if split == "train":
+                kept.append(labelled.actions)
+        shards[name] = files.sha256(path)
+    return {
+        "scale": config.scale,
+        "seed": config.seed,
+        "config": config.part("demos"),
+        **tally(log),
+        "frames": frames,
+        "noop_filter": config.demos.noop_filter,
+        "statistics": quantiles(np.concatenate(kept)),
+        "episodes": episodes,
+        "shards": shards,
+    }
+
+
+def _attempts(path: Path) -> list[list[dict[str, Any]]]:
+    return json.loads(pq.read_schema(path).metadata[b"attempts"])
+
+
+def quantiles(actions: np.ndarray) -> dict[str, list[float]]:
+    """Return q01, q99, minimum and maximum of (N, 7) actions, for normalisation."""
+    low, high = np.quantile(actions.astype(np.float64), [0.01, 0.99], axis=0)
+    return {
+        "q01": low.tolist(),
+        "q99": high.tolist(),
+        "min": actions.min(0).tolist(),
+        "max": actions.max(0).tolist(),
+    }
+
+
+def load_manifest(folder: Path) -> dict[str, Any]:
+    """Return the manifest of a demonstration set.
+
+    Raises:
+        UnblindError: it is missing or unreadable.
+    """
+    try:
+        return json.loads((Path(folder) / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise UnblindError(
+            f"no readable manifest.json in {folder}", "run `unblind demos` to make it"
+        ) from None
+
+
+def load(folder: Path, split: str) -> list[dict[str, Any]]:
+    """Return all episodes of ``train`` or ``held_out`` (see `read`), checksums verified.
+
+    Raises:
+        UnblindError: a shard is missing or differs from the manifest.
+    """
+    folder = Path(folder)
+    episodes = []
+    for name, checksum in load_manifest(folder)["shards"].items():
+        if name.rsplit("-", 1)[0] == split:
+            verify(folder / name, checksum)
+            episodes += read(folder / name)
+    return episodes
+
+
+def verify(path: Path, checksum: str) -> None:
+    """Check a shard against the manifest.
+
+    Raises:
+        UnblindError: it is missing or corrupt.
+    """
+    state = "is missing" if not path.exists() else None
+    if state is None and files.sha256(path) != checksum:
+        state = "differs from its manifest"
+    if state:
+        raise UnblindError(f"shard {path} {state}", "delete it and run `unblind demos` again")
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """Return a shard's episodes in order.
+
+    Returns:
+        Dictionaries with ``episode_id``, ``instruction``, ``images`` (list of PNG bytes),
+        ``actions`` and ``executed`` ((T, 7) float32), ``stages`` (list of str).
+
+    Raises:
+        UnblindError: the file is no shard.
+    """
+    try:
+        table = pq.read_table(path, schema=SCHEMA)
+    except (pa.ArrowInvalid, OSError):
+        raise UnblindError(
+            f"shard {path} is unreadable", "delete it and run `unblind demos` again"
+        ) from None
+    starts = np.flatnonzero(table["step"].to_numpy() == 0)
+    ends = [*starts[1:], len(table)]
+    return [_episode(table.slice(a, b - a)) for a, b in zip(starts, ends, strict=True)]
+
+
+def _episode(rows: pa.Table) -> dict[str, Any]:
+    return {
+        "episode_id": rows["episode_id"][0].as_py(),
+        "instruction": rows["instruction"][0].as_py(),
+        "images": rows["image"].to_pylist(),
+        "actions": _vectors(rows["action"]),
+        "executed": _vectors(rows["executed"]),
+        "stages": rows["stage"].to_pylist(),
+    }
+
+
+def _vectors(column: pa.ChunkedArray) -> np.ndarray:
+    return column.combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(-1, 7)
+
+
+def distinct_places(episode_ids: list[int]) -> list[int]:
+    """Drop the ids whose pair of positions has come before."""
+    seen: dict[int, int] = {}
+    for number in episode_ids:
+        seen.setdefault(decode("in_distribution", number).place_index, number)
+    return list(seen.values())

@@ -1,0 +1,1 @@
+"""The vision-language-action model and its action tokens."""

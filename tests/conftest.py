@@ -1,0 +1,30 @@
+import os
+from pathlib import Path
+
+import pytest
+
+# One thread a process: the suite runs in two processes on two cores. Set before anything imports
+# NumPy or torch; child processes inherit it.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[name] = "1"
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def renderer():
+    """Set the renderer up before SAPIEN is imported; for every test that needs pictures."""
+    from unblind.machine import renderer
+
+    renderer.ensure()
+    return renderer
+
+
+@pytest.fixture(scope="session")
+def released_assets() -> Path:
+    """Return the folder with (a part of) the authors' released files, or skip."""
+    named = os.environ.get("UNBLIND_RELEASED_ASSETS")
+    folder = Path(named) if named else ROOT.parent / "shared" / "upstream-assets"
+    if not folder.is_dir():
+        pytest.skip("no released assets: name their folder in UNBLIND_RELEASED_ASSETS")
+    return folder

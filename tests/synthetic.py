@@ -1,0 +1,73 @@
+"""Made-up artifacts with sidecars: a whole study's records in a second, without a simulator."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from unblind import provenance
+from unblind.config import Config
+from unblind.files import atomic_path, write_json
+from unblind.sim.conditions import CONDITIONS
+
+
+def write_records(config: Config, run: str, seed: int, folder: Path, finals: dict[str, int]):
+    """Write the records that are missing; `finals` says how many episodes end in success."""
+    part = config.part("rollout", run)
+    for condition in CONDITIONS:
+        path, final = folder / f"{condition.name}.parquet", finals.get(condition.name, 0)
+        current = provenance.is_current(
+            path, config=part, code=provenance.CODE["rollout"], seed=seed
+        )
+        if not current:
+            frame = episodes(run, seed, condition.name, config.rollout.episodes, final)
+            _write(path, frame, part, "rollout", seed)
+
+
+def episodes(run: str, seed: int, condition: str, n: int, final: int) -> pd.DataFrame:
+    """The first `final` episodes end in success, one more is a success at some step."""
+    index = np.arange(n)
+    return pd.DataFrame(
+        {
+            "run": run,
+            "seed": seed,
+            "condition": condition,
+            "episode_id": 1000 * seed + index,
+            "success_any": index <= final if final else np.zeros(n, dtype=bool),
+            "success_final": index < final,
+            "grasped": index < final,
+            "steps": 80,
+        }
+    )
+
+
+def write_demos(config: Config, folder: Path):
+    """Write a manifest: one attempt in four failed."""
+    path, successes = folder / "manifest.json", config.demos.successes
+    with provenance.record(path, config=config.part("demos"), code=provenance.CODE["demos"]):
+        values = {
+            "attempts": successes * 4 // 3,
+            "successes": successes,
+            "frames": {"raw": 9000, "kept": 4000},
+            "noop_filter": config.demos.noop_filter,
+        }
+        write_json(path, values)
+
+
+def write_replay(config: Config, path: Path):
+    """Write a replay in which everything works raw, and one episode fails tokenised."""
+    n = config.replay.episodes
+    frame = pd.DataFrame(
+        {
+            "episode_id": np.arange(n),
+            "raw_success": np.ones(n, dtype=bool),
+            "tokenised_success": np.arange(n) > 0,
+        }
+    )
+    _write(path, frame, config.part("replay"), "replay", config.seed)
+
+
+def _write(path: Path, frame: pd.DataFrame, part: dict, stage: str, seed: int):
+    code = provenance.CODE[stage]
+    with provenance.record(path, config=part, code=code, seed=seed), atomic_path(path) as place:
+        frame.to_parquet(place)

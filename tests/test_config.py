@@ -1,0 +1,119 @@
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from unblind.config import arguments, digest, load, schema
+from unblind.errors import UnblindError
+
+FOLDER = Path(__file__).parents[1] / "workflow" / "config"
+MINI = FOLDER / "mini.yaml"
+
+
+@pytest.mark.parametrize("scale", ["mini", "paper", "smoke"])
+def test_every_shipped_file_is_valid_for_classes_and_schema(scale):
+    path = FOLDER / f"{scale}.yaml"
+    assert load(path).scale == scale
+    jsonschema.validate(yaml.safe_load(path.read_text()), schema())
+
+
+def test_the_committed_schema_is_the_generated_one():
+    # Make it again with: unblind schema --write
+    assert json.loads((FOLDER / "schema.json").read_text()) == schema()
+
+
+def test_every_key_is_described():
+    def properties(node):
+        if isinstance(node, dict):
+            yield from node.get("properties", {}).items()
+            for value in node.values():
+                yield from properties(value)
+
+    undescribed = [key for key, value in properties(schema()) if "description" not in value]
+    assert undescribed == []
+
+
+def test_the_papers_sizes():
+    paper = load(FOLDER / "paper.yaml")
+    assert (paper.render.width, paper.render.height) == (640, 480)
+    assert paper.demos.successes == 1400
+    assert paper.rollout.episodes == 128
+    assert paper.rollout.max_steps == 80
+    assert paper.seeds == [0, 1, 2, 4, 5, 6, 7, 8]
+    assert load(MINI).demos.successes % 256 == 0  # as many for every pair of object and table
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ({"demos.sucesses": 8}, "unknown key 'demos.sucesses', did you mean 'successes'"),
+        ({"sead": 8}, "unknown key 'sead', did you mean 'seed' or 'seeds'"),
+        ({"runs.oracle.polcy": "x"}, "unknown key 'runs.oracle.polcy', did you mean 'policy'"),
+        ({"demos.executed_noise.xyz": 0.1}, "unknown key 'demos.executed_noise.xyz'"),
+        ({"demos.noop_filter": "marge"}, "'demos.noop_filter'.*'released', 'merge' or 'none'"),
+        ({"seed": "3"}, "'seed'.*integer.*'3'"),
+        ({"rollout.episodes": 0}, "'rollout.episodes'.*greater than or equal to 1"),
+        ({"render.width": 100}, "'render'.*100 x 96 is not 4:3"),
+        ({"table1.rows": ["orcle"]}, "'orcle', did you mean 'oracle'"),
+        ({"seeds": [1, 1]}, "seeds names a value twice"),
+        ({"seed.x": 1}, "override 'seed.x': 'seed' holds no keys"),
+    ],
+)
+def test_a_wrong_value_is_one_error_that_names_it(override, words):
+    with pytest.raises(UnblindError, match=words) as caught:
+        load(MINI, override)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_keys_and_files(tmp_path):
+    with pytest.raises(UnblindError, match=r"cannot read .*absent\.yaml"):
+        load(tmp_path / "absent.yaml")
+    path = tmp_path / "partial.yaml"
+    path.write_text("scale: mini\n")
+    with pytest.raises(UnblindError, match="missing key 'seed'; missing key 'results'"):
+        load(path)
+    path.write_text("a: [1\n")
+    with pytest.raises(UnblindError, match="is not YAML"):
+        load(path)
+    path.write_text("- 1\n")
+    with pytest.raises(UnblindError, match="is not a mapping"):
+        load(path)
+
+
+def test_an_unknown_run_is_named():
+    with pytest.raises(UnblindError, match="unknown run 'orakle', did you mean 'oracle'"):
+        load(MINI).run("orakle")
+
+
+def test_a_part_holds_what_a_stage_depends_on_and_no_more():
+    def hashes(override=None):
+        config = load(MINI, override)
+        stages = ("demos", "replay", "table1")
+        found = {stage: digest(config.part(stage)) for stage in stages}
+        return found | {"rollout": digest(config.part("rollout", "oracle"))}
+
+    def changed(override):
+        return {stage for stage, value in hashes(override).items() if value != hashes()[stage]}
+
+    assert changed({"rollout.workers": 1, "rollout.scenes": 3}) == {"table1"}
+    assert changed({"rollout.episodes": 8}) == {"rollout", "table1"}
+    assert changed({"runs.oracle.label": "Planner"}) == {"table1"}
+    assert changed({"demos.successes": 256}) == {"demos", "replay"}
+    assert changed({"replay.episodes": 8}) == {"replay"}
+    assert changed({"fidelity": "released"}) == {"demos", "replay", "rollout"}
+
+
+def test_arguments_load_the_same_values_again(tmp_path):
+    overrides = {"demos.successes": 8, "table1.rows": ["oracle"], "catalog": "my assets"}
+    wanted = load(MINI, overrides)
+    partial = tmp_path / "partial.yaml"
+    partial.write_text("demos: {successes: 8}\n")
+    config, path, *rest = arguments([MINI, partial], wanted.model_dump())
+    assert (config, Path(path).resolve()) == ("--config", MINI)
+    values = dict(text.split("=", 1) for text in rest[1::2])
+    assert rest[::2] == ["--set"] * 3
+    assert load(path, {key: yaml.safe_load(text) for key, text in values.items()}) == wanted
+    paper = FOLDER / "paper.yaml"
+    assert len(arguments([MINI, paper], load(paper).model_dump())) == 2

@@ -1,0 +1,105 @@
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from unblind.machine.doctor import pins, versions_check
+
+ROOT = Path(__file__).parents[1]
+LOCK = (ROOT / "requirements.lock").read_text()
+WANTED = (ROOT / "requirements.in").read_text()
+SETUP_INPUTS = ("requirements.in", "requirements.lock", "pyproject.toml", "scripts/setup.sh")
+
+
+def normal(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_conda_environment_names_python_tools_and_the_lock_only():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    assert environment["channels"] == ["conda-forge", "nodefaults"]
+    plain = [item for item in environment["dependencies"] if isinstance(item, str)]
+    (pip,) = [item["pip"] for item in environment["dependencies"] if isinstance(item, dict)]
+    assert pip == ["--require-hashes", "-r requirements.lock"]
+    assert {item.split("=")[0] for item in plain} == {"python", "pip", "git"}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert "python=3.11" in plain
+    assert project["requires-python"] == ">=3.11,<3.12"
+
+
+def test_torch_is_pinned_alike_outside_the_lock():
+    torch = pins(WANTED)["torch"]
+    assert "torch" not in pins(LOCK)
+    assert f"pip install torch=={torch}" in (ROOT / "environment.yml").read_text()
+
+
+def test_lock_holds_every_wanted_package_with_hashes_and_no_cuda():
+    locked = {normal(name): version for name, version in pins(LOCK).items()}
+    wanted = {normal(name): version for name, version in pins(WANTED).items() if name != "torch"}
+    assert {name: locked.get(name) for name in wanted} == wanted
+    entries = re.split(r"\n(?=[A-Za-z])", LOCK.strip())
+    assert len(entries) == len(locked)
+    assert all("--hash=sha256:" in entry for entry in entries)
+    cuda = [name for name in locked if re.match(r"nvidia-|cuda-|triton$", name)]
+    assert cuda == ["nvidia-ml-py"]  # pure Python, reads a driver's counters
+    assert "opencv-python" not in locked
+
+
+def test_installed_versions_are_the_locked_ones():
+    check = versions_check()
+    assert check.ok, check.detail
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A copy of what set-up reads, in a folder with a blank in its name."""
+    folder = tmp_path / "a checkout"
+    for name in SETUP_INPUTS:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+def set_up(checkout, **settings):
+    return subprocess.run(
+        ["sh", str(checkout / "scripts/setup.sh")],
+        env={"PATH": os.environ["PATH"], **settings},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_finished_set_up_is_not_done_again(checkout):
+    content = b"".join((checkout / name).read_bytes() for name in SETUP_INPUTS)
+    (checkout / ".venv").mkdir()
+    stamp = f"{hashlib.sha256(content).hexdigest()} {checkout.resolve()}"
+    (checkout / ".venv/setup.stamp").write_text(stamp)
+    done = set_up(checkout, UNBLIND_PYTHON="/bin/false")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("change", ["moved", "new lock", "never done"])
+def test_wrong_python_is_one_line_and_a_changed_checkout_is_set_up_again(checkout, change):
+    if change != "never done":
+        test_finished_set_up_is_not_done_again(checkout)
+    if change == "moved":
+        checkout = checkout.rename(checkout.with_name("moved away"))
+    if change == "new lock":
+        (checkout / "requirements.lock").write_text("other==1.0\n")
+    done = set_up(checkout, UNBLIND_PYTHON="/bin/false")
+    assert done.returncode == 1
+    assert done.stderr == "error: UNBLIND_PYTHON=/bin/false is no Python 3.11\n"
+    assert not (checkout / ".venv/bin").exists()
+
+
+def test_commands_are_valid_shell():
+    for name in ("scripts/setup.sh", ".ci/run"):
+        shell = "bash" if name == ".ci/run" else "sh"
+        subprocess.run([shell, "-n", ROOT / name], check=True)

@@ -1,0 +1,121 @@
+import subprocess
+import sys
+import time
+
+import pytest
+
+from unblind import provenance
+from unblind.config import digest
+from unblind.errors import UnblindError
+from unblind.files import sha256, write_text
+
+CODE = ("unblind.config", "unblind.files")
+
+
+def make(path, text="result", **options):
+    values = {"config": {"a": 1}, "code": CODE, "seed": 3} | options
+    with provenance.record(path, **values) as facts:
+        facts["note"] = "inside"
+        write_text(path, text)
+    return provenance.read(path)
+
+
+def test_a_sidecar_tells_where_an_artifact_came_from(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    source = tmp_path / "source.txt"
+    source.write_text("x")
+    meta = make(tmp_path / "result.txt", inputs=[source], extra={"size": 2})
+    assert (tmp_path / "result.txt.meta.json").exists()
+    assert meta["inputs"] == {"source.txt": sha256(source)}
+    assert meta["sha256"] == sha256(tmp_path / "result.txt")
+    assert (meta["config"], meta["config_hash"]) == ({"a": 1}, digest({"a": 1}))
+    assert meta["code_hash"] == provenance.code_hash(*CODE)
+    assert (meta["seed"], meta["extra"]) == (3, {"size": 2, "note": "inside"})
+    assert meta["packages"]["numpy"] == "1.26.4"
+    assert meta["hardware"]["cores"] >= 1
+    assert meta["started"].endswith("+00:00")
+    assert "driver" in meta["renderer"]
+    assert {"commit", "dirty"} <= meta.keys()
+
+
+def test_a_failed_block_writes_no_sidecar(tmp_path):
+    with pytest.raises(RuntimeError), provenance.record(tmp_path / "x", config={}, code=CODE):
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_cpu_time_and_memory_of_children_count(tmp_path, alive):
+    # 50 MB and 0.3 s of work; then the child either waits or ends.
+    program = (
+        "import sys, time\nkeep = b'x' * 50_000_000\n"
+        "while time.process_time() < 0.3: pass\n"
+        f"print('done', flush=True)\nif {alive}: sys.stdin.read()"
+    )
+    with provenance.record(tmp_path / "x", config={}, code=CODE):
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        child = subprocess.Popen([sys.executable, "-c", program], **pipes)
+        assert child.stdout.readline() == b"done\n"
+        if not alive:
+            child.wait()
+        time.sleep(0.2)
+        write_text(tmp_path / "x", "")
+    child.communicate()
+    meta = provenance.read(tmp_path / "x")
+    assert 0.3 <= meta["cpu_s"] < 2
+    assert meta["wall_s"] >= 0.4
+    own = provenance.resource.getrusage(provenance.resource.RUSAGE_SELF).ru_maxrss // 1024
+    assert meta["peak_memory_mib"] >= own + 50
+
+
+def test_an_artifact_is_current_until_anything_changes(tmp_path):
+    path, source = tmp_path / "x", tmp_path / "source"
+    source.write_text("1")
+    same = {"config": {"a": 1}, "code": CODE, "seed": 3, "inputs": [source]}
+    assert not provenance.is_current(path, **same)
+    make(path, inputs=[source])
+    assert provenance.is_current(path, **same)
+    assert not provenance.is_current(path, **same | {"config": {"a": 2}})
+    assert not provenance.is_current(path, **same | {"code": ("unblind.config",)})
+    assert not provenance.is_current(path, **same | {"seed": 4})
+    source.write_text("2")
+    assert not provenance.is_current(path, **same)
+    source.write_text("1")
+    path.write_text("damaged")
+    assert not provenance.is_current(path, **same)
+
+
+def test_the_code_hash_follows_content_alone(tmp_path, monkeypatch):
+    package = tmp_path / "unblind"
+    (package / "sim" / "assets").mkdir(parents=True)
+    (package / "sim" / "env.py").write_text("a = 1\n")
+    (package / "sim" / "assets" / "arm.urdf").write_text("<robot/>")
+    monkeypatch.setattr(provenance, "_ROOT", package)
+    first = provenance.code_hash("unblind.sim")
+    (package / "sim" / "__pycache__").mkdir()
+    (package / "sim" / "__pycache__" / "env.pyc").write_text("x")
+    (package / "sim" / "env.py").touch()
+    assert provenance.code_hash("unblind.sim") == first
+    assert provenance.code_hash("unblind.sim.env") != first
+    (package / "sim" / "assets" / "arm.urdf").write_text("<robot />")
+    assert provenance.code_hash("unblind.sim") != first
+    with pytest.raises(UnblindError, match=r"no module or subpackage unblind\.smi"):
+        provenance.code_hash("unblind.smi")
+
+
+def test_a_missing_or_broken_sidecar_is_one_error(tmp_path):
+    with pytest.raises(UnblindError, match=r"x\.meta\.json is missing"):
+        provenance.read(tmp_path / "x")
+    (tmp_path / "x.meta.json").write_text("[1]")
+    with pytest.raises(UnblindError, match="is unreadable"):
+        provenance.read(tmp_path / "x")
+
+
+def test_parsing_a_snakefile_stays_cheap():
+    program = (
+        "import sys; from unblind.provenance import CODE, code_hash; "
+        "[code_hash(*modules) for modules in CODE.values()]; "
+        "heavy = {'torch', 'sapien', 'mani_skill', 'pandas'} & set(sys.modules); "
+        "sys.exit(repr(heavy) if heavy else 0)"
+    )
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0

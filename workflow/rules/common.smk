@@ -1,0 +1,90 @@
+# What all rules share: checks at parse time, and how a rule calls the command line.
+
+import inspect
+import json
+import os
+import shlex
+import sys
+
+from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import ExecMode
+from snakemake.utils import validate
+
+from unblind.config import arguments, check
+from unblind.errors import UnblindError
+from unblind.provenance import CODE, code_hash
+from unblind.sim.conditions import CONDITIONS
+
+
+def snakemake_options():
+    """Return Snakemake's parsed command line, or None if it was not started by a person.
+
+    It is looked up in the call stack: the workflow object gets these settings after parsing only.
+    """
+    frame = inspect.currentframe()
+    while frame and not hasattr(frame.f_locals.get("args"), "rerun_triggers"):
+        frame = frame.f_back
+    options = frame and frame.f_locals["args"]
+    return options if options and options.mode == ExecMode.DEFAULT else None
+
+
+def check_profile(options):
+    """Stop unless profiles/default is in force: without it finished work would be re-run."""
+    if options is None:
+        return
+    triggers = {str(trigger) for trigger in options.rerun_triggers}
+    wanted = {"mtime", "params", "input", "software-env"}
+    if triggers != wanted or options.max_checksum_file_size < 10**12:
+        raise WorkflowError(
+            "profiles/default is not in force: start snakemake in the repository's root, without "
+            "--workflow-profile, --rerun-triggers and --max-checksum-file-size"
+        )
+
+
+def checked(values):
+    """Return the configuration as an object, or stop with its one-line error."""
+    try:
+        return check(values, "of the workflow")
+    except UnblindError as error:
+        raise WorkflowError(str(error))
+
+
+def settings(stage, run=None):
+    """Return what a stage's result depends on; a rule's parameter, so a change re-runs it."""
+    return json.dumps(STUDY.part(stage, run), sort_keys=True)
+
+
+# Snakemake's scheduler fails without PATH, for instance under `env -i`.
+os.environ.setdefault("PATH", os.defpath)
+
+check_profile(snakemake_options())
+STUDY = checked(config)
+validate(config, "../config/schema.json")
+
+RESULTS = STUDY.results
+CODE_HASH = {stage: code_hash(*modules) for stage, modules in CODE.items()}
+
+# `step X ...` in a rule runs `unblind X --config FILE [--set KEY=VALUE ...] ...` with the Python
+# that runs Snakemake (so that an empty PATH does no harm), and first prints that very command.
+OPTIONS = shlex.join(
+    arguments(["workflow/config/mini.yaml", *workflow.overwrite_configfiles], config)
+)
+STEP = """
+set -euo pipefail
+export OMP_NUM_THREADS=1
+step() {
+  set -- <python> -m unblind.cli "$1" <options> "${@:2}"
+  printf '%q ' "$@"; echo
+  "$@"
+}
+"""
+STEP = STEP.replace("<python>", shlex.quote(sys.executable)).replace(
+    "<options>", OPTIONS
+)
+# Snakemake fills in names in braces: double them.
+shell.prefix(STEP.replace("{", "{{").replace("}", "}}"))
+
+
+wildcard_constraints:
+    run="|".join(STUDY.runs),
+    seed="[0-9]+",

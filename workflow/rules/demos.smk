@@ -1,0 +1,45 @@
+# The planner's demonstrations, and their replay: the ceiling of any policy.
+
+
+rule demos:
+    output:
+        manifest=f"{RESULTS}/demos/manifest.json",
+    log:
+        f"{RESULTS}/logs/demos.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/demos.tsv"
+    conda:
+        "../envs/main.yaml"
+    threads: STUDY.rollout.workers
+    resources:
+        mem_mb=6000,
+        runtime=240,
+        gpu=0,
+    params:
+        code=CODE_HASH["demos"],
+        settings=settings("demos"),
+    shell:
+        "step demos --workers {threads} > {log:q} 2>&1"
+
+
+rule replay:
+    input:
+        manifest=f"{RESULTS}/demos/manifest.json",
+    output:
+        record=f"{RESULTS}/replay.parquet",
+    log:
+        f"{RESULTS}/logs/replay.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/replay.tsv"
+    conda:
+        "../envs/main.yaml"
+    threads: STUDY.rollout.workers
+    resources:
+        mem_mb=6000,
+        runtime=120,
+        gpu=0,
+    params:
+        code=CODE_HASH["replay"],
+        settings=settings("replay"),
+    shell:
+        "step replay --out {output.record:q} --workers {threads} > {log:q} 2>&1"
