@@ -25,27 +25,34 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        with open(temporary, "rb") as handle:
-            os.fsync(handle.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise _explain(error, path) from error
+        with explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            with open(temporary, "rb") as handle:
+                os.fsync(handle.fileno())
+            os.replace(temporary, path)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 
-def _explain(error: OSError, path: Path) -> Exception:
-    """Translate the two disk errors that a user can mend; give back any other one."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
-        return UnblindError(
-            f"disk full while writing {path}", "free space, then run the same command"
-        )
-    if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-        return UnblindError(f"cannot write {path}: {error.strerror}", "choose a writable folder")
-    return error
+@contextlib.contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Translate the disk errors that a user can mend while ``path`` is written.
+
+    Raises:
+        UnblindError: the disk is full or the folder is not writable.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
+            cause = f"disk full while writing {path}"
+            raise UnblindError(cause, "free space, then run the same command") from error
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+            cause = f"cannot write {path}: {error.strerror}"
+            raise UnblindError(cause, "choose a writable folder") from error
+        raise
 
 
 def write_text(path: Path | str, text: str) -> None:

@@ -32,8 +32,7 @@ class Progress:
         self._last = now
         elapsed = now - self._start
         left = elapsed / self.done * (self.total - self.done)
-        print(
-            f"{self.what}: {self.done}/{self.total}, {elapsed:.0f} s elapsed, {left:.0f} s left",
-            file=sys.stderr,
-            flush=True,
-        )
+        self._say(f"{self.done}/{self.total}, {elapsed:.0f} s elapsed, {left:.0f} s left")
+
+    def _say(self, text: str) -> None:
+        print(f"{self.what}: {text}", file=sys.stderr, flush=True)

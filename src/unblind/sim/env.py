@@ -15,6 +15,7 @@ from mani_skill.utils.structs.types import SimConfig
 from transforms3d.euler import euler2quat
 from transforms3d.quaternions import quat2mat
 
+from unblind.machine import renderer
 from unblind.sim import overlay, studio, success
 from unblind.sim.actors import build_entity
 from unblind.sim.catalog import load_catalog
@@ -79,7 +80,7 @@ class PutOnPlateEnv(BaseEnv):
             robot_uids=StudyWidowX.uid,
             control_mode=CONTROL_MODE,
             sim_backend="physx_cpu",
-            render_backend="cpu" if obs_mode == "none" else kwargs.pop("render_backend", "cpu"),
+            render_backend=renderer.backend(),
             sensor_configs={"3rd_view_camera": camera},
             **kwargs,
         )
@@ -146,7 +147,7 @@ class PutOnPlateEnv(BaseEnv):
         self._fingers = [
             robot.links_map[f"{side}_finger_link"]._objs[0] for side in ("left", "right")
         ]
-        self._tcp = robot.links_map["ee_gripper_link"]._objs[0]
+        self._tcp = robot.links_map[TCP_LINK]._objs[0]
         self._articulation = robot._objs[0]
         if self.obs_mode == "rgb":
             self._prepare_backdrop()

@@ -32,10 +32,21 @@ class Labels(NamedTuple):
     Attributes:
         frames: (N,) indices of the kept frames.
         actions: (N, 7) float32 labels.
+        after: (N,) the frame at which the arm arrives by the label; T or more at the end.
     """
 
     frames: np.ndarray
     actions: np.ndarray
+    after: np.ndarray
+
+    def chain(self) -> np.ndarray:
+        """Return (M, 7) labels that lead from the first frame to the end, one after the other."""
+        row_of = {int(frame): row for row, frame in enumerate(self.frames)}
+        rows, row = [], 0
+        while row is not None:
+            rows.append(row)
+            row = row_of.get(int(self.after[row]))
+        return self.actions[rows]
 
 
 def apply(rule: Rule, actions: np.ndarray, executed: np.ndarray) -> Labels:
@@ -47,9 +58,9 @@ def apply(rule: Rule, actions: np.ndarray, executed: np.ndarray) -> Labels:
         executed: (T, 7) actions that were sent (with noise, where it was switched on).
     """
     if rule == "merge":
-        return Labels(*merge(actions, controller_targets(executed)))
+        return merge(actions, controller_targets(executed))
     frames = filter_released(actions) if rule == "released" else np.arange(len(actions))
-    return Labels(frames, np.asarray(actions, np.float32)[frames])
+    return Labels(frames, np.asarray(actions, np.float32)[frames], [*frames[1:], len(actions)])
 
 
 def controller_targets(executed: np.ndarray) -> np.ndarray:
@@ -77,7 +88,7 @@ def filter_released(actions: np.ndarray) -> np.ndarray:
     return np.flatnonzero(moves | turns | _gripper_changes(actions[:, 6]))
 
 
-def merge(actions: np.ndarray, poses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def merge(actions: np.ndarray, poses: np.ndarray) -> Labels:
     """Return the frames that are kept and their merged labels.
 
     * A label is the motion to the first following waypoint at least 2 cm or 0.12 rad away
@@ -94,7 +105,7 @@ def merge(actions: np.ndarray, poses: np.ndarray) -> tuple[np.ndarray, np.ndarra
             controller adds the action to, in the base frame.
 
     Returns:
-        indices (N,) of the kept frames and float32 labels (N, 7).
+        kept frames and labels.
     """
     actions, poses = np.asarray(actions, np.float64), np.asarray(poses, np.float64)
     position, turn = poses[:, :3], Rotation.from_quat(poses[:, 3:], scalar_first=True)
@@ -102,7 +113,7 @@ def merge(actions: np.ndarray, poses: np.ndarray) -> tuple[np.ndarray, np.ndarra
     gripper = actions[:, 6]
     changes = np.flatnonzero(_gripper_changes(gripper))
     kept = np.arange(_first_release(gripper, changes) + 1)
-    labels = np.zeros((len(kept), 7))
+    labels, after = np.zeros((len(kept), 7)), kept + 1
     for frame in kept:
         if frame in changes:
             labels[frame, 6] = gripper[frame]
@@ -116,10 +127,11 @@ def merge(actions: np.ndarray, poses: np.ndarray) -> tuple[np.ndarray, np.ndarra
             ],
             axis=1,
         )
-        motion, is_leftover = _reach(ahead, _threshold(frame, gripper, changes))
+        last, is_leftover = _reach(ahead, _threshold(frame, gripper, changes))
         changes_now = is_leftover and len(later)
-        labels[frame] = [*motion, gripper[end] if changes_now else gripper[frame]]
-    return kept, labels.astype(np.float32)
+        labels[frame] = [*ahead[last], gripper[end] if changes_now else gripper[frame]]
+        after[frame] = frame + last + (2 if changes_now else 1)
+    return Labels(kept, labels.astype(np.float32), after)
 
 
 def _gripper_changes(gripper: np.ndarray) -> np.ndarray:
@@ -139,19 +151,19 @@ def _threshold(frame: int, gripper: np.ndarray, changes: np.ndarray) -> float:
     return _LIFT_STEP if len(since) and since[-1] < _LIFT_FRAMES else _STEP
 
 
-def _reach(ahead: np.ndarray, threshold: float) -> tuple[np.ndarray, bool]:
-    """Return the first motion of at least ``threshold``, or the last one.
+def _reach(ahead: np.ndarray, threshold: float) -> tuple[int, bool]:
+    """Return which motion is the first of at least ``threshold``, else the last one.
 
     Args:
         ahead: (K, 6) motions from the frame's pose to the following waypoints.
         threshold: m.
 
     Returns:
-        the motion (6,) and whether it is too small to be a step of its own.
+        its row and whether it is too small to be a step of its own.
     """
     distance = np.linalg.norm(ahead[:, :3], axis=1)
     angle = np.abs(ahead[:, 3:]).max(axis=1)
     enough = (distance >= threshold) | (angle >= threshold * _RADIANS_PER_METER)
     last = int(np.argmax(enough)) if enough.any() else len(ahead) - 1
     leftover = distance[last] < _LEFTOVER_XYZ and angle[last] < _LEFTOVER_ROTATION
-    return ahead[last], bool(leftover)
+    return last, bool(leftover)

@@ -96,8 +96,8 @@ def quantiles(actions: np.ndarray) -> dict[str, list[float]]:
     return {
         "q01": low.tolist(),
         "q99": high.tolist(),
-        "min": actions.min(0).tolist(),
-        "max": actions.max(0).tolist(),
+        "minimum": actions.min(0).tolist(),
+        "maximum": actions.max(0).tolist(),
     }
 
 

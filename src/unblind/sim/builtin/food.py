@@ -26,14 +26,14 @@ def carrot() -> Part:
         tube([(36, 0, 0), (44, y / 2, z / 2), (54, y, z)], 2.4, color, sides=6)
         for y, z, color in (
             (0, 23, colors.LEAF),
-            (-10, 12, colors.GREEN),
-            (10, 12, colors.GREEN),
+            (-13, 12, colors.GREEN),
+            (13, 12, colors.GREEN),
             (-5, 18, colors.FOREST),
             (5, 20, colors.LEAF),
         )
     ]
     grip = loft("x", [body[0], body[2], body[4], body[6]], colors.ORANGE, sides=8, power=4)
-    crown = box((37, -9, -14), (54, 9, 23.4), colors.LEAF, taper=0.8)
+    crown = box((37, -16, -14), (54, 16, 23.4), colors.LEAF, taper=0.8)
     return sum(tuft, loft("x", body, rings)) + shell(grip) + shell(crown)
 
 

@@ -58,8 +58,8 @@ def _rings(
     cos, sin = np.cos(angle), np.sin(angle)
     # A superellipse: power 2 is the ellipse, larger ones approach a rectangle. The corners lie
     # outside it, so that the polygon reaches the half axes and rests on a face, not on a corner.
-    norm = (np.abs(cos) ** power + np.abs(sin) ** power) ** (-1 / power)
-    cos, sin = cos * norm / np.abs(cos * norm).max(), sin * norm / np.abs(sin * norm).max()
+    cos, sin = (np.sign(part) * np.abs(part) ** (2 / power) for part in (cos, sin))
+    cos, sin = cos / np.abs(cos).max(), sin / np.abs(sin).max()
     height = full[:, :1] + np.zeros(sides + 1)
     own = np.stack([full[:, 1:2] * cos + full[:, 3:4], full[:, 2:3] * sin + full[:, 4:5], height])
     a, b, c = np.asarray(_AXES[axis])

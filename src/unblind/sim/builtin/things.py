@@ -47,7 +47,7 @@ def pipe() -> Part:
         [colors.GOLD, colors.BLACK, colors.GOLD],
     )
     piece = [
-        shell(loft("y", r, colors.GREY, sides=12))
+        shell(loft("y", r, colors.GREY, sides=8, power=3))
         for r in ([(-37, 17.3), (-24, 17.3)], [(-24, 13.5), (24, 13.5)], [(24, 17.3), (37, 17.3)])
     ]
     return sum(piece, outside + Part(bore.visual[:-2]))
@@ -112,7 +112,7 @@ def golf_ball() -> Part:
     )
     grip = loft(
         "z",
-        [(-15.3, 6, 6), (-9, 13, 13), (0, 15.3, 15.3), (9, 13, 13), (15.3, 5, 5)],
+        [(-15.3, 7, 7), (-9, 13, 13), (0, 15.3, 15.3), (9, 13, 13), (15.3, 5, 5)],
         colors.WHITE,
         sides=8,
     )

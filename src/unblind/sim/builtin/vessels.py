@@ -36,7 +36,7 @@ def plastic_bottle() -> Part:
     bottle = loft("y", [(h, r) for h, r in rows], paint)
     stripe = loft("y", [(-10, 17), (0, 17)], colors.BLUE)
     hull = [(-52, 18), (28, 18), (45, 9), (69, 9)]
-    return bottle + stripe + cap + shell(loft("y", hull, colors.SKY, sides=8))
+    return bottle + stripe + cap + shell(loft("y", hull, colors.SKY, sides=8, power=3))
 
 
 def can_7up() -> Part:
@@ -49,7 +49,7 @@ def can_7up() -> Part:
     )
     can = loft("y", rows, paint)
     return sum(spot, can + bands) + shell(
-        loft("y", [(-31, 14), (-27, 16.5), (29.6, 16.5)], colors.GREEN, sides=12)
+        loft("y", [(-31, 14), (-27, 16.5), (29.6, 16.5)], colors.GREEN, sides=8, power=3)
     )
 
 
@@ -65,7 +65,7 @@ def ketchup() -> Part:
         + label
         + tomato
         + cap
-        + shell(loft("y", [(-37.4, 10.4), (20, 10.4), (43.9, 5)], colors.RED, sides=8))
+        + shell(loft("y", [(-37.4, 10.4), (20, 10.4), (43.9, 5)], colors.RED, sides=8, power=3))
     )
 
 
@@ -135,7 +135,7 @@ def travel_cup() -> Part:
     loop = [(x, y, 0) for y, x in arc(-10, 190, 17, (0, 14), 9)]
     handle = tube(loop, 3.6, colors.BLACK)
     grip = loft(
-        "y", lying_y([(-40, 15), (24, 17.2), (45.6, 14)], -17.2), colors.MAGENTA, sides=12, power=3
+        "y", lying_y([(-40, 15), (24, 17.2), (45.6, 14)], -17.2), colors.MAGENTA, sides=8, power=4
     )
     return (
         body

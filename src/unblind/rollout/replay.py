@@ -1,0 +1,103 @@
+"""Open-loop replay of stored demonstrations: the ceiling of any policy trained on them.
+
+Each demonstration is executed twice from its own initial state: as it was sent, and as a policy
+without error would send its labels (no-op filter, normalisation, 256 tokens, and back).
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from unblind import files
+from unblind.config import Config
+from unblind.errors import UnblindError
+from unblind.progress import Progress
+from unblind.provenance import CODE, record
+from unblind.rollout.loop import Crew
+from unblind.rollout.policies import OpenLoopPolicy
+from unblind.rollout.worker import Setup
+from unblind.sim import labels, shards
+from unblind.sim.demos import CONDITION
+from unblind.sim.episodes import decode
+from unblind.vla.tokens import ActionCodec, ActionNormalizer, ActionTokenizer
+
+#: Measured CPU-seconds of one replayed episode of 80 steps, for the estimate printed beforehand.
+EPISODE_CPU_S = 0.6
+
+
+def replay(config: Config, demos: Path, out: Path, n_workers: int) -> None:
+    """Replay a seeded choice of training demonstrations and write one row each to ``out``.
+
+    Columns: episode_id, object, table, steps_raw, steps_tokenised, raw_success,
+    tokenised_success (at the last of 80 steps; the arm stands still when a sequence has ended).
+
+    Raises:
+        UnblindError: demonstrations are missing, too few or corrupt, or a worker died.
+    """
+    manifest = Path(demos) / "manifest.json"
+    chosen = _choose(config, shards.load(demos, "train"))
+    codec = ActionCodec(_normalizer(shards.load_manifest(demos)), ActionTokenizer())
+    sequences = {
+        "raw": {e["episode_id"]: e["executed"] for e in chosen},
+        "tokenised": {e["episode_id"]: _tokenised(config, codec, e) for e in chosen},
+    }
+    progress = Progress("replays", 2 * len(chosen), EPISODE_CPU_S)
+    made_from = {"config": config.part("replay"), "code": CODE["replay"], "seed": config.seed}
+    with record(out, inputs=[manifest], **made_from):
+        won = {
+            kind: _run(config, actions, n_workers, progress) for kind, actions in sequences.items()
+        }
+        rows = [_row(config, e["episode_id"], sequences, won) for e in chosen]
+        with files.atomic_path(out) as temporary:
+            pq.write_table(pa.Table.from_pylist(rows), temporary)
+
+
+def _choose(config: Config, episodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    n = config.replay.episodes
+    if n > len(episodes):
+        raise UnblindError(
+            f"{n} demonstrations to replay, {len(episodes)} there", "lower replay.episodes"
+        )
+    rng = np.random.default_rng([config.seed, len(episodes)])
+    return [episodes[i] for i in sorted(rng.choice(len(episodes), n, replace=False))]
+
+
+def _normalizer(manifest: dict[str, Any]) -> ActionNormalizer:
+    return ActionNormalizer.from_json(manifest["statistics"])
+
+
+def _tokenised(config: Config, codec: ActionCodec, episode: dict[str, Any]) -> np.ndarray:
+    """Return what a policy would execute that predicts every label's tokens."""
+    rule = config.demos.noop_filter
+    chain = labels.apply(rule, episode["actions"], episode["executed"]).chain()
+    return codec.decode(codec.encode(chain)).astype(np.float32)
+
+
+def _run(
+    config: Config, actions: dict[int, np.ndarray], n_workers: int, progress: Progress
+) -> dict[int, bool]:
+    """Return final success by episode id."""
+    episodes = [decode(CONDITION, number, "train", config.fidelity) for number in actions]
+    setup = Setup(config, images=False, oracle=False)
+    success = {}
+    with Crew(setup, n_workers, OpenLoopPolicy(actions)) as crew:
+        for outcome in crew.run(episodes):
+            success[outcome.episode.episode_id] = outcome.success_final
+            progress.advance()
+    return success
+
+
+def _row(
+    config: Config, number: int, sequences: dict[str, Any], won: dict[str, dict[int, bool]]
+) -> dict[str, Any]:
+    episode = decode(CONDITION, number, "train", config.fidelity)
+    return {
+        "episode_id": number,
+        "object": episode.object,
+        "table": episode.table,
+        **{f"steps_{kind}": len(sequences[kind][number]) for kind in sequences},
+        **{f"{kind}_success": won[kind][number] for kind in sequences},
+    }

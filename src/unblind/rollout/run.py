@@ -1,0 +1,67 @@
+"""Evaluation of one run with one seed under all conditions."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from unblind.config import Config, digest
+from unblind.progress import Progress
+from unblind.provenance import CODE, code_hash, is_current, record
+from unblind.rollout import records
+from unblind.rollout.loop import Crew
+from unblind.rollout.policies import make_policy
+from unblind.rollout.worker import Setup
+from unblind.sim import conditions
+from unblind.sim.episodes import Episode, decode, sample_ids
+
+#: Measured CPU-seconds of one scripted episode of 80 steps, for the estimate printed beforehand.
+EPISODE_CPU_S = 0.6
+
+
+def evaluation_episodes(config: Config, condition: str, seed: int) -> list[Episode]:
+    """Return the episodes of a condition: the same for every run with this seed."""
+    chosen = conditions.get(condition)
+    ids = sample_ids(
+        condition, config.rollout.episodes, seed, chosen.split, fidelity=config.fidelity
+    )
+    return [decode(condition, number, chosen.split, config.fidelity) for number in ids]
+
+
+def rollout(
+    config: Config, run: str, seed: int, out: Path, names: Sequence[str] | None, n_workers: int
+) -> None:
+    """Write ``out/{condition}.parquet`` for every condition whose record is not current.
+
+    Finished episodes of an interrupted call are kept.
+
+    Args:
+        config: the whole configuration.
+        run: one of ``config.runs``.
+        seed: evaluation seed; draws the episode ids and seeds the policy.
+        out: folder of the records.
+        names: conditions, all if None.
+        n_workers: processes; the result does not depend on it.
+
+    Raises:
+        UnblindError: unknown run or condition, a worker died, or the disk is full.
+    """
+    made_from = {"config": config.part("rollout", run), "code": CODE["rollout"], "seed": seed}
+    chosen = [conditions.get(n).name for n in names or [c.name for c in conditions.CONDITIONS]]
+    todo = [n for n in chosen if not is_current(Path(out) / f"{n}.parquet", **made_from)]
+    total = len(todo) * config.rollout.episodes
+    progress = Progress(f"episodes of {run}, seed {seed}", total, EPISODE_CPU_S)
+    if not todo:
+        return
+    stamp = digest([made_from["config"], code_hash(*CODE["rollout"]), run, seed])
+    policy = make_policy(config.run(run).policy, seed)
+    setup = Setup(config, images=bool(policy and policy.needs_images), oracle=policy is None)
+    with Crew(setup, n_workers, policy) as crew:
+        for name in todo:
+            path = Path(out) / f"{name}.parquet"
+            journal = records.Journal(path, stamp)
+            episodes = evaluation_episodes(config, name, seed)
+            with record(path, **made_from):
+                for outcome in crew.run([e for e in episodes if e.episode_id not in journal.rows]):
+                    journal.add(records.row(outcome, run, seed))
+                    progress.advance()
+                records.write(path, [journal.rows[e.episode_id] for e in episodes])
+            journal.remove()

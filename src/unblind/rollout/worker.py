@@ -1,0 +1,107 @@
+"""A worker process: K scenes that step on request, for the worker's whole life."""
+
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+
+from unblind import workers
+from unblind.config import Config
+from unblind.rollout.policies import OracleActor
+from unblind.sim.episodes import Episode
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The state of one scene after a reset or a step.
+
+    Attributes:
+        image: (H, W, 3) uint8, or None where the policy looks at nothing.
+        success: the object stands on the plate now.
+        grasped: the object is held now.
+    """
+
+    image: np.ndarray | None
+    success: bool
+    grasped: bool
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a worker builds.
+
+    Attributes:
+        config: the whole configuration.
+        images: whether replies carry pictures.
+        oracle: whether the planner acts here instead of the parent.
+    """
+
+    config: Config
+    images: bool
+    oracle: bool
+
+
+class Scenes:
+    """The scenes of one worker; a scene is built when it is first used."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._envs: dict[int, Any] = {}
+        self._actors: dict[int, OracleActor] = {}
+
+    def reset(self, scene: int, episode: Episode) -> Reply:
+        """Start an episode."""
+        if scene not in self._envs:
+            self._envs[scene] = self._build(episode)
+        obs, info = self._envs[scene].reset(options={"episode": episode})
+        if self._setup.oracle:
+            self._actors[scene] = OracleActor(self._setup.config.demos.euler)
+        return _reply(obs, info)
+
+    def step(self, scene: int, action: np.ndarray | None) -> Reply:
+        """Do one control step; without an action the scene's own actor chooses it."""
+        env = self._envs[scene]
+        if action is None:
+            action = self._actors[scene].act(env)
+        obs, _, _, _, info = env.step(action)
+        return _reply(obs, info)
+
+    def _build(self, episode: Episode) -> Any:
+        from unblind.sim.env import PutOnPlateEnv
+
+        render = self._setup.config.render
+        return PutOnPlateEnv(
+            catalog=self._setup.config.catalog,
+            width=render.width,
+            height=render.height,
+            shader=render.shader,
+            episode=episode,
+            obs_mode="rgb" if self._setup.images else "none",
+        )
+
+
+def _reply(obs: dict, info: dict) -> Reply:
+    image = obs["image"][0].numpy() if obs else None
+    return Reply(image, bool(info["success"]), bool(info["is_src_obj_grasped"]))
+
+
+def serve(pipe: Connection, setup: Setup) -> None:
+    """Answer requests until the pipe closes.
+
+    A request is a list of (method name, scene, argument); the answer is the list of replies, or
+    the exception that a request raised.
+    """
+    from unblind.sim import env as _  # noqa: F401  (what it allocates is frozen below)
+
+    workers.settle_in()
+    scenes = Scenes(setup)
+    while True:
+        try:
+            requests = pipe.recv()
+        except EOFError:
+            return
+        try:
+            pipe.send([getattr(scenes, name)(scene, value) for name, scene, value in requests])
+        except Exception as error:  # the parent raises it again, with its own remedy
+            pipe.send(error)
