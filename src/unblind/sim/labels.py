@@ -19,9 +19,9 @@ Rule = Literal["released", "merge", "none"]
 _RELEASED_XYZ, _RELEASED_ROTATION = 0.01, 0.06  # m, rad; defaults of the released builder
 
 _STEP = 0.02  # m of motion in a merged label
-# Right after the grasp a frame hardly tells "just lifted" from "about to grasp"; a longer first
-# step leaves the heights of 3 to 5 cm, where this is worst, at once.
-_LIFT_STEP, _LIFT_FRAMES = 0.035, 5
+# The fingers need two control steps to close (0.2 s is one time constant of their controller), so
+# the frame after the closing one only takes the planner's first small step up.
+_FIRST_LIFT_STEP = 0.005  # m
 _RADIANS_PER_METER = 6.0  # 2 cm of motion weigh as much as 0.12 rad
 _LEFTOVER_XYZ, _LEFTOVER_ROTATION = 0.005, 0.04  # m, rad: too little to be a step of its own
 
@@ -92,7 +92,7 @@ def merge(actions: np.ndarray, poses: np.ndarray) -> Labels:
     """Return the frames that are kept and their merged labels.
 
     * A label is the motion to the first following waypoint at least 2 cm or 0.12 rad away
-      (3.5 cm on the closing frame's four successors), never across a gripper change.
+      (5 mm on the closing frame's successor), never across a gripper change.
     * A frame that changes the gripper command does only that, standing still.
     * If less than 5 mm and 0.04 rad are left before the change, the label changes the gripper.
     * Frames after the first release are dropped: nothing is left to do.
@@ -113,6 +113,7 @@ def merge(actions: np.ndarray, poses: np.ndarray) -> Labels:
     gripper = actions[:, 6]
     changes = np.flatnonzero(_gripper_changes(gripper))
     kept = np.arange(_first_release(gripper, changes) + 1)
+    closings = changes[gripper[changes] < 0]
     labels, after = np.zeros((len(kept), 7)), kept + 1
     for frame in kept:
         if frame in changes:
@@ -127,7 +128,7 @@ def merge(actions: np.ndarray, poses: np.ndarray) -> Labels:
             ],
             axis=1,
         )
-        last, is_leftover = _reach(ahead, _threshold(frame, gripper, changes))
+        last, is_leftover = _reach(ahead, _FIRST_LIFT_STEP if frame - 1 in closings else _STEP)
         changes_now = is_leftover and len(later)
         labels[frame] = [*ahead[last], gripper[end] if changes_now else gripper[frame]]
         after[frame] = frame + last + (2 if changes_now else 1)
@@ -143,12 +144,6 @@ def _first_release(gripper: np.ndarray, changes: np.ndarray) -> int:
     """Return the first frame that opens the gripper again, else the last frame."""
     opening = changes[gripper[changes] > 0]
     return int(opening[0]) if len(opening) else len(gripper) - 1
-
-
-def _threshold(frame: int, gripper: np.ndarray, changes: np.ndarray) -> float:
-    closing = changes[gripper[changes] < 0]
-    since = frame - closing[closing <= frame]
-    return _LIFT_STEP if len(since) and since[-1] < _LIFT_FRAMES else _STEP
 
 
 def _reach(ahead: np.ndarray, threshold: float) -> tuple[int, bool]:

@@ -34,6 +34,10 @@ PLACE_CLEARANCE = 0.015
 #: Distance in m from ``ee_gripper_link`` back to the gripper's palm, less 2 mm. The grasp point is
 #: never deeper below the object's top than this (our addition: the palm would press on it).
 PALM_REACH = 0.0195
+#: Distance in m from ``ee_gripper_link`` to the fingertips, and 3 mm. The grasp point is never
+#: closer to the table (our addition: fingertips pressed on it are held by friction and do not
+#: close in time).
+TIP_REACH = 0.0184
 #: Standing control steps with the gripper's new command.
 CLOSING_STEPS, OPENING_STEPS = 1, 2
 #: Turns of the closing axis that are tried in order, degrees.
@@ -204,7 +208,8 @@ def _grasp_axes(scene: PlanningScene) -> tuple[np.ndarray, np.ndarray]:
     corners = np.concatenate(scene.object_model.collision)
     top = (corners @ to_world[2, :3]).max() + to_world[2, 3]
     point = info["center"]
-    return np.array([*point[:2], max(point[2], top - PALM_REACH)]), info["closing"]
+    height = max(point[2], top - PALM_REACH, TABLE_HEIGHT + TIP_REACH)
+    return np.array([*point[:2], height]), info["closing"]
 
 
 @lru_cache(maxsize=64)
