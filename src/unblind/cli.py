@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from unblind.errors import UnblindError
+from unblind.files import write_json
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -169,6 +170,25 @@ def demos(
 
     out = out or Path(settings.results, "demos")
     collect(settings, out, workers or settings.rollout.workers)
+
+
+@app.command()
+def survey(
+    config: ConfigFile = MINI,
+    override: Overrides = None,
+    attempts: Annotated[int, typer.Option(min=1, help="Attempts for each of 16 objects.")] = 40,
+    out: Annotated[Path | None, typer.Option(help="Result file (JSON).")] = None,
+    workers: Workers = None,
+) -> None:
+    """Count how often the planner succeeds at the first try, and where it fails."""
+    settings = _load(config, override)
+    from unblind.sim import demos as collection
+
+    counts = collection.survey(settings, attempts, workers or settings.rollout.workers)
+    write_json(out or Path(settings.results, "survey.json"), counts)
+    for name, row in counts["by_object"].items():
+        print(f"{name:<16} {row['successes']:>3}/{row['attempts']:<3} {row['failures'] or ''}")
+    print(f"{'all':<16} {counts['successes']:>3}/{counts['attempts']}")
 
 
 @app.command()

@@ -3,11 +3,13 @@
 import unblind.sim.engine  # noqa: F401
 
 # isort: split
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import sapien
-from mani_skill.agents.controllers.pd_ee_pose import PDEEPoseControllerConfig
+import torch
+from mani_skill.agents.controllers.pd_ee_pose import PDEEPoseController, PDEEPoseControllerConfig
 from mani_skill.agents.controllers.pd_joint_pos import PDJointPosMimicControllerConfig
 from mani_skill.agents.registration import register_agent
 from mani_skill.agents.robots.widowx.widowx import WidowX250S
@@ -34,6 +36,28 @@ _ARM_DAMPING = [330.0, 180.0, 152.120, 309.622, 201.050, 269.515]
 _ARM_FORCE = [200, 200, 100, 100, 100, 100]
 #: Finger joint range of the gripper action, m: the URDF's 0.015..0.037 and 1 mm beyond.
 FINGER_CLOSED, FINGER_OPEN = 0.014, 0.038
+
+
+class TargetPoseController(PDEEPoseController):
+    """ManiSkill's controller for this one use: deltas on the previous target, CPU kinematics.
+
+    It computes the same joint targets; what it leaves out are poses that only other modes read.
+    """
+
+    def set_action(self, action: torch.Tensor) -> None:
+        """Move the target by ``action`` (1, 6) and drive the joints to it."""
+        self._target_pose = self.compute_target_pose(self._target_pose, action)
+        start = self.articulation.get_qpos()
+        joints = self.kinematics.compute_ik(pose=self._target_pose, q0=start)
+        self._target_qpos = self.qpos if joints is None else joints
+        self.set_drive_targets(self._target_qpos)
+
+
+@dataclass
+class TargetPoseControllerConfig(PDEEPoseControllerConfig):
+    """Settings of `TargetPoseController`."""
+
+    controller_cls = TargetPoseController
 
 
 @register_agent()
@@ -65,7 +89,7 @@ class StudyWidowX(WidowX250S):
 
     @property
     def _controller_configs(self) -> dict:
-        arm = PDEEPoseControllerConfig(
+        arm = TargetPoseControllerConfig(
             joint_names=self.arm_joint_names,
             pos_lower=-1.0,  # not in force: actions are not normalised
             pos_upper=1.0,
