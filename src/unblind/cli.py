@@ -86,8 +86,16 @@ def doctor() -> None:
 
 
 @app.command()
-def conditions(as_json: AsJson = False) -> None:
-    """List the in-distribution condition and the 13 columns of Table 1."""
+def conditions(
+    as_json: AsJson = False,
+    picture: Annotated[Path | None, typer.Option(help="Write a PNG with all 14.")] = None,
+) -> None:
+    """List the in-distribution condition and the 13 columns of Table 1, or draw them."""
+    if picture is not None:
+        from unblind.sim.contact import write_conditions
+
+        write_conditions(picture)
+        return
     from unblind.sim.conditions import CONDITIONS, to_json
 
     listed = [to_json(condition) for condition in CONDITIONS]

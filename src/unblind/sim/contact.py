@@ -139,9 +139,32 @@ def write_sheets(folder: Path | str, catalog: Catalog) -> list[Path]:
     paths = []
     for name, tiles in sheets.items():
         path = Path(folder) / f"{name}.png"
-        done, data = cv2.imencode(".png", _grid(tiles)[..., ::-1])
-        assert done  # a uint8 picture always encodes
-        with files.atomic_path(path) as temporary:
-            temporary.write_bytes(data.tobytes())
+        _save(path, tiles)
         paths.append(path)
     return paths
+
+
+def _save(path: Path, tiles: Sequence[np.ndarray]) -> None:
+    done, data = cv2.imencode(".png", _grid(tiles)[..., ::-1])
+    assert done  # a uint8 picture always encodes
+    with files.atomic_path(path) as temporary:
+        temporary.write_bytes(data.tobytes())
+
+
+def write_conditions(path: Path, catalog: str = "builtin", episode_id: int = 200_000) -> None:
+    """Write one picture with the first frame of an episode of every condition.
+
+    Raises:
+        UnblindError: no renderer can be set up, or the folder is not writable.
+    """
+    from unblind.sim.conditions import CONDITIONS
+    from unblind.sim.env import PutOnPlateEnv
+    from unblind.sim.episodes import decode
+
+    env = PutOnPlateEnv(catalog=catalog, width=2 * TILE[0], height=2 * TILE[1])
+    tiles = []
+    for condition in CONDITIONS:
+        episode = decode(condition, episode_id, condition.split)
+        env.reset(options={"episode": episode})
+        tiles.append(_label(env.frame(), f"{condition.column} ({condition.suite})"))
+    _save(Path(path), tiles)
