@@ -12,6 +12,10 @@ from typing import Any
 
 from unblind.errors import UnblindError
 
+# The last three: a file stands where a folder is wanted, or the other way round.
+_NOT_WRITABLE = (errno.EACCES, errno.EROFS, errno.EPERM)
+_NOT_WRITABLE += (errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
+
 
 @contextlib.contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
@@ -20,7 +24,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     On failure the temporary file is removed and ``path`` stays as it was.
 
     Raises:
-        UnblindError: the disk is full or the folder is not writable.
+        UnblindError: the disk is full or the folder cannot be written.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
@@ -41,7 +45,7 @@ def explained(path: Path) -> Iterator[None]:
     """Translate the disk errors that a user can mend while ``path`` is written.
 
     Raises:
-        UnblindError: the disk is full or the folder is not writable.
+        UnblindError: the disk is full or the folder cannot be written.
     """
     try:
         yield
@@ -49,7 +53,7 @@ def explained(path: Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
             cause = f"disk full while writing {path}"
             raise UnblindError(cause, "free space, then run the same command") from error
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+        if error.errno in _NOT_WRITABLE:
             cause = f"cannot write {path}: {error.strerror}"
             raise UnblindError(cause, "choose a writable folder") from error
         raise

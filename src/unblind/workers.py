@@ -18,15 +18,25 @@ def context() -> SpawnContext:
     return multiprocessing.get_context("spawn")
 
 
+def follow_parent() -> None:
+    """Tie this worker's life to its parent's: the first thing that a worker does.
+
+    It is killed when the parent ends, however that happens, and leaves an interrupt from the
+    keyboard to the parent.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    parent = multiprocessing.parent_process()
+    if parent is not None and parent.pid != os.getppid():
+        os._exit(1)  # it was gone before the kernel knew of the tie
+
+
 def settle_in() -> None:
-    """Prepare this worker: die with the parent, one torch thread, a small garbage collector.
+    """Make this worker light once its libraries are loaded: one torch thread, little garbage.
 
     ManiSkill collects garbage whenever it builds a scene; freezing what the libraries have
     allocated by now makes that take 1 ms instead of 140.
     """
-    if hasattr(signal, "SIGKILL"):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     import torch
 
     torch.set_num_threads(1)

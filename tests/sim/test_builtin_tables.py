@@ -7,7 +7,7 @@ import numpy as np
 from unblind.sim import conditions
 from unblind.sim.builtin import BUILTIN, tables
 from unblind.sim.builtin.scenes import SCENES
-from unblind.sim.builtin.study import EYE, project
+from unblind.sim.camera import EYE, project
 
 
 def test_names_textures_and_mixes_are_the_released_ones():

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from unblind.errors import UnblindError
-from unblind.sim.builtin import BUILTIN, study
+from unblind.sim import camera
+from unblind.sim.builtin import BUILTIN
 from unblind.sim.catalog import Surface
 
 BANANA, CAN, CUP = BUILTIN.objects[12], BUILTIN.objects[4], BUILTIN.objects[24]
@@ -21,16 +22,17 @@ def studio(renderer):
     return Studio(128, 96)
 
 
-def test_numbers_of_the_study_agree_with_the_environment(renderer):
+def test_camera_and_base_are_the_released_ones(renderer):
     from unblind.sim import robot, studio
 
-    np.testing.assert_allclose(studio.CAMERA_POSE.p, study.MOUNT_POSITION, atol=1e-6)
-    np.testing.assert_allclose(studio.CAMERA_POSE.q, study.MOUNT_QUATERNION, atol=1e-6)
-    np.testing.assert_allclose(robot.BASE_POSE.p, study.BASE_POSITION, atol=1e-6)
-    np.testing.assert_allclose(robot.BASE_POSE.q, study.BASE_QUATERNION, atol=1e-6)
-    assert studio.INTRINSIC[0, 0] == study.FOCAL
-    assert tuple(studio.INTRINSIC[:2, 2]) == study.CENTER
-    assert studio.TABLE_HEIGHT == study.TABLE_Z
+    np.testing.assert_allclose(studio.CAMERA_POSE.p, [0.0, -0.16, 0.36], atol=1e-6)
+    pose = [0.8992917, -0.09263245, 0.35892478, 0.23209205]
+    np.testing.assert_allclose(studio.CAMERA_POSE.q, pose, atol=1e-6)
+    np.testing.assert_allclose(robot.BASE_POSE.p, [0.147, 0.028, 0.870], atol=1e-6)
+    np.testing.assert_allclose(robot.BASE_POSE.q, [0, 0, 0, 1], atol=1e-6)
+    np.testing.assert_allclose(robot.PARKED_POSE.p, [0.147, 0.028, 1.870], atol=1e-6)
+    expected = [[623.588, 0, 319.501], [0, 623.588, 239.545], [0, 0, 1]]
+    np.testing.assert_allclose(studio.INTRINSIC, expected)
 
 
 def test_a_frame_shows_the_model_in_its_colour_where_the_camera_projects_it(studio):
@@ -41,8 +43,8 @@ def test_a_frame_shows_the_model_in_its_colour_where_the_camera_projects_it(stud
     assert red > 180
     assert green > 140
     assert blue < 90
-    center = np.array([*study.GRID_CENTER, study.TABLE_Z - BANANA.bbox[0, 2]])
-    expected = study.project((center + BANANA.bbox.mean(0))[None])[0] / 5
+    center = np.array([*camera.GRID_CENTER, camera.TABLE_Z - BANANA.bbox[0, 2]])
+    expected = camera.project((center + BANANA.bbox.mean(0))[None])[0] / 5
     rows, columns = np.nonzero(mask)
     np.testing.assert_allclose([columns.mean(), rows.mean()], expected, atol=2.5)
 

@@ -1,6 +1,5 @@
 import json
 import math
-from collections import Counter
 from itertools import pairwise
 
 import numpy as np
@@ -9,7 +8,6 @@ import pytest
 from unblind.errors import UnblindError
 from unblind.sim.conditions import CONDITIONS, OBJECTS, PLATES, TABLES, get
 from unblind.sim.episodes import (
-    UNSHIFTED_JOINT_ROW,
     decode,
     place_table,
     sample_ids,
@@ -239,71 +237,7 @@ def test_json_is_plain_and_complete():
     assert len(values["joint_offset"]) == 8
 
 
-# ---- fidelities
-
-
-def _pairs(fidelity, split="test", n=9):
-    per_pair = 16 * 2104 * 4
-    found = [
-        decode("multi_carrot", (target * (n - 1) + step) * per_pair, split, fidelity)
-        for target in range(n)
-        for step in range(n - 1)
-    ]
-    return [(e.object_index, e.distractor_index) for e in found]
-
-
-def test_released_multi_carrot_is_its_own_distractor_in_9_of_72_pairs():
-    released = _pairs("released")
-    assert sum(a == b for a, b in released) == 9
-    assert released == [
-        (16 + c, (16 + c + e + 1) % 9 + 16) for c in range(9) for e in range(8)
-    ]  # the released expression
-    per_target = Counter(a for a, b in set(released) if a != b)
-    assert set(per_target.values()) == {7}, "one other object is never used"
-
-
-def test_corrected_multi_carrot_draws_every_other_object_once():
-    pairs = _pairs("corrected")
-    assert sorted(pairs) == [(a, b) for a in range(16, 25) for b in range(16, 25) if a != b]
-
-
-def test_training_split_of_multi_carrot_has_no_defect():
-    assert _pairs("released", "train", 16) == _pairs("corrected", "train", 16)
-
-
-def test_self_distractor_stands_at_the_third_position():
-    clash = next(
-        e
-        for step in range(8)
-        if (e := decode("multi_carrot", step * 16 * 2104 * 4, fidelity="released")).self_distractor
-    )
-    assert clash.object_xyz == clash.third_xyz and clash.object_xyz[2] == 1.0
-    assert clash.object == clash.distractor
-    corrected = decode("multi_carrot", clash.episode_id)
-    assert not corrected.self_distractor and corrected.object_xyz[2] == 0.95
-    assert corrected.plate_xyz == clash.plate_xyz
-
-
-def test_multi_plate_is_the_same_in_both_fidelities():
-    for episode_id in range(0, 678_666_240, 7_654_321):
-        corrected = decode("multi_plate", episode_id).to_json()
-        released = decode("multi_plate", episode_id, fidelity="released").to_json()
-        assert corrected | {"fidelity": "released"} == released
-        assert corrected["plate"] != corrected["distractor_plate"]
-
-
-def test_unshifted_joint_row_keeps_its_id_but_is_never_sampled():
-    per_row = 16 * 784 * 4
-    unshifted = (UNSHIFTED_JOINT_ROW - 1) * per_row
-    assert decode("ee_pose", unshifted).joint_offset == (0.0,) * 8
-    assert any(decode("ee_pose", unshifted - per_row).joint_offset)
-    assert any(decode("ee_pose", unshifted + per_row).joint_offset)
-    # A list that would hold the row: the corrected one is the same list without it.
-    request = {"purpose": "pretraining", "fixed": {"object": 0, "table": 0, "place": 0, "yaw": 1}}
-    released = sample_ids("ee_pose", 200, 4, fidelity="released", **request)
-    assert unshifted + 1 in released
-    corrected = sample_ids("ee_pose", 199, 4, **request)
-    assert corrected == [i for i in released if i != unshifted + 1]
+# ---- ids and fidelities (the release's defects: test_defects.py)
 
 
 def test_ids_beyond_the_space():

@@ -36,7 +36,7 @@ class Look:
     frame: np.ndarray
     rgb: np.ndarray
     masks: dict[str, np.ndarray]
-    poses: dict[str, bytes]
+    poses: dict[str, np.ndarray]
     qpos: np.ndarray
 
     def covered(self, *roles):
@@ -71,7 +71,7 @@ def look(env):
             obs["image"][0].numpy().copy(),
             rgb.copy(),
             masks,
-            {name: pose.tobytes() for name, pose in poses.items()},
+            poses,
             env.qpos.copy(),
         )
 
@@ -85,15 +85,23 @@ def trained(look):
 
 
 def assert_only(roles, before, after, least=20):
-    """Assert that two looks differ, and only in pixels of ``roles`` and in those actors' poses."""
+    """Assert that two looks differ, and only in pixels of ``roles`` and in those actors' poses.
+
+    An actor more in the scene moves the others by rounding only, some 1e-7 m.
+    """
     changed = (before.frame != after.frame).any(-1)
     allowed = before.covered(*roles) | after.covered(*roles)
     assert not changed[~allowed].any()
     assert changed.sum() >= least
     for role in set(before.poses) & set(after.poses) - set(roles):
-        assert before.poses[role] == after.poses[role], role
+        np.testing.assert_allclose(after.poses[role], before.poses[role], atol=2e-6, err_msg=role)
     if "robot" not in roles:
         assert (before.qpos == after.qpos).all()
+
+
+def same_poses(before, after):
+    """Tell whether all actors stand at the same place, to the last bit."""
+    return all((before.poses[role] == pose).all() for role, pose in after.poses.items())
 
 
 def fields(before, after):
@@ -131,7 +139,7 @@ def test_instruct_changes_the_words(look, trained):
     assert fields(episode("in_distribution"), partner) == {"template_index", "instruction"}
     assert partner.instruction == "Move the banana from the table to the plate"
     seen = look(partner)
-    assert (seen.frame == trained.frame).all() and seen.poses == trained.poses
+    assert (seen.frame == trained.frame).all() and same_poses(trained, seen)
 
 
 def test_plate_changes_the_plate(look, trained):
@@ -151,13 +159,13 @@ def test_multi_carrot_changes_the_object_and_adds_another(look):
     assert_only(["distractor"], between, after)
     assert set(after.poses) - set(between.poses) == {"distractor"}
     assert after.masks["distractor"].sum() > 20
-    x, y, z = np.frombuffer(after.poses["distractor"], np.float32)[:3]
+    x, y, z = after.poses["distractor"][:3]
     np.testing.assert_allclose([x, y], full.third_xyz[:2], atol=0.02)
     assert 0.86 < z < 0.95
 
 
 def test_multi_plate_changes_plate_and_table_and_adds_a_plate(look):
-    full = episode("multi_plate", plate=8, distractor_plate=2, table=20, place=900)
+    full = episode("multi_plate", plate=8, distractor_plate=1, object=13, table=20, place=900)
     assert (full.plate, full.distractor_plate) == ("gramophone disk", "mouse pad")
     alone = replace(full, distractor_plate=None, distractor_plate_index=None, third_xyz=None)
     seen = replace(alone, plate="plate", plate_index=0)
@@ -182,7 +190,7 @@ OVERLAY = {"texture", "texture_index", "overlay_alpha", "overlay_region"}
 
 
 def assert_linear(plain, light, heavy):
-    """Assert frames plain, 0.3 and 0.5 of the way to a texture: 5 x the first step = 3 x the second.
+    """Assert frames 0, 0.3 and 0.5 of the way to a texture: 5 x one step is 3 x the other.
 
     Each blended value is truncated, so the two sides differ by less than 5.
     """
@@ -199,7 +207,7 @@ def test_texture_changes_robot_and_objects(look, trained):
     light, heavy = (look(partner) for partner in partners)
     for seen in (light, heavy):
         assert_only(["robot", "object", "plate"], trained, seen, least=1000)
-        assert seen.poses == trained.poses and (seen.rgb == trained.rgb).all()
+        assert same_poses(trained, seen) and (seen.rgb == trained.rgb).all()
     shown = ~trained.masks["background"]
     assert_linear(trained.frame[shown], light.frame[shown], heavy.frame[shown])
 
@@ -208,7 +216,7 @@ def test_whole_changes_the_frame_by_the_published_blend(look, trained):
     partners = [episode(name, texture=4) for name in ("whole_03", "whole_05")]
     assert all(fields(episode("in_distribution"), partner) == OVERLAY for partner in partners)
     light, heavy = (look(partner) for partner in partners)
-    assert light.poses == heavy.poses == trained.poses
+    assert same_poses(trained, light) and same_poses(trained, heavy)
     assert_linear(trained.frame, light.frame, heavy.frame)
     rows, columns = np.nonzero(~trained.masks["background"])
     y, x = (rows.min() + rows.max()) // 2, (columns.min() + columns.max()) // 2
@@ -216,8 +224,8 @@ def test_whole_changes_the_frame_by_the_published_blend(look, trained):
     window = double[y : y + 96, x : x + 128]
     for seen, alpha in ((light, 0.3), (heavy, 0.5)):
         expected = (1 - alpha) * trained.frame + alpha * window
-        np.testing.assert_allclose(seen.frame, np.floor(expected), atol=1)
-        assert (seen.frame == np.floor(expected)).mean() > 0.99  # float32 at whole numbers
+        cut = expected - seen.frame
+        assert cut.min() > -1e-4 and cut.max() < 1 + 1e-4, "truncated; blended in float32"
 
 
 def test_position_moves_and_turns_the_object_and_moves_the_plate(look, trained):
@@ -228,7 +236,7 @@ def test_position_moves_and_turns_the_object_and_moves_the_plate(look, trained):
     assert_only(["object", "plate"], trained, seen, least=100)
     assert (seen.qpos == trained.qpos).all()
     for role, xyz in (("object", partner.object_xyz), ("plate", partner.plate_xyz)):
-        pose = np.frombuffer(seen.poses[role], np.float32)
+        pose = seen.poses[role]
         np.testing.assert_allclose(pose[:2], xyz[:2], atol=0.01)
         assert abs(pose[0] + 0.16) > 0.095 or abs(pose[1]) > 0.095, "outside the trained square"
 
@@ -243,7 +251,7 @@ def test_ee_pose_moves_the_robot(look, trained):
 
 
 def test_position_change_to_moves_the_object_after_the_fifth_step(env):
-    jumping = episode("position_change_to", place=900)
+    jumping = episode("position_change_to", object=13, place=900)
     staying = replace(jumping, teleport_step=None, third_xyz=None)
 
     def course(episode):
@@ -255,7 +263,9 @@ def test_position_change_to_moves_the_object_after_the_fifth_step(env):
         return frames, places
 
     (jumped, new), (stayed, old) = course(jumping), course(staying)
-    same = [(a == b).all() and (p == q).all() for a, b, p, q in zip(jumped, stayed, new, old)]
+    same = [
+        (jumped[step] == stayed[step]).all() and (new[step] == old[step]).all() for step in range(9)
+    ]
     assert same == [True] * 5 + [False] * 4
     np.testing.assert_allclose(new[-1][:2], jumping.third_xyz[:2], atol=0.02)
     np.testing.assert_allclose(old[-1][:2], jumping.object_xyz[:2], atol=0.02)

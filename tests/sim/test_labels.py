@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from unblind.sim.labels import filter_released, merge
+from unblind.sim.labels import apply, controller_targets, filter_released, merge
 
 
 def follow(actions, start=(0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)):
@@ -64,7 +64,7 @@ def test_released_filter_loses_real_motion(demo):
 
 
 def test_merged_labels_keep_the_rules(demo):
-    kept, labels = merge(demo, follow(demo)[:-1])
+    kept, labels, after = merge(demo, follow(demo)[:-1])
     release = 28
     assert kept.tolist() == list(range(release + 1)), "frames after the release are dropped"
     before = np.concatenate([[1.0], demo[kept[:-1], 6]])
@@ -76,44 +76,48 @@ def test_merged_labels_keep_the_rules(demo):
     assert idle.mean() < 0.05
     assert labels[13].tolist() == [0, 0, 0, 0, 0, 0, -1], "the closing frame stands still"
     assert labels[release].tolist() == [0, 0, 0, 0, 0, 0, 1]
-    assert (distance[14:18] >= 0.035 - 1e-6).all(), "lift frames"
-    assert (labels[14:18, 2] >= 0.035 - 1e-6).all()
-    free = np.array([t for t in kept if t not in (13, release) and not changes[t]])
+    # The frame after the closing one gives the fingers time: the planner's first step of at least
+    # 5 mm and no more. All others go 2 cm.
+    assert labels[14, 2] >= 0.005 - 1e-6 and distance[14] < 0.02
+    assert (labels[15:18, 2] >= 0.02 - 1e-6).all()
+    assert (after > kept).all(), "a label leads to a later frame"
+    free = np.array([t for t in kept if t not in (13, 14, release) and not changes[t]])
     near_change = np.array([t in (10, 11, 12, 26, 27) for t in free])
     large = (distance[free] >= 0.02 - 1e-6) | (angle[free] >= 0.12 - 1e-6)
     assert large[~near_change].all()
 
 
 def test_merging_loses_no_motion(demo):
-    """Executing labels as a policy would, from frame to frame, ends where the demo ends."""
+    """The labels in a row, each executed where the one before ends, arrive where the demo does."""
     poses = follow(demo)
-    kept, labels = merge(demo, poses[:-1])
-    frame, visited, position = 0, [], poses[0, :3]
-    turn = Rotation.from_quat(poses[0, 3:], scalar_first=True)
-    while True:
-        label = labels[frame].astype(float)
-        visited.append(frame)
-        position = position + label[:3]
-        turn = Rotation.from_euler("XYZ", label[3:6]) * turn
-        if frame == kept[-1]:
-            break
-        # The frame whose pose and gripper history this label leads to.
-        held = frame >= 13 or label[6] < 0
-        gap = np.linalg.norm(poses[:-1, :3] - position, axis=1)
-        options = [t for t in range(frame + 1, kept[-1] + 1) if (t > 13) == held or t == 13]
-        frame = next((t for t in options if gap[t] < 1e-6), kept[-1])
-    assert len(visited) < 0.7 * len(kept), "episodes get shorter"
-    np.testing.assert_allclose(position, poses[-1, :3], atol=0.005)
-    turned = (turn * Rotation.from_quat(poses[-1, 3:], scalar_first=True).inv()).magnitude()
-    assert turned < 0.05
+    labels = merge(demo, poses[:-1])
+    chain = labels.chain()
+    assert len(chain) < 0.7 * len(labels.frames), "episodes get shorter"
+    arrived = follow(chain, poses[0])[-1]
+    np.testing.assert_allclose(arrived[:3], poses[-1, :3], atol=1e-6)
+    turned = Rotation.from_quat(arrived[3:], scalar_first=True)
+    turned *= Rotation.from_quat(poses[-1, 3:], scalar_first=True).inv()
+    assert turned.magnitude() < 1e-5
+    closes = np.flatnonzero(chain[:, 6] < 0)
+    assert (np.diff(closes) == 1).all() and chain[-1, 6] == 1, "closed once, released at the end"
+
+
+def test_the_chain_follows_after():
+    # Frames 0 and 1 both arrive at frame 2 (0.015 + 0.015 m): the chain visits 0, 2, 4.
+    actions = np.tile([0.015, 0, 0, 0, 0, 0, 1.0], (5, 1))
+    labels = merge(actions, follow(actions)[:-1])
+    assert labels.after.tolist() == [2, 3, 4, 5, 5]
+    np.testing.assert_allclose(labels.chain()[:, 0], [0.03, 0.03, 0.015], atol=1e-7)
 
 
 def test_small_remainder_becomes_the_gripper_change():
     actions = np.zeros((4, 7))
     actions[:, 2] = [-0.03, -0.004, 0.0, 0.05]
     actions[:, 6] = [1, 1, -1, -1]
-    kept, labels = merge(actions, follow(actions)[:-1])
+    kept, labels, after = merge(actions, follow(actions)[:-1])
     assert kept.tolist() == [0, 1, 2, 3]
+    # The closing frame 2 is done by label 1 already: from there the chain goes on with frame 3.
+    assert after.tolist() == [1, 3, 3, 4]
     np.testing.assert_allclose(labels[:, 2], [-0.03, -0.004, 0.0, 0.05], atol=1e-7)
     assert labels[:, 6].tolist() == [1, -1, -1, -1]
 
@@ -150,9 +154,29 @@ def test_clean_corrections_of_noisy_states():
 
 def test_without_gripper_changes_everything_is_kept():
     actions = np.tile([0.015, 0, 0, 0, 0, 0, 1.0], (4, 1))
-    kept, labels = merge(actions, follow(actions)[:-1])
+    kept, labels, _ = merge(actions, follow(actions)[:-1])
     assert kept.tolist() == [0, 1, 2, 3]
     np.testing.assert_allclose(labels[:, 0], [0.03, 0.03, 0.03, 0.015], atol=1e-7)
+
+
+def test_the_controllers_targets_are_the_sum_of_what_was_sent(demo):
+    np.testing.assert_allclose(
+        controller_targets(demo), follow(demo, (0, 0, 0, 1, 0, 0, 0))[:-1], atol=1e-12
+    )
+
+
+def test_every_rule_gives_frames_labels_and_where_they_lead(demo):
+    steps = len(demo)
+    every = apply("none", demo, demo)
+    assert list(every.frames) == list(range(steps)) and list(every.after) == list(
+        range(1, steps + 1)
+    )
+    np.testing.assert_array_equal(every.chain(), demo.astype(np.float32))
+    released = apply("released", demo, demo)
+    assert list(released.after) == [*released.frames[1:], steps]
+    np.testing.assert_array_equal(released.chain(), demo[filter_released(demo)].astype(np.float32))
+    merged = apply("merge", demo, demo)
+    np.testing.assert_array_equal(merged.actions, merge(demo, follow(demo)[:-1]).actions)
 
 
 def test_same_input_same_bytes(demo):

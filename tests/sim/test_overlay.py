@@ -70,21 +70,6 @@ def test_texture_is_stretched_over_the_own_box(scene):
     assert off.max() <= 1 and (off > 0).mean() < 1e-3  # float32 at whole numbers
 
 
-def test_batch_box_is_the_releases_dependence_on_companions(scene):
-    rgb, mask, photo, texture = scene
-    texture = prepare_texture(texture, "robot_and_objects", WIDTH, HEIGHT)
-    own = blend_mask(rgb, mask, photo, texture, 0.3)
-    assert (blend_mask(rgb, mask, photo, texture, 0.3, batch_box=(30, 60)) == own).all()
-    batched = blend_mask(rgb, mask, photo, texture, 0.3, batch_box=(96, 128))
-    # Stretched over a box of the texture's own size it is cropped, not stretched.
-    weights = np.float32(0.3), np.float32(1 - 0.3)
-    cropped = texture[:30, :60] * weights[0] + rgb[20:50, 30:90] * weights[1]
-    inside = mask[20:50, 30:90]
-    assert (batched[20:50, 30:90][inside] == np.floor(cropped[inside])).all()
-    changed = (batched != own).any(-1)
-    assert changed.sum() > 0.9 * mask.sum() and not changed[~mask].any()
-
-
 def test_whole_window_starts_at_the_centre_of_the_box(scene):
     rgb, mask, photo, texture = scene
     texture = prepare_texture(texture, "frame", WIDTH, HEIGHT)

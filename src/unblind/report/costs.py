@@ -6,16 +6,10 @@ from pathlib import Path
 from unblind import provenance
 from unblind.config import Config
 from unblind.errors import UnblindError
+from unblind.progress import START_CPU_S, UNIT_CPU_S
 from unblind.sim.conditions import CONDITIONS, Space
 
 TRAINING_OBJECTS = len(Space().objects)
-
-#: CPU-seconds of one unit, measured at 128 x 96 pixels on two virtual cores of an AMD EPYC: a
-#: demonstration (0.8 an attempt, about 31 steps), a replayed episode (raw and tokenised), and an
-#: episode of a policy (0.8 for 80 steps with pictures; the oracle plans besides).
-UNIT_CPU_S = {"demos": 0.85, "replay": 0.8, "oracle": 1.0, "random": 0.8, "noop": 0.8}
-#: CPU-seconds until a worker has imported everything and drawn its first picture.
-START_CPU_S = 8.4
 
 
 def estimate(config: Config) -> dict[str, float]:
@@ -28,7 +22,7 @@ def estimate(config: Config) -> dict[str, float]:
     start = config.rollout.workers * START_CPU_S
     costs = {
         "demos": start + demos * UNIT_CPU_S["demos"],
-        "replay": start + config.replay.episodes * UNIT_CPU_S["replay"],
+        "replay": start + 2 * config.replay.episodes * UNIT_CPU_S["replay"],
     }
     for name, run in config.runs.items():
         if run.policy in UNIT_CPU_S:

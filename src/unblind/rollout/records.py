@@ -1,5 +1,6 @@
 """Records: one Parquet file a run, seed and condition, one row an episode."""
 
+import contextlib
 import json
 import os
 from collections.abc import Iterable
@@ -55,32 +56,32 @@ class Journal:
 
     def __init__(self, path: Path, stamp: str) -> None:
         self._path = path.with_name(f".{path.stem}.journal")
-        self._stamp = stamp
-        self.rows = self._read()
+        with files.explained(self._path):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            first, *rest = self._whole_lines() or [{}]
+            if first != {"stamp": stamp}:
+                rest = []
+                self._path.write_text(json.dumps({"stamp": stamp}) + "\n", encoding="utf-8")
+        self.rows: dict[int, dict[str, Any]] = {entry["episode_id"]: entry for entry in rest}
 
-    def _read(self) -> dict[int, dict[str, Any]]:
-        try:
-            lines = self._path.read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
-            return {}
-        rows = [
-            json.loads(line) for line in lines if line.endswith("}")
-        ]  # a torn last line ends early
-        if not rows or rows[0].get("stamp") != self._stamp:
-            self.remove()
-            return {}
-        return {entry["episode_id"]: entry for entry in rows[1:]}
+    def _whole_lines(self) -> list[dict[str, Any]]:
+        """Return what was written; cut off a line that a kill has torn, lest the next joins it."""
+        lines, size = [], 0
+        with contextlib.suppress(FileNotFoundError):
+            for line in self._path.read_bytes().splitlines(keepends=True):
+                if line.endswith(b"\n"):
+                    lines.append(json.loads(line))
+                    size += len(line)
+            os.truncate(self._path, size)
+        return lines
 
     def add(self, entry: dict[str, Any]) -> None:
         """Append a row and make sure that it is on the disk."""
-        first = [] if self.rows else [{"stamp": self._stamp}]
         self.rows[entry["episode_id"]] = entry
-        with files.explained(self._path):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with open(self._path, "a", encoding="utf-8") as handle:
-                handle.writelines(json.dumps(line) + "\n" for line in [*first, entry])
-                handle.flush()
-                os.fsync(handle.fileno())
+        with files.explained(self._path), open(self._path, "a", encoding="utf-8") as handle:
+            handle.write(json.dumps(entry) + "\n")
+            handle.flush()
+            os.fsync(handle.fileno())
 
     def remove(self) -> None:
         """Delete the file."""

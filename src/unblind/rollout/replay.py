@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from unblind import files
 from unblind.config import Config
 from unblind.errors import UnblindError
-from unblind.progress import Progress
+from unblind.progress import UNIT_CPU_S, Progress
 from unblind.provenance import CODE, record
 from unblind.rollout.loop import Crew
 from unblind.rollout.policies import OpenLoopPolicy
@@ -23,9 +23,6 @@ from unblind.sim import labels, shards
 from unblind.sim.demos import CONDITION
 from unblind.sim.episodes import decode
 from unblind.vla.tokens import ActionCodec, ActionNormalizer, ActionTokenizer
-
-#: Measured CPU-seconds of one replayed episode of 80 steps, for the estimate printed beforehand.
-EPISODE_CPU_S = 0.6
 
 
 def replay(config: Config, demos: Path, out: Path, n_workers: int) -> None:
@@ -44,7 +41,7 @@ def replay(config: Config, demos: Path, out: Path, n_workers: int) -> None:
         "raw": {e["episode_id"]: e["executed"] for e in chosen},
         "tokenised": {e["episode_id"]: _tokenised(config, codec, e) for e in chosen},
     }
-    progress = Progress("replays", 2 * len(chosen), EPISODE_CPU_S)
+    progress = Progress("replays", 2 * len(chosen), UNIT_CPU_S["replay"])
     made_from = {"config": config.part("replay"), "code": CODE["replay"], "seed": config.seed}
     with record(out, inputs=[manifest], **made_from):
         won = {

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unblind.config import Config, digest
-from unblind.progress import Progress
+from unblind.progress import UNIT_CPU_S, Progress
 from unblind.provenance import CODE, code_hash, is_current, record
 from unblind.rollout import records
 from unblind.rollout.loop import Crew
@@ -12,9 +12,6 @@ from unblind.rollout.policies import make_policy
 from unblind.rollout.worker import Setup
 from unblind.sim import conditions
 from unblind.sim.episodes import Episode, decode, sample_ids
-
-#: Measured CPU-seconds of one scripted episode of 80 steps, for the estimate printed beforehand.
-EPISODE_CPU_S = 0.6
 
 
 def evaluation_episodes(config: Config, condition: str, seed: int) -> list[Episode]:
@@ -47,12 +44,12 @@ def rollout(
     made_from = {"config": config.part("rollout", run), "code": CODE["rollout"], "seed": seed}
     chosen = [conditions.get(n).name for n in names or [c.name for c in conditions.CONDITIONS]]
     todo = [n for n in chosen if not is_current(Path(out) / f"{n}.parquet", **made_from)]
-    total = len(todo) * config.rollout.episodes
-    progress = Progress(f"episodes of {run}, seed {seed}", total, EPISODE_CPU_S)
+    kind, total = config.run(run).policy, len(todo) * config.rollout.episodes
+    progress = Progress(f"episodes of {run}, seed {seed}", total, UNIT_CPU_S.get(kind, 1.0))
     if not todo:
         return
     stamp = digest([made_from["config"], code_hash(*CODE["rollout"]), run, seed])
-    policy = make_policy(config.run(run).policy, seed)
+    policy = make_policy(kind, seed)
     setup = Setup(config, images=bool(policy and policy.needs_images), oracle=policy is None)
     with Crew(setup, n_workers, policy) as crew:
         for name in todo:

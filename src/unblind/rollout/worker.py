@@ -1,5 +1,6 @@
 """A worker process: K scenes that step on request, for the worker's whole life."""
 
+import contextlib
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
@@ -70,6 +71,8 @@ class Scenes:
     def _build(self, episode: Episode) -> Any:
         from unblind.sim.env import PutOnPlateEnv
 
+        if not self._envs:
+            workers.settle_in()
         render = self._setup.config.render
         return PutOnPlateEnv(
             catalog=self._setup.config.catalog,
@@ -92,16 +95,13 @@ def serve(pipe: Connection, setup: Setup) -> None:
     A request is a list of (method name, scene, argument); the answer is the list of replies, or
     the exception that a request raised.
     """
-    from unblind.sim import env as _  # noqa: F401  (what it allocates is frozen below)
-
-    workers.settle_in()
+    workers.follow_parent()
     scenes = Scenes(setup)
-    while True:
-        try:
+    with contextlib.suppress(EOFError, ConnectionError):  # the parent has closed the pipe
+        while True:
             requests = pipe.recv()
-        except EOFError:
-            return
-        try:
-            pipe.send([getattr(scenes, name)(scene, value) for name, scene, value in requests])
-        except Exception as error:  # the parent raises it again, with its own remedy
-            pipe.send(error)
+            try:
+                answer = [getattr(scenes, name)(scene, value) for name, scene, value in requests]
+            except Exception as error:  # the parent raises it again, with its own remedy
+                answer = error
+            pipe.send(answer)

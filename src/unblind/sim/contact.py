@@ -8,8 +8,8 @@ import numpy as np
 
 from unblind import files
 from unblind.machine import renderer
+from unblind.sim import camera
 from unblind.sim.actors import build_entity
-from unblind.sim.builtin import study
 from unblind.sim.catalog import Catalog, Model
 
 TILE = (240, 180)
@@ -42,9 +42,9 @@ class Studio:
         self._scene = sapien.Scene([sapien.physx.PhysxCpuSystem(), sapien.render.RenderSystem()])
         add_lights(self._scene)
         self._camera = self._scene.add_camera("study", width, height, 1.0, 0.01, 10.0)
-        base = sapien.Pose(study.BASE_POSITION, study.BASE_QUATERNION)
+        base = sapien.Pose(camera.BASE_POSITION, camera.BASE_QUATERNION)
         self._camera.entity.set_pose(
-            base * sapien.Pose(study.MOUNT_POSITION, study.MOUNT_QUATERNION)
+            base * sapien.Pose(camera.MOUNT_POSITION, camera.MOUNT_QUATERNION)
         )
 
     def shoot(
@@ -57,7 +57,7 @@ class Studio:
             yaw_deg: its rotation about the vertical.
             zoom: enlargement about the model; 1 is the study's whole frame.
         """
-        center = np.array([*study.GRID_CENTER, study.TABLE_Z - model.bbox[0, 2]])
+        center = np.array([*camera.GRID_CENTER, camera.TABLE_Z - model.bbox[0, 2]])
         self._aim(center + [0, 0, model.bbox[:, 2].mean()], zoom)
         half = np.radians(yaw_deg) / 2
         entity = build_entity(model, model.name, static=True)
@@ -74,13 +74,13 @@ class Studio:
 
     def _aim(self, target: np.ndarray, zoom: float) -> None:
         """Scale the study's intrinsics to the frame; a zoom keeps the target in the middle."""
-        scale = self._camera.width / study.FRAME[0]
+        scale = self._camera.width / camera.FRAME[0]
         size = np.array([self._camera.width, self._camera.height])
-        middle = np.array(study.CENTER) * scale
+        middle = np.array(camera.CENTER) * scale
         if zoom != 1:
-            place = study.project(target[None])[0] * scale
+            place = camera.project(target[None])[0] * scale
             middle = size * _STAGE - zoom * (place - middle)
-        focal = study.FOCAL * scale * zoom
+        focal = camera.FOCAL * scale * zoom
         self._camera.set_perspective_parameters(0.01, 10.0, focal, focal, *middle, 0.0)
 
 

@@ -5,6 +5,7 @@ order until one succeeds. Slots know nothing of each other, so the result does n
 number of workers, and a killed run goes on where it was.
 """
 
+import contextlib
 import json
 import shutil
 from collections import Counter
@@ -12,8 +13,9 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,14 +23,15 @@ import pyarrow.parquet as pq
 from unblind import files, workers
 from unblind.config import Config
 from unblind.errors import UnblindError
-from unblind.progress import Progress
+from unblind.progress import UNIT_CPU_S, Progress
 from unblind.provenance import CODE, code_hash, record
 from unblind.sim import conditions, shards
 from unblind.sim.episodes import sample_ids
 
+if TYPE_CHECKING:
+    from unblind.sim.recorder import Recorder
+
 CONDITION = "in_distribution"
-#: Measured CPU-seconds of one attempt at 128 x 96, for the estimate printed beforehand.
-ATTEMPT_CPU_S = 0.6
 
 
 @dataclass(frozen=True)
@@ -79,13 +82,16 @@ def _ids(config: Config, n: int, purpose: Any, fixed: dict[str, int]) -> list[in
 def collect(config: Config, out: Path, n_workers: int) -> None:
     """Write ``out/train-*.parquet``, ``out/held_out-*.parquet`` and ``out/manifest.json``.
 
-    Finished shards and parts of an interrupted run with the same settings are kept.
+    Finished shards and parts of an interrupted run with the same settings are kept; shards that
+    differ from the manifest of a finished one are made again.
 
     Raises:
         UnblindError: a slot ran out of candidates, a worker died, or the disk is full.
     """
     out = Path(out)
-    _discard_other_settings(config, out)
+    with files.explained(out):
+        _discard_other_settings(config, out)
+        _discard_damaged(out)
     plan = shards.group(plan_slots(config), config.demos.shard_episodes)
     manifest = out / "manifest.json"
     with record(manifest, config=config.part("demos"), code=CODE["demos"], seed=config.seed):
@@ -100,7 +106,7 @@ def _fill_shards(config: Config, out: Path, plan: dict[str, list[Slot]], n_worke
     missing = {name: slots for name, slots in plan.items() if not (out / name).exists()}
     todo = [s for slots in missing.values() for s in slots if not _part(parts, s).exists()]
     _assemble_complete(out, missing)
-    progress = Progress("demonstrations", len(todo), ATTEMPT_CPU_S)
+    progress = Progress("demonstrations", len(todo), UNIT_CPU_S["demos"])
     for _ in _run_slots(config, todo, parts, n_workers):
         progress.advance()
         _assemble_complete(out, missing)
@@ -132,37 +138,62 @@ def _discard_other_settings(config: Config, out: Path) -> None:
     files.write_json(stamp, wanted)
 
 
+def _discard_damaged(out: Path) -> None:
+    """Delete shards that differ from the manifest of an earlier call: they are made again."""
+    try:
+        known = shards.load_manifest(out)["shards"]
+    except UnblindError:
+        return  # there was none
+    for name, checksum in known.items():
+        if (out / name).exists() and files.sha256(out / name) != checksum:
+            (out / name).unlink()
+
+
 def _run_slots(config: Config, todo: list[Slot], parts: Path, n: int) -> Iterator[None]:
-    if not todo:
-        return
-    with ProcessPoolExecutor(
-        n, mp_context=workers.context(), initializer=_start_worker, initargs=(config,)
-    ) as pool:
+    with _pool(config, n) as pool:
         futures = [pool.submit(_record_slot, slot, _part(parts, slot)) for slot in todo]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        except BrokenProcessPool:
-            raise UnblindError(
-                "a demonstration worker died", "run the same command again: it continues"
-            ) from None
-        finally:
-            pool.shutdown(cancel_futures=True)
+        for future in as_completed(futures):
+            yield future.result()
+
+
+@contextlib.contextmanager
+def _pool(config: Config, n: int) -> Iterator[ProcessPoolExecutor]:
+    """Yield ``n`` worker processes, started as they are needed; drop what waits on an error."""
+    try:
+        with ProcessPoolExecutor(
+            n, mp_context=workers.context(), initializer=_start_worker, initargs=(config,)
+        ) as pool:
+            try:
+                yield pool
+            finally:
+                pool.shutdown(cancel_futures=True)
+    except BrokenProcessPool:
+        raise UnblindError(
+            "a demonstration worker died", "run the same command again: it continues"
+        ) from None
 
 
 def _start_worker(config: Config) -> None:
+    global _config
+    workers.follow_parent()
+    _config = config
+
+
+@cache
+def _recorder() -> "Recorder":
+    """Return this worker's recorder; built in the first task, whose errors reach the parent."""
     from unblind.sim.recorder import Recorder
 
-    global _recorder
-    _recorder = Recorder(config)
+    recorder = Recorder(_config)
     workers.settle_in()
+    return recorder
 
 
 def _record_slot(slot: Slot, path: Path) -> None:
     """Try the slot's candidates until one succeeds; write its steps to ``path``."""
     log = []
     for episode_id in slot.candidates:
-        attempt = _recorder.attempt(episode_id)
+        attempt = _recorder().attempt(episode_id)
         log.append(attempt.summary())
         if attempt.success:
             break
@@ -192,11 +223,9 @@ def survey(config: Config, attempts_per_object: int, n_workers: int) -> dict[str
     for o in range(len(space.objects)):
         drawn = _ids(config, 4 * attempts_per_object, "validation", {"object": o})
         ids += shards.distinct_places(drawn)[:attempts_per_object]
-    progress = Progress("attempts", len(ids), ATTEMPT_CPU_S)
+    progress = Progress("attempts", len(ids), UNIT_CPU_S["demos"])
     log = []
-    with ProcessPoolExecutor(
-        n_workers, mp_context=workers.context(), initializer=_start_worker, initargs=(config,)
-    ) as pool:
+    with _pool(config, n_workers) as pool:
         for summary in pool.map(_try_once, ids):
             log.append(summary)
             progress.advance()
@@ -204,7 +233,7 @@ def survey(config: Config, attempts_per_object: int, n_workers: int) -> dict[str
 
 
 def _try_once(episode_id: int) -> dict[str, Any]:
-    return _recorder.attempt(episode_id).summary()
+    return _recorder().attempt(episode_id).summary()
 
 
 def tally(log: list[dict[str, Any]]) -> dict[str, Any]:

@@ -26,10 +26,11 @@ from unblind.sim.studio import TABLE_HEIGHT
 Stage = Literal["reach", "grasp", "close", "lift", "carry", "release"]
 Euler = Literal["corrected", "released"]
 
-#: Heights in m above the grasp point, above the grasp pose, and above the plate's origin.
-REACH_HEIGHT, LIFT_HEIGHT, PLACE_HEIGHT = 0.05, 0.10, 0.03
-#: Least gap in m between the object's bottom and the plate when it is let go (our addition: at
-#: the released height alone anything taller than 5 cm is pressed into the plate and shot away).
+#: Heights in m above the grasp point and above the grasp pose.
+REACH_HEIGHT, LIFT_HEIGHT = 0.05, 0.10
+#: Gap in m between the object's bottom and the plate when it is let go (ours: the release goes to
+#: 3 cm above the plate's origin, where anything taller than 5 cm is pressed into the plate and shot
+#: away).
 PLACE_CLEARANCE = 0.015
 #: Distance in m from ``ee_gripper_link`` back to the gripper's palm, less 2 mm. The grasp point is
 #: never deeper below the object's top than this (our addition: the palm would press on it).
@@ -49,6 +50,13 @@ STEP_SECONDS = 0.2
 #: tries twice with the default). MPLib fails where its last step happens to be almost nothing,
 #: which another length mends.
 SCREW_STEPS = (0.1, 0.087)
+#: A screw motion of more steps than this is none. MPLib itself would go on for ever where its
+#: numbers are not finite (the release stops it with a clock, which no two machines agree on);
+#: paths of the study take at most 30.
+MAX_SCREW_STEPS = 200
+#: A path that ends further than this from its goal is none, m (our addition: beyond the arm's
+#: reach MPLib reports success tens of centimetres short; paths of the study end within 11 mm).
+MAX_MISS = 0.03
 OPEN, CLOSED = 1.0, -1.0
 
 
@@ -101,6 +109,8 @@ class PickAndPlace:
             joint_vel_limits=np.full(6, JOINT_LIMIT),
             joint_acc_limits=np.full(6, JOINT_LIMIT),
         )
+        self._world = _BoundedWorld(self._planner.planning_world)
+        self._planner.planning_world = self._world
         self._planner.set_base_pose(np.concatenate([BASE_POSE.p, BASE_POSE.q]))
         self._model = self._planner.pinocchio_model
         self._tcp_index = self._planner.link_name_2_idx[TCP_LINK]
@@ -139,19 +149,30 @@ class PickAndPlace:
         """Return where the gripper lets go: over the plate's origin, the object just above it."""
         origin = scene.plate.pose.p
         plate_top = origin[2] + scene.plate_model.bbox[1, 2]
-        clear = plate_top + (grasp.p[2] - TABLE_HEIGHT) + PLACE_CLEARANCE
-        return sapien.Pose([*origin[:2], max(origin[2] + PLACE_HEIGHT, clear)], grasp.q)
+        height = plate_top + (grasp.p[2] - TABLE_HEIGHT) + PLACE_CLEARANCE
+        return sapien.Pose([*origin[:2], height], grasp.q)
 
     def _plan(self, qpos: np.ndarray, goal: sapien.Pose) -> np.ndarray | None:
         """Return (T, 6) joint waypoints 0.2 s apart in rad, or None."""
-        target = np.concatenate([goal.p, goal.q])
         for size in SCREW_STEPS:
-            result = self._planner.plan_screw(
-                target, np.array(qpos, dtype=np.float64), qpos_step=size, time_step=STEP_SECONDS
-            )
-            if result["status"] == "Success":
-                return result["position"]
+            path = self._screw(qpos, goal, size)
+            if path is not None and self._arrives(path, qpos, goal):
+                return path
         return None
+
+    def _screw(self, qpos: np.ndarray, goal: sapien.Pose, step: float) -> np.ndarray | None:
+        self._world.steps = 0
+        start, target = np.array(qpos, dtype=np.float64), np.concatenate([goal.p, goal.q])
+        try:
+            result = self._planner.plan_screw(target, start, qpos_step=step, time_step=STEP_SECONDS)
+        except (np.linalg.LinAlgError, AttributeError):
+            # Numbers that are not finite, or a path that MPLib cannot give a timing.
+            return None
+        return result["position"] if result["status"] == "Success" else None
+
+    def _arrives(self, path: np.ndarray, qpos: np.ndarray, goal: sapien.Pose) -> bool:
+        end = BASE_POSE * self._tcp_pose(path[-1], qpos)
+        return bool(np.linalg.norm(end.p - goal.p) <= MAX_MISS)
 
     def _follow(
         self, scene: PlanningScene, goal: sapien.Pose, gripper: float, stage: Stage
@@ -176,6 +197,21 @@ class PickAndPlace:
         turn = _rotation(after) * _rotation(before).inv()
         parts = [after.p - before.p, turn.as_euler(self._order), [gripper]]
         return np.concatenate(parts).astype(np.float32)
+
+
+class _BoundedWorld:
+    """MPLib's planning world, which is asked at every step, with an end to the number of steps."""
+
+    def __init__(self, world: Any) -> None:
+        self._world, self.steps = world, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._world, name)
+
+    def collide(self) -> bool:
+        """Tell whether the arm collides, or has gone on for too long."""
+        self.steps += 1
+        return self.steps > MAX_SCREW_STEPS or self._world.collide()
 
 
 @lru_cache(maxsize=1)

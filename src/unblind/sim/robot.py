@@ -15,15 +15,16 @@ from mani_skill.agents.registration import register_agent
 from mani_skill.agents.robots.widowx.widowx import WidowX250S
 from mani_skill.sensors.camera import CameraConfig
 
+from unblind.sim import camera
 from unblind.sim.studio import CAMERA_POSE, INTRINSIC
 
 URDF = Path(__file__).parent / "assets" / "wx250s.urdf"
 SRDF = URDF.with_suffix(".srdf")
 
 #: Pose of the base in the world: m, quaternion wxyz; the arm faces world -x.
-BASE_POSE = sapien.Pose([0.147, 0.028, 0.870], [0, 0, 0, 1])
+BASE_POSE = sapien.Pose(camera.BASE_POSITION, camera.BASE_QUATERNION)
 #: Where the robot is parked while the objects settle, 1 m above its place.
-PARKED_POSE = sapien.Pose([0.147, 0.028, 1.870], [0, 0, 0, 1])
+PARKED_POSE = sapien.Pose(BASE_POSE.p + [0, 0, 1], BASE_POSE.q)
 #: Six arm joints (rad) and two fingers (m) at the start of an episode.
 INITIAL_QPOS = np.array(
     [-0.01840777, 0.0398835, 0.22242722, -0.00460194, 1.36524296, 0.00153398, 0.037, 0.037]

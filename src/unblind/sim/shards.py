@@ -87,7 +87,10 @@ def manifest(config: Config, folder: Path, names: list[str]) -> dict[str, Any]:
 
 
 def _attempts(path: Path) -> list[list[dict[str, Any]]]:
-    return json.loads(pq.read_schema(path).metadata[b"attempts"])
+    try:
+        return json.loads(pq.read_schema(path).metadata[b"attempts"])
+    except (pa.ArrowInvalid, OSError, KeyError, TypeError, ValueError):
+        raise _unreadable(path) from None
 
 
 def quantiles(actions: np.ndarray) -> dict[str, list[float]]:
@@ -108,11 +111,15 @@ def load_manifest(folder: Path) -> dict[str, Any]:
         UnblindError: it is missing or unreadable.
     """
     try:
-        return json.loads((Path(folder) / "manifest.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        values = json.loads((Path(folder) / "manifest.json").read_text(encoding="utf-8"))
+        whole = values.keys() >= {"shards", "statistics"}
+    except (OSError, ValueError, AttributeError):
+        whole = False
+    if not whole:
         raise UnblindError(
             f"no readable manifest.json in {folder}", "run `unblind demos` to make it"
-        ) from None
+        )
+    return values
 
 
 def load(folder: Path, split: str) -> list[dict[str, Any]]:
@@ -156,12 +163,14 @@ def read(path: Path) -> list[dict[str, Any]]:
     try:
         table = pq.read_table(path, schema=SCHEMA)
     except (pa.ArrowInvalid, OSError):
-        raise UnblindError(
-            f"shard {path} is unreadable", "delete it and run `unblind demos` again"
-        ) from None
+        raise _unreadable(path) from None
     starts = np.flatnonzero(table["step"].to_numpy() == 0)
     ends = [*starts[1:], len(table)]
     return [_episode(table.slice(a, b - a)) for a, b in zip(starts, ends, strict=True)]
+
+
+def _unreadable(path: Path) -> UnblindError:
+    return UnblindError(f"shard {path} is unreadable", "delete it and run `unblind demos` again")
 
 
 def _episode(rows: pa.Table) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What surrounds the robot: camera, lights and table (released ``base_env.py``)."""
+"""What surrounds the robot, as SAPIEN objects: camera, lights and table (``base_env.py``)."""
 
 import unblind.sim.engine  # noqa: F401
 
@@ -6,13 +6,15 @@ import unblind.sim.engine  # noqa: F401
 import numpy as np
 import sapien
 
-#: Camera relative to the robot's base_link: m, quaternion wxyz. World -y is image-left.
-CAMERA_POSE = sapien.Pose([0.0, -0.16, 0.36], [0.8992917, -0.09263245, 0.35892478, 0.23209205])
+from unblind.sim import camera
+
+CAMERA_POSE = sapien.Pose(camera.MOUNT_POSITION, camera.MOUNT_QUATERNION)
 #: Pinhole intrinsics at 640 x 480 pixels.
-INTRINSIC = np.array([[623.588, 0, 319.501], [0, 623.588, 239.545], [0, 0, 1]])
-FULL_WIDTH, FULL_HEIGHT = 640, 480
-#: Height of the table's surface, m: the released plate rests at 0.869532 and is 6 mm thick.
-TABLE_HEIGHT = 0.8665
+INTRINSIC = np.array(
+    [[camera.FOCAL, 0, camera.CENTER[0]], [0, camera.FOCAL, camera.CENTER[1]], [0, 0, 1]]
+)
+FULL_WIDTH, FULL_HEIGHT = camera.FRAME
+TABLE_HEIGHT = camera.TABLE_Z
 #: The slab that stands for the released arena mesh: half sizes and centre, m. The arena's picture
 #: is never seen (every background pixel is replaced by a table photo), only its surface matters.
 TABLE_HALF_SIZE = (0.6, 0.6, 0.05)

@@ -9,7 +9,7 @@ import numpy as np
 from unblind.sim.builtin.patterns import paint, rgb
 from unblind.sim.builtin.primitives import outline_circle, outline_rectangle
 from unblind.sim.builtin.scenes import SCENES, TEXTURES, Look, Scene
-from unblind.sim.builtin.study import AXES, CENTER, EYE, FOCAL, FRAME, TABLE_Z, project
+from unblind.sim.camera import AXES, CENTER, EYE, FOCAL, FRAME, TABLE_Z, project
 from unblind.sim.catalog import Split
 
 

@@ -1,4 +1,4 @@
-"""The study's camera and table as numbers, for painting what the camera sees (no SAPIEN needed).
+"""Camera, robot base and table as plain numbers, and what the camera sees (no SAPIEN needed).
 
 All from the released bridge environment.
 """

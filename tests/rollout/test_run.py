@@ -1,0 +1,194 @@
+"""Records of a run: which are made, from what, and that an interruption costs little."""
+
+import commands
+import pandas as pd
+import pytest
+
+from unblind import provenance
+from unblind.config import load
+from unblind.errors import UnblindError
+from unblind.rollout import run
+from unblind.rollout.loop import Crew, Outcome
+from unblind.sim.conditions import CONDITIONS, get
+
+THREE = ["in_distribution", "carrot", "position_change_to"]
+
+
+def content(folder):
+    return {path.stem: path.read_bytes() for path in folder.glob("*.parquet")}
+
+
+# ---- bookkeeping, with made-up episodes -------------------------------------------------------
+
+
+class Interrupted(Exception):
+    """As good as a kill: nothing of the call runs after it."""
+
+
+@pytest.fixture
+def crew(monkeypatch):
+    """Replace the workers: episodes end at once, last one first; `left` may stop them."""
+
+    class FakeCrew:
+        ran: list = []  # noqa: RUF012
+        left = None
+
+        def __init__(self, setup, n_workers, policy):
+            self.policy = policy
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def run(self, episodes):
+            for episode in reversed(episodes):
+                if FakeCrew.left == 0:
+                    raise Interrupted
+                FakeCrew.left = FakeCrew.left and FakeCrew.left - 1
+                FakeCrew.ran.append((episode.condition, episode.episode_id))
+                yield Outcome(episode, success_any=episode.episode_id % 2 == 0, steps=80)
+
+    monkeypatch.setattr(run, "Crew", FakeCrew)
+    return FakeCrew
+
+
+@pytest.fixture
+def config():
+    return load(commands.SMOKE, {"rollout.episodes": 5})
+
+
+def ids(config, name, seed=0):
+    return [e.episode_id for e in run.evaluation_episodes(config, name, seed)]
+
+
+def test_all_policies_face_the_same_episodes_in_the_same_order(crew, config, tmp_path):
+    found = {}
+    for name in ("oracle", "random", "noop"):
+        run.rollout(config, name, 0, tmp_path / name, None, 1)
+        frames = [pd.read_parquet(tmp_path / name / f"{c.name}.parquet") for c in CONDITIONS]
+        found[name] = [list(frame["episode_id"]) for frame in frames]
+        assert {frame["run"][0] for frame in frames} == {name}
+    assert found["oracle"] == found["random"] == found["noop"]
+    assert found["oracle"] == [ids(config, c.name) for c in CONDITIONS]
+    assert all(len(set(listed)) == 5 for listed in found["oracle"])
+
+
+def test_seeds_draw_their_own_episodes_and_fewer_are_a_prefix(config):
+    fewer = load(commands.SMOKE, {"rollout.episodes": 3})
+    for name in THREE:
+        assert ids(fewer, name) == ids(config, name)[:3]
+        assert not set(ids(config, name)) & set(ids(config, name, seed=1))
+        split = {e.split for e in run.evaluation_episodes(config, name, 0)}
+        assert split == {get(name).split}
+
+
+def test_only_records_that_do_not_stand_are_made(crew, config, tmp_path):
+    run.rollout(config, "random", 0, tmp_path, THREE, 1)
+    before = content(tmp_path)
+    assert sorted(before) == sorted(THREE)
+    crew.ran.clear()
+    run.rollout(config, "random", 0, tmp_path, THREE, 1)
+    assert crew.ran == []
+    (tmp_path / "carrot.parquet").unlink()
+    run.rollout(config, "random", 0, tmp_path, THREE, 1)
+    assert {name for name, _ in crew.ran} == {"carrot"}
+    assert content(tmp_path) == before
+    assert list(tmp_path.glob(".*")) == [], "no journal and nothing temporary is left"
+
+
+@pytest.mark.parametrize("change", ["settings", "code", "seed", "bytes"])
+def test_a_record_of_something_else_is_made_again(crew, config, tmp_path, monkeypatch, change):
+    seed = 0
+    run.rollout(config, "random", 0, tmp_path, ["carrot"], 1)
+    crew.ran.clear()
+    if change == "settings":
+        config = load(commands.SMOKE, {"rollout.episodes": 5, "rollout.max_steps": 79})
+    elif change == "code":
+        monkeypatch.setattr(provenance, "code_hash", lambda *_: "newer")
+    elif change == "seed":
+        seed = 1
+    else:
+        (tmp_path / "carrot.parquet").write_bytes(b"damaged")
+    run.rollout(config, "random", seed, tmp_path, ["carrot"], 1)
+    assert sorted(crew.ran) == sorted(("carrot", number) for number in ids(config, "carrot", seed))
+    assert list(pd.read_parquet(tmp_path / "carrot.parquet")["seed"]) == [seed] * 5
+
+
+def test_finished_episodes_of_an_interrupted_call_are_kept(crew, config, tmp_path):
+    run.rollout(config, "random", 0, tmp_path / "whole", THREE, 1)
+    crew.ran.clear()
+    crew.left = 7  # all five of the first condition and two of the second
+    with pytest.raises(Interrupted):
+        run.rollout(config, "random", 0, tmp_path / "cut", THREE, 1)
+    assert list(content(tmp_path / "cut")) == ["in_distribution"]
+    done, crew.left = list(crew.ran), None
+    crew.ran.clear()
+    run.rollout(config, "random", 0, tmp_path / "cut", THREE, 1)
+    assert len(done) == 7 and not set(done) & set(crew.ran)
+    assert len(crew.ran) == 3 * 5 - 7
+    assert content(tmp_path / "cut") == content(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("change", ["settings", "code", "run"])
+def test_unfinished_work_of_something_else_is_not(crew, config, tmp_path, monkeypatch, change):
+    crew.left = 2
+    with pytest.raises(Interrupted):
+        run.rollout(config, "random", 0, tmp_path, ["carrot"], 1)
+    crew.left, name = None, "random"
+    crew.ran.clear()
+    if change == "settings":
+        config = load(commands.SMOKE, {"rollout.episodes": 5, "fidelity": "released"})
+    elif change == "code":
+        monkeypatch.setattr(run, "code_hash", lambda *_: "newer")
+    else:
+        name = "noop"
+    run.rollout(config, name, 0, tmp_path, ["carrot"], 1)
+    assert len(crew.ran) == 5
+    assert list(pd.read_parquet(tmp_path / "carrot.parquet")["run"]) == [name] * 5
+
+
+def test_conditions_are_called_by_either_name(crew, config, tmp_path):
+    run.rollout(config, "random", 0, tmp_path, ["PutOnPlateInScene25Carrot-v1"], 1)
+    assert list(content(tmp_path)) == ["carrot"]
+    with pytest.raises(UnblindError, match="unknown condition 'carot'"):
+        run.rollout(config, "random", 0, tmp_path, ["carot"], 1)
+
+
+# ---- with the simulator -----------------------------------------------------------------------
+
+TWO = ["in_distribution", "position_change_to"]
+SIZES = {"rollout.episodes": 10, "rollout.max_steps": 20}
+
+
+def sizes(scenes):
+    return SIZES | {"rollout.scenes": scenes}
+
+
+def test_killed_and_continued_with_more_workers_and_scenes_gives_the_same_bytes(
+    renderer, tmp_path, monkeypatch
+):
+    run.rollout(load(commands.SMOKE, sizes(1)), "oracle", 0, tmp_path / "whole", TWO, 1)
+    frame = pd.read_parquet(tmp_path / "whole" / "in_distribution.parquet")
+    assert list(frame["steps"]) == [20] * 10
+    assert frame["grasped"].any(), "something happens in 20 steps"
+
+    cut = tmp_path / "cut"
+    journal = cut / ".in_distribution.journal"
+    options = [word for key, value in sizes(4).items() for word in ("--set", f"{key}={value}")]
+    options += [word for name in TWO for word in ("--condition", name)]
+    process = commands.start(
+        *("rollout", "--config", commands.SMOKE, "--run", "oracle", "--out", cut),
+        *(*options, "--workers", 2),
+    )
+    rows = lambda: journal.read_text().splitlines()[1:] if journal.exists() else []  # noqa: E731
+    commands.kill_when(lambda _: rows(), process)
+    kept = rows()
+    assert 1 <= len(kept) < 10 and content(cut) == {}
+
+    ran, original = [], Crew.run
+    monkeypatch.setattr(Crew, "run", lambda self, todo: ran.extend(todo) or original(self, todo))
+    run.rollout(load(commands.SMOKE, sizes(4)), "oracle", 0, cut, TWO, 2)
+    assert len(ran) == 20 - len(kept)
+    assert content(cut) == content(tmp_path / "whole")

@@ -1,0 +1,95 @@
+import os
+import subprocess
+
+import pytest
+
+from unblind import files
+from unblind.errors import UnblindError
+
+MIB = 2**20
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 1 MiB, or a reason why not."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("only root may mount a small disk")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_written_or_not_at_all(tmp_path):
+    path = tmp_path / "deep" / "er" / "file.txt"
+    files.write_text(path, "grüße\n")
+    assert path.read_bytes() == "grüße\n".encode()
+    with pytest.raises(ZeroDivisionError), files.atomic_path(path) as temporary:
+        temporary.write_text("half")
+        assert path.read_text() == "grüße\n", "the old file stands until the new one is whole"
+        raise ZeroDivisionError
+    assert path.read_text() == "grüße\n"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_json_is_sorted_and_ends_with_a_newline(tmp_path):
+    files.write_json(tmp_path / "a.json", {"b": 1, "a": [2]})
+    text = '{\n  "a": [\n    2\n  ],\n  "b": 1\n}\n'
+    assert (tmp_path / "a.json").read_text() == text
+
+
+def test_sha256_of_the_standards_example(tmp_path):
+    (tmp_path / "abc").write_bytes(b"abc")  # FIPS 180-4's example
+    assert files.sha256(tmp_path / "abc") == (
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    )
+
+
+def test_a_full_disk_is_one_error_and_leaves_no_half_file(small_disk):
+    path = small_disk / "big"
+    path.write_bytes(b"old")
+    with pytest.raises(UnblindError, match=f"disk full while writing {path} .free space"):
+        files.write_text(path, "x" * 2 * MIB)
+    assert path.read_bytes() == b"old"
+    assert list(small_disk.iterdir()) == [path]
+
+
+def test_a_full_disk_is_seen_through_arrow(small_disk):
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    noise = pa.table({"x": np.random.default_rng(0).random(2 * MIB // 8)})
+    path = small_disk / "big.parquet"
+    with pytest.raises(UnblindError, match="disk full"), files.atomic_path(path) as temporary:
+        pq.write_table(noise, temporary)
+    assert list(small_disk.iterdir()) == []
+
+
+def test_a_file_in_the_way_of_a_folder_is_one_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file" / "a", tmp_path / "file" / "b" / "a"):
+        with pytest.raises(UnblindError, match=r"cannot write .*choose a writable folder"):
+            files.write_text(path, "x")
+    (tmp_path / "folder" / "full").mkdir(parents=True)
+    with pytest.raises(UnblindError, match=r"cannot write .*folder: Is a directory"):
+        files.write_text(tmp_path / "folder", "x")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_a_folder_without_permission_is_one_error(tmp_path, monkeypatch):
+    # Root may write anywhere, so the refusal is made up.
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(UnblindError, match=r"cannot write .*Permission denied"):
+        files.write_text(tmp_path / "a", "x")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_errors_pass_unchanged(tmp_path):
+    with pytest.raises(FileNotFoundError), files.atomic_path(tmp_path / "a"):
+        pass  # nothing was written
+    assert list(tmp_path.iterdir()) == []
