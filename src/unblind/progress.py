@@ -31,6 +31,8 @@ class Progress:
 
     def advance(self, units: int = 1) -> None:
         """Count finished units."""
+        if not units:
+            return
         self.done += units
         now = time.monotonic()
         if now - self._last < self._every and self.done < self.total:

@@ -50,7 +50,9 @@ def test_random_actions_are_as_large_as_a_demonstrations():
 
 def test_open_loop_plays_each_episodes_actions_and_then_holds():
     sequences = {1: np.full((2, 7), 0.5, np.float32), 2: np.full((1, 7), 0.25, np.float32)}
-    actions = OpenLoopPolicy(sequences).act([seen(2, 0), seen(1, 1), seen(2, 1)])
+    policy = OpenLoopPolicy()
+    policy.load(sequences)
+    actions = policy.act([seen(2, 0), seen(1, 1), seen(2, 1)])
     assert actions[:, 0].tolist() == [0.25, 0.5, 0]
     assert actions[2].tolist() == HOLD.tolist()
 

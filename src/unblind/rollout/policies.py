@@ -84,15 +84,15 @@ class RandomPolicy:
 
 
 class OpenLoopPolicy:
-    """Plays given action sequences, then stands still.
-
-    Args:
-        actions: (T, 7) arrays by episode id.
-    """
+    """Plays given action sequences, then stands still."""
 
     needs_images = False
 
-    def __init__(self, actions: dict[int, np.ndarray]) -> None:
+    def __init__(self) -> None:
+        self._actions: dict[int, np.ndarray] = {}
+
+    def load(self, actions: dict[int, np.ndarray]) -> None:
+        """Play these (T, 7) sequences, by episode id, from now on."""
         self._actions = actions
 
     def act(self, observations: Sequence[Observation]) -> np.ndarray:
@@ -107,10 +107,12 @@ class OpenLoopPolicy:
 class OracleActor:
     """The planner of the demonstrations, with the simulator's state.
 
-    It plans again when its plan has ended or failed without success, and when the object is
-    found elsewhere than where it stood, as after the jump of PosChangeTo.
+    It plans again when a plan has ended or failed without success, and when the object is found
+    elsewhere than where it stood, as after the jump of PosChangeTo.
     """
 
+    #: Plans in one episode: each takes about 20 of the 80 steps.
+    TRIES = 4
     #: An object further than this from where the plan began has been moved by something else, m.
     JUMP = 0.03
 
@@ -118,23 +120,25 @@ class OracleActor:
         from unblind.sim.planner import shared_planner
 
         self._planner = shared_planner(euler)
+        self._tries = self.TRIES
         self._plan = None
-        self._stage = "reach"
+        self._stage = None
 
     def act(self, env: Any) -> np.ndarray:
         """Return the next command of the plan, or stand still where there is none."""
         from unblind.sim.planner import PlanningError
 
-        if self._plan is None or self._object_jumped(env):
+        if self._tries and (self._plan is None or self._object_jumped(env)):
+            self._tries -= 1
             self._plan, self._start = self._planner.commands(env), env.object.pose.p
+            self._stage = "reach"
         try:
             command = next(self._plan, None)
         except PlanningError:
             command = None
         if command is None:
-            finished = bool(env.evaluate()["success"])
-            self._plan = iter(()) if finished else None
-            self._stage = "release" if finished else "reach"
+            finished = self._tries == 0 or bool(env.evaluate()["success"])
+            self._plan, self._stage = iter(()) if finished else None, None
             return HOLD
         self._stage = command.stage
         return command.action

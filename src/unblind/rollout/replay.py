@@ -35,18 +35,15 @@ def replay(config: Config, demos: Path, out: Path, n_workers: int) -> None:
         UnblindError: demonstrations are missing, too few or corrupt, or a worker died.
     """
     manifest = Path(demos) / "manifest.json"
-    chosen = _choose(config, shards.load(demos, "train"))
+    chosen = _choose(config, shards.load(demos, "train", images=False))
     codec = ActionCodec(_normalizer(shards.load_manifest(demos)), ActionTokenizer())
     sequences = {
         "raw": {e["episode_id"]: e["executed"] for e in chosen},
         "tokenised": {e["episode_id"]: _tokenised(config, codec, e) for e in chosen},
     }
-    progress = Progress("replays", 2 * len(chosen), UNIT_CPU_S["replay"])
     made_from = {"config": config.part("replay"), "code": CODE["replay"], "seed": config.seed}
     with record(out, inputs=[manifest], **made_from):
-        won = {
-            kind: _run(config, actions, n_workers, progress) for kind, actions in sequences.items()
-        }
+        won = _play(config, sequences, n_workers)
         rows = [_row(config, e["episode_id"], sequences, won) for e in chosen]
         with files.atomic_path(out) as temporary:
             pq.write_table(pa.Table.from_pylist(rows), temporary)
@@ -73,18 +70,24 @@ def _tokenised(config: Config, codec: ActionCodec, episode: dict[str, Any]) -> n
     return codec.decode(codec.encode(chain)).astype(np.float32)
 
 
-def _run(
-    config: Config, actions: dict[int, np.ndarray], n_workers: int, progress: Progress
-) -> dict[int, bool]:
-    """Return final success by episode id."""
-    episodes = [decode(CONDITION, number, "train", config.fidelity) for number in actions]
-    setup = Setup(config, images=False, oracle=False)
-    success = {}
-    with Crew(setup, n_workers, OpenLoopPolicy(actions)) as crew:
-        for outcome in crew.run(episodes):
-            success[outcome.episode.episode_id] = outcome.success_final
-            progress.advance()
-    return success
+def _play(
+    config: Config, sequences: dict[str, dict[int, np.ndarray]], n_workers: int
+) -> dict[str, dict[int, bool]]:
+    """Return final success by kind of sequence and episode id."""
+    progress = Progress(
+        "replays", sum(len(actions) for actions in sequences.values()), UNIT_CPU_S["replay"]
+    )
+    policy = OpenLoopPolicy()
+    won: dict[str, dict[int, bool]] = {}
+    with Crew(Setup(config, images=False, oracle=False), n_workers, policy) as crew:
+        for kind, actions in sequences.items():
+            policy.load(actions)
+            won[kind] = {}
+            episodes = [decode(CONDITION, number, "train", config.fidelity) for number in actions]
+            for outcome in crew.run(episodes):
+                won[kind][outcome.episode.episode_id] = outcome.success_final
+                progress.advance()
+    return won
 
 
 def _row(

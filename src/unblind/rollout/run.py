@@ -55,6 +55,7 @@ def rollout(
         for name in todo:
             path = Path(out) / f"{name}.parquet"
             journal = records.Journal(path, stamp)
+            progress.advance(len(journal.rows))
             episodes = evaluation_episodes(config, name, seed)
             with record(path, **made_from):
                 for outcome in crew.run([e for e in episodes if e.episode_id not in journal.rows]):

@@ -24,7 +24,7 @@ from unblind import files, workers
 from unblind.config import Config
 from unblind.errors import UnblindError
 from unblind.progress import UNIT_CPU_S, Progress
-from unblind.provenance import CODE, code_hash, record
+from unblind.provenance import CODE, code_hash, is_current, record
 from unblind.sim import conditions, shards
 from unblind.sim.episodes import sample_ids
 
@@ -83,7 +83,7 @@ def collect(config: Config, out: Path, n_workers: int) -> None:
     """Write ``out/train-*.parquet``, ``out/held_out-*.parquet`` and ``out/manifest.json``.
 
     Finished shards and parts of an interrupted run with the same settings are kept; shards that
-    differ from the manifest of a finished one are made again.
+    differ from the manifest of a finished one are made again. A finished set is left as it is.
 
     Raises:
         UnblindError: a slot ran out of candidates, a worker died, or the disk is full.
@@ -94,7 +94,10 @@ def collect(config: Config, out: Path, n_workers: int) -> None:
         _discard_damaged(out)
     plan = shards.group(plan_slots(config), config.demos.shard_episodes)
     manifest = out / "manifest.json"
-    with record(manifest, config=config.part("demos"), code=CODE["demos"], seed=config.seed):
+    made_from = {"config": config.part("demos"), "code": CODE["demos"], "seed": config.seed}
+    if is_current(manifest, **made_from) and all((out / name).exists() for name in plan):
+        return
+    with record(manifest, **made_from):
         _fill_shards(config, out, plan, n_workers)
         files.write_json(manifest, shards.manifest(config, out, list(plan)))
     shutil.rmtree(out / "parts", ignore_errors=True)

@@ -30,6 +30,9 @@ SCHEMA = pa.schema(
 )
 
 
+_WITHOUT_IMAGES = [name for name in SCHEMA.names if name != "image"]
+
+
 def group(slots: Sequence[Any], size: int) -> dict[str, list[Any]]:
     """Deal slots to shards of ``size`` episodes each; return them by file name."""
     plan: dict[str, list[Any]] = {}
@@ -63,7 +66,7 @@ def manifest(config: Config, folder: Path, names: list[str]) -> dict[str, Any]:
         log += [entry for slot in _attempts(path) for entry in slot]
         split = name.rsplit("-", 1)[0]
         numbers = episodes.setdefault(split, [])
-        for episode in read(path):
+        for episode in read(path, images=False):
             numbers.append(episode["episode_id"])
             labelled = labels.apply(
                 config.demos.noop_filter, episode["actions"], episode["executed"]
@@ -122,7 +125,7 @@ def load_manifest(folder: Path) -> dict[str, Any]:
     return values
 
 
-def load(folder: Path, split: str) -> list[dict[str, Any]]:
+def load(folder: Path, split: str, images: bool = True) -> list[dict[str, Any]]:
     """Return all episodes of ``train`` or ``held_out`` (see `read`), checksums verified.
 
     Raises:
@@ -133,7 +136,7 @@ def load(folder: Path, split: str) -> list[dict[str, Any]]:
     for name, checksum in load_manifest(folder)["shards"].items():
         if name.rsplit("-", 1)[0] == split:
             verify(folder / name, checksum)
-            episodes += read(folder / name)
+            episodes += read(folder / name, images)
     return episodes
 
 
@@ -150,18 +153,23 @@ def verify(path: Path, checksum: str) -> None:
         raise UnblindError(f"shard {path} {state}", "delete it and run `unblind demos` again")
 
 
-def read(path: Path) -> list[dict[str, Any]]:
+def read(path: Path, images: bool = True) -> list[dict[str, Any]]:
     """Return a shard's episodes in order.
 
+    Args:
+        path: the shard.
+        images: read the pictures too, by far the largest part.
+
     Returns:
-        Dictionaries with ``episode_id``, ``instruction``, ``images`` (list of PNG bytes),
+        Dictionaries with ``episode_id``, ``instruction``, ``images`` (list of PNG bytes, if
+        asked for),
         ``actions`` and ``executed`` ((T, 7) float32), ``stages`` (list of str).
 
     Raises:
         UnblindError: the file is no shard.
     """
     try:
-        table = pq.read_table(path, schema=SCHEMA)
+        table = pq.read_table(path, schema=SCHEMA, columns=None if images else _WITHOUT_IMAGES)
     except (pa.ArrowInvalid, OSError):
         raise _unreadable(path) from None
     starts = np.flatnonzero(table["step"].to_numpy() == 0)
@@ -177,7 +185,7 @@ def _episode(rows: pa.Table) -> dict[str, Any]:
     return {
         "episode_id": rows["episode_id"][0].as_py(),
         "instruction": rows["instruction"][0].as_py(),
-        "images": rows["image"].to_pylist(),
+        "images": rows["image"].to_pylist() if "image" in rows.column_names else [],
         "actions": _vectors(rows["action"]),
         "executed": _vectors(rows["executed"]),
         "stages": rows["stage"].to_pylist(),
