@@ -99,4 +99,4 @@ def test_more_than_there_are_is_one_error(folder, crew, tmp_path):
     config = load(commands.SMOKE, {"replay.episodes": 3})
     with pytest.raises(UnblindError, match=r"3 demonstrations to replay, 2 there .lower replay\."):
         replay.replay(config, folder, tmp_path / "replay.parquet", 1)
-    assert crew.policies == [] and list(tmp_path.iterdir()) == []
+    assert crew.played == [] and list(tmp_path.iterdir()) == []
