@@ -5,7 +5,7 @@ import time
 
 #: CPU-seconds of one unit at 128 x 96 pictures on two virtual cores of an AMD EPYC: an attempt at a
 #: demonstration, a replayed episode, and an episode of 80 steps of each scripted policy.
-UNIT_CPU_S = {"demos": 0.75, "replay": 0.6, "oracle": 0.75, "random": 0.6, "noop": 0.6}
+UNIT_CPU_S = {"demos": 0.65, "replay": 1.1, "oracle": 1.1, "random": 0.65, "noop": 0.55}
 #: CPU-seconds until a worker has imported everything and drawn its first picture.
 START_CPU_S = 8.4
 
