@@ -1,4 +1,5 @@
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,15 @@ def released_assets() -> Path:
     if not folder.is_dir():
         pytest.skip("no released assets: name their folder in UNBLIND_RELEASED_ASSETS")
     return folder
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 64 KiB, or a reason why not."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("only root may mount a small disk")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)

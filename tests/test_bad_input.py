@@ -1,8 +1,6 @@
 """Bad input to long commands: one clear error line, exit code 1, and nothing half-written."""
 
 import json
-import os
-import subprocess
 
 import commands
 import pytest
@@ -106,18 +104,6 @@ def test_without_the_released_files(words, renderer, tmp_path):
     line = commands.problem(commands.run(*words, "--out", tmp_path / "out", *change))
     assert "released file" in line and "model_db.json is missing" in line
     assert artifacts(tmp_path) == []
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A disk of 64 KiB, or a reason why not."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
-        pytest.skip("only root may mount a small disk")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
 
 
 def test_demonstrations_on_a_full_disk(renderer, small_disk):

@@ -1,5 +1,4 @@
 import os
-import subprocess
 
 import pytest
 
@@ -7,18 +6,6 @@ from unblind import files
 from unblind.errors import UnblindError
 
 MIB = 2**20
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A disk of 1 MiB, or a reason why not."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
-        pytest.skip("only root may mount a small disk")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
 
 
 def test_written_or_not_at_all(tmp_path):
