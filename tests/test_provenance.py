@@ -46,10 +46,10 @@ def test_a_failed_block_writes_no_sidecar(tmp_path):
 
 @pytest.mark.parametrize("alive", [True, False])
 def test_cpu_time_and_memory_of_children_count(tmp_path, alive):
-    # 50 MB and 0.3 s of work; then the child either waits or ends.
+    # 50 MB and 0.5 s of work; then the child either waits or ends.
     program = (
         "import sys, time\nkeep = b'x' * 50_000_000\n"
-        "while time.process_time() < 0.3: pass\n"
+        "while time.process_time() < 0.5: pass\n"
         f"print('done', flush=True)\nif {alive}: sys.stdin.read()"
     )
     with provenance.record(tmp_path / "x", config={}, code=CODE):
@@ -62,7 +62,7 @@ def test_cpu_time_and_memory_of_children_count(tmp_path, alive):
         write_text(tmp_path / "x", "")
     child.communicate()
     meta = provenance.read(tmp_path / "x")
-    assert 0.3 <= meta["cpu_s"] < 2
+    assert 0.3 <= meta["cpu_s"] < 5
     assert meta["wall_s"] >= 0.4
     own = provenance.resource.getrusage(provenance.resource.RUSAGE_SELF).ru_maxrss // 1024
     assert meta["peak_memory_mib"] >= own + 50
