@@ -4,6 +4,7 @@ import commands
 import numpy as np
 import pandas as pd
 import pytest
+from synthetic import CrewStandIn
 
 from unblind import provenance
 from unblind.config import load
@@ -46,17 +47,8 @@ def test_what_the_planner_did_works_again(config, folder, tmp_path):
 def crew(monkeypatch):
     """Replace the workers; ``played`` collects the sequences of each run."""
 
-    class FakeCrew:
+    class FakeCrew(CrewStandIn):
         played: list = []  # noqa: RUF012
-
-        def __init__(self, setup, n_workers, policy):
-            self.policy = policy
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            pass
 
         def run(self, episodes):
             self.played.append(self.policy._actions)

@@ -3,6 +3,7 @@
 import commands
 import pandas as pd
 import pytest
+from synthetic import CrewStandIn
 
 from unblind import provenance
 from unblind.config import load
@@ -29,18 +30,9 @@ class Interrupted(Exception):
 def crew(monkeypatch):
     """Replace the workers: episodes end at once, last one first; `left` may stop them."""
 
-    class FakeCrew:
+    class FakeCrew(CrewStandIn):
         ran: list = []  # noqa: RUF012
         left = None
-
-        def __init__(self, setup, n_workers, policy):
-            self.policy = policy
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            pass
 
         def run(self, episodes):
             for episode in reversed(episodes):
