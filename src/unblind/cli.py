@@ -13,6 +13,8 @@ from typing import Annotated, Any
 
 import typer
 
+from unblind import cli_base
+from unblind.config import DemoSet
 from unblind.errors import UnblindError
 from unblind.files import write_json
 
@@ -22,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help='Reproduce "Don\'t Blind Your VLA": simulation, demonstrations, evaluation, tables.',
 )
+app.add_typer(cli_base.app, name="base")
 # Lets a negative number pass as an argument instead of being taken for an option.
 _NUMBERS = {"ignore_unknown_options": True}
 
@@ -170,14 +173,17 @@ def demos(
     config: ConfigFile = MINI,
     override: Overrides = None,
     out: Annotated[Path | None, typer.Option(help="Folder of shards and manifest.")] = None,
+    which: Annotated[
+        DemoSet, typer.Option("--set-of", help="training, pretraining or warm-up.")
+    ] = "training",
     workers: Workers = None,
 ) -> None:
     """Collect the planner's demonstrations; an interrupted call is continued."""
     settings = _load(config, override)
     from unblind.sim.demos import collect
 
-    out = out or Path(settings.results, "demos")
-    collect(settings, out, workers or settings.rollout.workers)
+    out = out or Path(settings.results, "demos" if which == "training" else f"base/{which}-demos")
+    collect(settings, out, workers or settings.rollout.workers, which)
 
 
 @app.command()
@@ -263,16 +269,20 @@ def table1(
     demos: Annotated[Path | None, typer.Option(help="Folder of demonstrations.")] = None,
     replay: Annotated[Path | None, typer.Option(help="Replay record.")] = None,
     out: Annotated[Path | None, typer.Option(help="Output without suffix.")] = None,
+    questions: Annotated[
+        Path | None, typer.Option(help="Held-out answers (JSON); default: the base's, if any.")
+    ] = None,
 ) -> None:
     """Render Table 1 from the records alone, as Markdown, CSV and LaTeX."""
     settings = _load(config, override)
     from unblind.report.tables import table1 as render
+    from unblind.store import base_dir
 
     results = Path(settings.results)
     places = (records or results / "rollouts", demos or results / "demos")
-    for path in render(
-        settings, *places, replay or _replay_file(settings), out or results / "table1"
-    ):
+    places += (replay or _replay_file(settings), out or results / "table1")
+    answers = base_dir(settings) / "questions.json"
+    for path in render(settings, *places, questions or (answers if answers.is_file() else None)):
         print(path)
 
 

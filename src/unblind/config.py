@@ -17,12 +17,27 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from unblind.errors import UnblindError
 
-Stage = Literal["demos", "replay", "rollout", "table1"]
+Stage = Literal[
+    "demos",
+    "pretraining_demos",
+    "warm_up_demos",
+    "questions",
+    "vlm",
+    "robot",
+    "warm_up",
+    "features",
+    "training",
+    "replay",
+    "rollout",
+    "table1",
+]
+DemoSet = Literal["training", "pretraining", "warm-up"]
 METHODS = ("default", "freeze", "align")
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Section(BaseModel):
@@ -84,6 +99,127 @@ class Demos(_Section):
     shard_episodes: Count = Field(description="Episodes in one Parquet shard.")
 
 
+class PretrainingDemos(_Section):
+    """The broad demonstrations of robot pretraining."""
+
+    successes: Count = Field(description="Successful episodes.")
+    attempts_per_slot: Count = Field(description="Attempts before one success is given up.")
+    executed_noise: ExecutedNoise = Field(
+        description="Noise on the executed actions of every second episode."
+    )
+    shard_episodes: Count = Field(description="Episodes in one Parquet shard.")
+
+
+class Model(_Section):
+    """Sizes of the vision-language-action model (see `unblind.vla.prismatic.PrismaticConfig`)."""
+
+    towers: Annotated[list[str], Field(min_length=1, max_length=2)] = Field(
+        description="Vision towers, names of `unblind.vla.towers.TOWERS`."
+    )
+    image_size: Count = Field(description="Side of the square picture in pixels (paper: 224).")
+    frozen_blocks: int = Field(
+        ge=0, description="First blocks of a convolutional tower that are never trained."
+    )
+    projector_width: Count = Field(description="Hidden units of the projector.")
+    hidden_size: Count = Field(description="Width of the decoder (paper: 4096).")
+    layers: Count = Field(description="Decoder blocks (paper: 32).")
+    heads: Count = Field(description="Attention heads (paper: 32).")
+    intermediate_size: Count = Field(description="Units of a block's MLP (paper: 11008).")
+    position_scale: float = Field(
+        ge=0, description="Amplitude of the sine positions added to visual tokens (paper: none)."
+    )
+
+
+class Schedule(_Section):
+    """One stage of training."""
+
+    steps: Count = Field(description="Optimiser steps.")
+    batch: Count = Field(description="Pictures a step.")
+    rate: float = Field(gt=0, description="Highest learning rate of AdamW.")
+    warm_up: Count = Field(description="Steps of rising rate before the cosine decay.")
+    weight_decay: float = Field(ge=0, description="Of AdamW.")
+
+
+class ActionLoss(_Section):
+    """How labels become targets of the cross-entropy."""
+
+    action_width: float = Field(
+        ge=0, description="Standard deviation of soft targets in action bins; 0: hard targets."
+    )
+    location_width: float = Field(ge=0, description="The same in location bins.")
+    gripper_reach: float = Field(
+        ge=0, description="Weight of the gripper's token on the four frames before it closes."
+    )
+    gripper_lift: float = Field(
+        ge=0, description="Its weight on the closing frame and the six after it."
+    )
+    still_motion: float = Field(
+        ge=0, description="Weight of the motion tokens where the label stands still."
+    )
+
+
+class Questions(_Section):
+    """Generated pictures with questions."""
+
+    images: Count = Field(description="Training pictures.")
+    held_out: Count = Field(description="Pictures held out for the gate.")
+    turns: Count = Field(description="Questions asked of a picture at a time.")
+
+
+class Base(_Section):
+    """How the base model is made; nothing of it is run unless ``rebuild_base`` is set."""
+
+    demos: PretrainingDemos = Field(description="Demonstrations of robot pretraining.")
+    warm_up_episodes: Count = Field(
+        description="Demonstrations of the warm-up that precedes every method (the paper: 140)."
+    )
+    model: Model = Field(description="Sizes of the model.")
+    questions: Questions = Field(description="Pictures and questions of VLM pretraining.")
+    vlm: Schedule = Field(description="Pretraining on pictures with questions.")
+    robot: Schedule = Field(description="Robot pretraining.")
+    robot_questions: int = Field(
+        ge=0, description="Questions about a robot's picture beside its action."
+    )
+    robot_pictures_with_questions: int = Field(
+        ge=0, description="Generated pictures among a step's pictures in robot pretraining."
+    )
+    warm_up: Schedule = Field(description="Warm-up: LoRA on few demonstrations, then merged.")
+    loss: ActionLoss = Field(description="Targets and weights of the loss.")
+    jitter: float = Field(
+        ge=0, lt=1, description="Largest relative change of brightness, contrast and colours."
+    )
+
+
+class Alignment(_Section):
+    """The method Align (paper, section 5 and table 9)."""
+
+    teacher: Name = Field(description="Frozen teacher, a name of `unblind.teachers.TEACHERS`.")
+    interpolate: bool = Field(
+        description="Meet a grid that the teacher cannot give by interpolating its features."
+    )
+    layers: Annotated[list[Count], Field(min_length=1)] = Field(
+        description="Decoder layers whose visual tokens are aligned (paper: 16 of 32)."
+    )
+    coefficient: float = Field(ge=0, description="Weight of the alignment (paper: 0.2).")
+    projector: Name = Field(description="Projector to the teacher's width (paper: 'mlp').")
+    projector_width: Count = Field(description="Its hidden units (paper: 2048).")
+    frozen: bool = Field(description="Whether it keeps its random weights (paper: true).")
+    loss: Name = Field(description="Distance to the teacher (paper: 'cosine').")
+
+
+class Training(_Section):
+    """Fine-tuning of a run: LoRA on the base, the same data in the same order for every run."""
+
+    schedule: Schedule = Field(description="Steps and rates (paper: 60000 steps of 8, 5e-4).")
+    rank: Count = Field(description="Rank of the adapters (paper: 32).")
+    alpha: Count = Field(description="Their scale times the rank (paper: 16).")
+    loss: ActionLoss = Field(description="Targets and weights of the action loss.")
+    snapshots: int = Field(
+        ge=0, description="Adapters kept on the way, at equal distances, for plots of drift."
+    )
+    align: Alignment = Field(description="What the method Align adds.")
+
+
 class Replay(_Section):
     """Open-loop replay of stored demonstrations: the ceiling of any policy."""
 
@@ -111,6 +247,27 @@ class Run(_Section):
     )
 
 
+class Gates(_Section):
+    """Marks that a trained policy and its base should reach before a table is worth reading."""
+
+    action: Literal["stop", "warn"] = Field(
+        description="When a floor is missed: 'stop' renders no table, 'warn' says so in it."
+    )
+    in_distribution_floor: Share = Field(
+        description="Success of the row 'default' in distribution that must be reached."
+    )
+    in_distribution_goal: Share = Field(description="Success in distribution that is wished for.")
+    questions_floor: Share = Field(
+        description="Accuracy on each kind of held-out questions that the base must reach."
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.in_distribution_goal < self.in_distribution_floor:
+            raise ValueError("in_distribution_goal lies below in_distribution_floor")
+        return self
+
+
 class Table1(_Section):
     """Rows of the success-rate table."""
 
@@ -135,12 +292,18 @@ class Config(_Section):
     )
     render: Render = Field(description="The camera picture.")
     demos: Demos = Field(description="How demonstrations are made.")
+    rebuild_base: bool = Field(
+        description="Make the base model here (hours) instead of pulling the published one."
+    )
+    base: Base = Field(description="How the base model is made.")
+    training: Training = Field(description="How runs are fine-tuned.")
     replay: Replay = Field(description="Replay of demonstrations.")
     rollout: Rollout = Field(description="How policies are evaluated.")
     seeds: Annotated[list[Seed], Field(min_length=1)] = Field(
         description="Evaluation seeds; each draws its own episode ids, the same for all runs."
     )
     runs: dict[Name, Run] = Field(description="Policies under evaluation by name.")
+    gates: Gates = Field(description="Marks to reach before a table is worth reading.")
     table1: Table1 = Field(description="Table 1 (success rates by condition).")
 
     @model_validator(mode="after")
@@ -171,20 +334,55 @@ class Config(_Section):
 
         Args:
             stage: a step of the study.
-            run: the run's name, needed for ``rollout``.
+            run: the run's name, needed for ``rollout`` and ``training``.
         """
         base = {"catalog", "fidelity", "render"}
         include: dict[str, Any] = {
             "demos": base | {"seed", "demos"},
+            "pretraining_demos": {
+                **dict.fromkeys(base | {"seed", "demos"}, True),
+                "base": {"demos"},
+            },
+            "warm_up_demos": {
+                **dict.fromkeys(base | {"seed", "demos"}, True),
+                "base": {"warm_up_episodes"},
+            },
+            "questions": {"seed": True, "base": {"questions"}},
+            "vlm": {"seed": True, "base": {"model", "questions", "vlm", "loss", "jitter"}},
+            "robot": {
+                "seed": True,
+                "demos": {"noop_filter"},
+                "base": {
+                    "demos",
+                    "model",
+                    "robot",
+                    "robot_questions",
+                    "robot_pictures_with_questions",
+                    "loss",
+                    "jitter",
+                },
+            },
+            "warm_up": {
+                "seed": True,
+                "demos": {"noop_filter"},
+                "base": {"warm_up_episodes", "warm_up", "loss"},
+            },
+            "features": {
+                "demos": {"noop_filter"},
+                "training": {"align": {"teacher", "interpolate"}},
+            },
+            "training": {"seed": True, "demos": {"noop_filter"}, "training": True},
             "replay": base | {"seed", "demos", "replay"},
             "rollout": {**dict.fromkeys(base, True), "rollout": {"episodes", "max_steps"}},
-            "table1": {"scale", "seed", "seeds", "runs", "table1", "rollout"},
+            "table1": {"scale", "seed", "seeds", "runs", "gates", "table1", "rollout"},
         }
         values = self.model_dump(mode="json", include=include[stage])
-        if stage == "rollout":
+        if stage in ("rollout", "training"):
             values["run"] = self.run(run or "").model_dump(
                 mode="json", include={"policy", "method"}
             )
+        if stage == "training" and self.run(run or "").method != "align":
+            del values["training"]["align"]
         return values
 
 

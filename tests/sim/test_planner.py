@@ -243,10 +243,9 @@ def test_the_plan_is_the_same_every_time(env, planner):
 
 def disturb(planned, seed=0, episode_id=7, **noise):
     """Return labels and executed actions, (T, 7) each."""
-    from unblind.sim.recorder import ExecutedNoise
+    from unblind.sim.recorder import Disturbance
 
-    section = SimpleNamespace(seed=seed, demos=SimpleNamespace(executed_noise=NoiseConfig(**noise)))
-    source = ExecutedNoise(section, episode_id)
+    source = Disturbance(NoiseConfig(**noise), [seed, episode_id])
     pairs = [source.apply(action) for action in planned]
     return np.array([label for label, _ in pairs]), np.array([done for _, done in pairs])
 

@@ -12,6 +12,8 @@ from unblind import provenance
 from unblind.config import Config, digest
 from unblind.errors import UnblindError
 from unblind.files import sha256
+from unblind.report import setups
+from unblind.report.gates import Gate
 from unblind.report.records import Records, episode_lists_hash
 from unblind.report.stats import wilson
 
@@ -62,6 +64,7 @@ def facts(
     records: Mapping[str, Records],
     manifest: Manifest,
     replay: tuple[pd.DataFrame, Meta],
+    gates: Iterable[Gate] = (),
 ) -> list[Fact]:
     """Return the footer of Table 1; equal inputs give equal facts.
 
@@ -77,6 +80,8 @@ def facts(
         Fact("Episode ids, the same for all runs", f"SHA-256 {_episode_ids(records)}"),
         Fact("Demonstrations", _demonstrations(manifest, config)),
         Fact("Replay of demonstrations", _ceiling(replay[0])),
+        *(Fact(gate.name, gate.text) for gate in gates),
+        *_training(config, records),
         Fact("Commit", _distinct(_commit(meta) for meta in metas)),
         *(Fact(f"Code of {name}", _code(stage)) for name, stage in stages.items() if stage),
         Fact("Renderer", _distinct(_pairs(meta["renderer"]) for meta in metas)),
@@ -98,6 +103,20 @@ def _demonstrations(manifest: Manifest, config: Config) -> str:
         f"no-op filter '{found['noop_filter']}' keeps {frames['kept']} of {frames['raw']} frames, "
         f"Euler encoding '{config.demos.euler}'"
     )
+
+
+def _training(config: Config, records: Mapping[str, Records]) -> list[Fact]:
+    """Return the set-ups of trained rows, and what their number leaves open."""
+    labels = {run: config.runs[run].label for run in records}
+    trained = {run: one for run, one in records.items() if config.runs[run].method}
+    others = {run: one for run, one in records.items() if run not in trained}
+    texts = setups.lines(trained, labels) | setups.lines(others, labels)
+    found = [Fact(name, text) for name, text in texts.items()]
+    seeds = setups.training_seeds(trained)
+    if seeds is None:
+        return found
+    noise = "training noise not covered" if seeds == 1 else "their spread is the seeds' SD"
+    return [*found, Fact("Training seeds", f"{seeds}: {noise}")]
 
 
 def _ceiling(replay: pd.DataFrame) -> str:

@@ -44,7 +44,7 @@ def render(template: str, values: dict[str, Any], folder: Path = PAPER / "templa
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"tex": tex, "md": markdown, "percent": percent}
+    environment.filters |= {"tex": tex, "md": markdown, "percent": percent, "signed": signed}
     try:
         return environment.get_template(template).render(values)
     except jinja2.TemplateNotFound as error:
@@ -58,3 +58,8 @@ def render(template: str, values: dict[str, Any], folder: Path = PAPER / "templa
 def percent(fraction: float, digits: int = 0) -> str:
     """Return a fraction in percent without the sign."""
     return f"{100 * fraction:.{digits}f}"
+
+
+def signed(fraction: float, digits: int = 1) -> str:
+    """Return a difference of fractions in percentage points, with its sign; no minus zero."""
+    return f"{round(100 * fraction, digits) + 0.0:+.{digits}f}"

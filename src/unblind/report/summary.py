@@ -23,7 +23,8 @@ MEANS: Mapping[str, tuple[str, ...]] = {
     **{group: COLUMNS[group] for group in GROUPS},
     "all 13": tuple(column for group in GROUPS for column in COLUMNS[group]),
 }
-_COLUMN_OF = {c.name: c.column for c in CONDITIONS}
+#: Column headings by condition.
+COLUMN_OF = {c.name: c.column for c in CONDITIONS}
 
 
 @dataclass(frozen=True)
@@ -57,11 +58,13 @@ class Mean:
 
     Attributes:
         rate: mean of the columns' rates.
+        any: the same of success at any step.
         low, high: 95 % paired bootstrap interval over episodes within conditions.
         seed_sd: plain standard deviation of the seeds' means; None with one seed.
     """
 
     rate: float
+    any: float
     low: float
     high: float
     seed_sd: float | None
@@ -108,7 +111,7 @@ def summarise(
 def _cells(episodes: pd.DataFrame) -> dict[str, Cell]:
     return {
         column: _cell(episodes[episodes["condition"] == condition])
-        for condition, column in _COLUMN_OF.items()
+        for condition, column in COLUMN_OF.items()
     }
 
 
@@ -126,7 +129,7 @@ def _cell(group: pd.DataFrame) -> Cell:
 
 
 def _means(episodes: pd.DataFrame, seed: int) -> dict[str, Mean]:
-    by_column = episodes.assign(column=episodes["condition"].map(_COLUMN_OF))
+    by_column = episodes.assign(column=episodes["condition"].map(COLUMN_OF))
     return {group: _mean(by_column, columns, seed) for group, columns in MEANS.items()}
 
 
@@ -137,7 +140,8 @@ def _mean(episodes: pd.DataFrame, columns: tuple[str, ...], seed: int) -> Mean:
         for column in columns
     ]
     rate, low, high = paired_bootstrap(arrays, seed)
+    at_any_step = fmean(chosen.groupby("column")["success_any"].mean())
     # Every condition weighs the same, also within a seed.
     per_cell = chosen.groupby(["seed", "column"])["success_final"].mean()
     per_seed = per_cell.groupby("seed").mean().tolist()
-    return Mean(rate, low, high, stdev(per_seed) if len(per_seed) > 1 else None)
+    return Mean(rate, at_any_step, low, high, stdev(per_seed) if len(per_seed) > 1 else None)

@@ -1,5 +1,6 @@
 """Table 1: success rates by condition, from the records alone."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +9,24 @@ import pandas as pd
 from unblind import provenance
 from unblind.config import Config
 from unblind.files import write_text
+from unblind.report.differences import GROUPS as PAIRED_GROUPS
+from unblind.report.differences import Difference, differences
 from unblind.report.footer import facts, load_manifest
+from unblind.report.gates import gates
 from unblind.report.published import PAPER, load_claims
 from unblind.report.records import load_replay, load_run
 from unblind.report.render import render
 from unblind.report.summary import COLUMNS, GROUPS, MEANS, Row, summarise
 
 
-def table1(config: Config, records: Path, demos: Path, replay: Path, out: Path) -> list[Path]:
+def table1(
+    config: Config,
+    records: Path,
+    demos: Path,
+    replay: Path,
+    out: Path,
+    questions: Path | None = None,
+) -> list[Path]:
     """Write Table 1 as ``out`` + ``.md``, ``.csv`` and ``.tex``, each with its sidecar.
 
     The text depends on the input files alone: neither on the clock nor on the checkout.
@@ -26,9 +37,11 @@ def table1(config: Config, records: Path, demos: Path, replay: Path, out: Path) 
         demos: folder of the demonstrations' manifest.
         replay: record of the replay.
         out: output path without suffix.
+        questions: accuracies of the base on held-out questions, if there are any.
 
     Raises:
-        UnblindError: an input is missing, corrupt or does not belong to ``config``.
+        UnblindError: an input is missing, corrupt or does not belong to ``config``, or a gate is
+            not met that shall stop. Nothing is written then.
     """
     runs = {
         name: load_run(config, name, records) for name in config.table1.rows if name in config.runs
@@ -36,23 +49,31 @@ def table1(config: Config, records: Path, demos: Path, replay: Path, out: Path) 
     ceiling, manifest = load_replay(config, replay), load_manifest(config, demos)
     published = load_claims().table1
     rows = summarise(config, runs, published)
+    judged, paired = gates(config, rows, questions), differences(rows, runs, config.seed)
     values = {
         "config": config,
         "columns": COLUMNS,
         "groups": GROUPS,
         "means": MEANS,
         "rows": rows,
+        "paired_groups": PAIRED_GROUPS,
+        "differences": paired,
+        "gates": judged,
         "published": published,
-        "facts": facts(config, runs, manifest, ceiling),
+        "facts": facts(config, runs, manifest, ceiling, judged),
     }
     texts = {
         ".md": render("table1.md.j2", values),
-        ".csv": _csv(rows),
+        ".csv": _csv(rows, paired),
         ".tex": render("table1.tex.j2", values),
     }
     inputs = [path for one in runs.values() for path in one.paths]
+    inputs += [questions] if questions else []
     inputs += [replay, Path(demos, "manifest.json"), PAPER / "claims.yaml"]
     inputs += [PAPER / "templates" / f"table1.{kind}.j2" for kind in ("md", "tex")]
+    for gate in judged:
+        if not gate.met:
+            print(f"warning: {gate.name}: {gate.text}", file=sys.stderr)
     return [_write(Path(f"{out}{suffix}"), text, config, inputs) for suffix, text in texts.items()]
 
 
@@ -63,13 +84,15 @@ def _write(path: Path, text: str, config: Config, inputs: list[Path]) -> Path:
     return path
 
 
-def _csv(rows: list[Row]) -> str:
-    """Return the long form: one line for each cell and each group mean; rates are fractions."""
+def _csv(rows: list[Row], paired: list[Difference]) -> str:
+    """Return the long form: a line for each cell, mean and difference; rates are fractions."""
     lines: list[dict[str, Any]] = []
     for row in rows:
         for suite, columns in COLUMNS.items():
             lines += [_cell_line(row, suite, column) for column in columns]
         lines += [_mean_line(row, group) for group in MEANS]
+    for one in paired:
+        lines += [_difference_line(one, group) for group in PAIRED_GROUPS]
     return pd.DataFrame(lines).to_csv(index=False, lineterminator="\n")
 
 
@@ -106,11 +129,33 @@ def _mean_line(row: Row, group: str) -> dict[str, Any]:
         "rate": _fraction(mean and mean.rate),
         "lo": _fraction(mean and mean.low),
         "hi": _fraction(mean and mean.high),
-        "any": "",
+        "any": _fraction(mean and mean.any),
         "grasped": "",
         "seed_sd": _fraction(mean and mean.seed_sd),
         "paper": _fraction(row.published_mean(group)),
         "paper_spread": "",
+    }
+
+
+def _difference_line(one: Difference, group: str) -> dict[str, Any]:
+    pair = one.groups.get(group)
+    return {
+        "row": one.name,
+        "suite": group,
+        "column": "paired difference",
+        "status": "run" if pair else "not run",
+        "k": "",
+        "n": str(pair.n) if pair else "",
+        "rate": _fraction(pair and pair.delta),
+        "lo": _fraction(pair and pair.low),
+        "hi": _fraction(pair and pair.high),
+        "any": _fraction(pair and pair.any),
+        "grasped": "",
+        "seed_sd": "",
+        "paper": _fraction(one.published.get(group)),
+        "paper_spread": "",
+        "won": str(pair.won) if pair else "",
+        "lost": str(pair.lost) if pair else "",
     }
 
 

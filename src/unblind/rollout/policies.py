@@ -7,6 +7,7 @@ the worker (`SceneActor`), and the parent sends no actions.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -149,11 +150,24 @@ class OracleActor:
         return self._stage == "reach" and bool(moved)
 
 
-def make_policy(kind: str, seed: int) -> Policy | None:
+@dataclass(frozen=True)
+class Trained:
+    """Where a trained policy lies.
+
+    Attributes:
+        base: folder of the base model.
+        adapter: folder of the run; None: the base itself.
+    """
+
+    base: Path
+    adapter: Path | None
+
+
+def make_policy(kind: str, seed: int, trained: Trained | None = None) -> Policy | None:
     """Return the parent's policy of a run, or None where an actor in the worker does the work.
 
     Raises:
-        UnblindError: the kind is unknown here.
+        UnblindError: the kind is unknown, or a trained policy cannot be loaded.
     """
     match kind:
         case "oracle":
@@ -162,4 +176,8 @@ def make_policy(kind: str, seed: int) -> Policy | None:
             return RandomPolicy(seed)
         case "noop":
             return NoopPolicy()
-    raise UnblindError(f"no policy of kind '{kind}'", "choose oracle, random or noop")
+    if kind != "vla" or trained is None:
+        raise UnblindError(f"no policy of kind '{kind}'", "choose oracle, random, noop or a run")
+    from unblind.rollout.vla import load_policy
+
+    return load_policy(trained.base, trained.adapter)

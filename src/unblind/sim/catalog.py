@@ -88,6 +88,8 @@ class Catalog(Protocol):
 def load_catalog(source: str = "builtin") -> Catalog:
     """Load the ``builtin`` procedural twins, or the authors' files from the folder ``source``.
 
+    ``pretraining`` is the twins with more objects, plates and tables after them.
+
     Raises:
         UnblindError: ``source`` is no folder or lacks the release's model_db.json files. Other
             files that are missing or differ raise it when their item is first used.
@@ -96,6 +98,10 @@ def load_catalog(source: str = "builtin") -> Catalog:
         from unblind.sim.builtin import BUILTIN
 
         return BUILTIN
+    if source == "pretraining":
+        from unblind.sim.builtin import pretraining_catalog
+
+        return pretraining_catalog()
     from unblind.sim.released import ReleasedCatalog
 
     return ReleasedCatalog(Path(source))

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from unblind import files, workers
-from unblind.config import Config
+from unblind.config import Config, DemoSet
 from unblind.errors import UnblindError
 from unblind.progress import UNIT_CPU_S, Progress
 from unblind.provenance import CODE, code_hash, is_current, record
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from unblind.sim.recorder import Recorder
 
 CONDITION = "in_distribution"
+#: Settings that each set depends on, by their name in `Config.part`.
+_PARTS = {"training": "demos", "pretraining": "pretraining_demos", "warm-up": "warm_up_demos"}
 
 
 @dataclass(frozen=True)
@@ -54,24 +56,59 @@ class Slot:
         return f"{self.split}-{self.number:05d}"
 
 
-def plan_slots(config: Config) -> list[Slot]:
-    """Return all slots: training ones dealt over the 256 object-table pairs, then held-out ones."""
+def plan_slots(config: Config, which: DemoSet = "training") -> list[Slot]:
+    """Return all slots of a set."""
+    if which == "training":
+        return _training_slots(config) + _held_out_slots(config)
+    if which == "warm-up":
+        return _warm_up_slots(config)
+    tries = config.base.demos.attempts_per_slot
+    first = config.seed << 32
+    return [
+        Slot("train", n, tuple(range(first + n * tries, first + (n + 1) * tries)))
+        for n in range(config.base.demos.successes)
+    ]
+
+
+def _training_slots(config: Config) -> list[Slot]:
+    """Deal the training episodes over the 256 object-table pairs.
+
+    Objects vary fastest, so that any prefix of the demonstrations shows all of them.
+    """
     space = conditions.get(CONDITION).space("train")
     pairs = [(o, t) for t in range(len(space.tables)) for o in range(len(space.objects))]
-    # Objects vary fastest, so that any prefix of the demonstrations shows all of them.
-    rounds = [divmod(number, len(pairs)) for number in range(config.demos.successes)]
     tries = config.demos.attempts_per_slot
     slots = []
-    for number, (turn, index) in enumerate(rounds):
+    for number in range(config.demos.successes):
+        turn, index = divmod(number, len(pairs))
         o, t = pairs[index]
         ids = _ids(config, (turn + 1) * tries, "demos-train", {"object": o, "table": t})
         slots.append(Slot("train", number, tuple(ids[turn * tries :])))
-    held_out = config.demos.held_out_per_object
-    for o in range(len(space.objects)):
-        ids = _ids(config, held_out * tries, "demos-held-out", {"object": o})
-        for k in range(held_out):
-            number = o * held_out + k
-            slots.append(Slot("held_out", number, tuple(ids[k * tries : (k + 1) * tries])))
+    return slots
+
+
+def _held_out_slots(config: Config) -> list[Slot]:
+    """Deal the held-out episodes over the objects."""
+    tries, each = config.demos.attempts_per_slot, config.demos.held_out_per_object
+    slots = []
+    for o in range(len(conditions.get(CONDITION).space("train").objects)):
+        ids = _ids(config, each * tries, "demos-held-out", {"object": o})
+        slots += [
+            Slot("held_out", o * each + k, tuple(ids[k * tries : (k + 1) * tries]))
+            for k in range(each)
+        ]
+    return slots
+
+
+def _warm_up_slots(config: Config) -> list[Slot]:
+    """Deal the warm-up episodes over the objects."""
+    objects = len(conditions.get(CONDITION).space("train").objects)
+    tries = config.demos.attempts_per_slot
+    slots = []
+    for number in range(config.base.warm_up_episodes):
+        turn, o = divmod(number, objects)
+        ids = _ids(config, (turn + 1) * tries, "warm-up", {"object": o})
+        slots.append(Slot("train", number, tuple(ids[turn * tries :])))
     return slots
 
 
@@ -79,7 +116,7 @@ def _ids(config: Config, n: int, purpose: Any, fixed: dict[str, int]) -> list[in
     return sample_ids(CONDITION, n, config.seed, "train", purpose=purpose, fixed=fixed)
 
 
-def collect(config: Config, out: Path, n_workers: int) -> None:
+def collect(config: Config, out: Path, n_workers: int, which: DemoSet = "training") -> None:
     """Write ``out/train-*.parquet``, ``out/held_out-*.parquet`` and ``out/manifest.json``.
 
     Finished shards and parts of an interrupted run with the same settings are kept; shards that
@@ -88,31 +125,40 @@ def collect(config: Config, out: Path, n_workers: int) -> None:
     Raises:
         UnblindError: a slot ran out of candidates, a worker died, or the disk is full.
     """
-    out = Path(out)
+    out, part = Path(out), config.part(_PARTS[which])
     with files.explained(out):
-        _discard_other_settings(config, out)
+        _discard_other_settings(part, out)
         _discard_damaged(out)
-    plan = shards.group(plan_slots(config), config.demos.shard_episodes)
+    plan = shards.group(plan_slots(config, which), _shard_episodes(config, which))
     manifest = out / "manifest.json"
-    made_from = {"config": config.part("demos"), "code": CODE["demos"], "seed": config.seed}
+    made_from = {"config": part, "code": CODE["demos"], "seed": config.seed}
     if is_current(manifest, **made_from) and all((out / name).exists() for name in plan):
         return
     with record(manifest, **made_from):
-        _fill_shards(config, out, plan, n_workers)
-        files.write_json(manifest, shards.manifest(config, out, list(plan)))
+        _fill_shards(config, which, out, plan, n_workers)
+        files.write_json(manifest, shards.manifest(config, part, out, list(plan)))
     shutil.rmtree(out / "parts", ignore_errors=True)
 
 
-def _fill_shards(config: Config, out: Path, plan: dict[str, list[Slot]], n_workers: int) -> None:
+def _shard_episodes(config: Config, which: DemoSet) -> int:
+    return (config.base.demos if which == "pretraining" else config.demos).shard_episodes
+
+
+def _fill_shards(
+    config: Config, which: DemoSet, out: Path, plan: dict[str, list[Slot]], n_workers: int
+) -> None:
     """Record what is missing; a shard is written as soon as its last part is there."""
     parts = out / "parts"
     missing = {name: slots for name, slots in plan.items() if not (out / name).exists()}
     todo = [s for slots in missing.values() for s in slots if not _part(parts, s).exists()]
     _assemble_complete(out, missing)
-    progress = Progress("demonstrations", len(todo), UNIT_CPU_S["demos"])
-    for _ in _run_slots(config, todo, parts, n_workers):
-        progress.advance()
-        _assemble_complete(out, missing)
+    progress = Progress(f"{which} demonstrations", len(todo), UNIT_CPU_S["demos"])
+    with _pool(config, n_workers, which) as pool:
+        futures = [pool.submit(_record_slot, slot, _part(parts, slot)) for slot in todo]
+        for future in as_completed(futures):
+            future.result()
+            progress.advance()
+            _assemble_complete(out, missing)
 
 
 def _assemble_complete(out: Path, missing: dict[str, list[Slot]]) -> None:
@@ -129,10 +175,10 @@ def _complete(parts: Path, slots: list[Slot]) -> bool:
     return all(_part(parts, slot).exists() for slot in slots)
 
 
-def _discard_other_settings(config: Config, out: Path) -> None:
+def _discard_other_settings(part: dict[str, Any], out: Path) -> None:
     """Start afresh where ``out`` holds work of another configuration or of other code."""
     stamp = out / "settings.json"
-    wanted = {"config": config.part("demos"), "code": code_hash(*CODE["demos"])}
+    wanted = {"config": part, "code": code_hash(*CODE["demos"])}
     if stamp.exists() and json.loads(stamp.read_text()) == wanted:
         return
     for old in (*out.glob("*.parquet"), out / "manifest.json"):
@@ -152,19 +198,12 @@ def _discard_damaged(out: Path) -> None:
             (out / name).unlink()
 
 
-def _run_slots(config: Config, todo: list[Slot], parts: Path, n: int) -> Iterator[None]:
-    with _pool(config, n) as pool:
-        futures = [pool.submit(_record_slot, slot, _part(parts, slot)) for slot in todo]
-        for future in as_completed(futures):
-            yield future.result()
-
-
 @contextlib.contextmanager
-def _pool(config: Config, n: int) -> Iterator[ProcessPoolExecutor]:
+def _pool(config: Config, n: int, which: DemoSet = "training") -> Iterator[ProcessPoolExecutor]:
     """Yield ``n`` worker processes, started as they are needed; drop what waits on an error."""
     try:
         with ProcessPoolExecutor(
-            n, mp_context=workers.context(), initializer=_start_worker, initargs=(config,)
+            n, mp_context=workers.context(), initializer=_start_worker, initargs=(config, which)
         ) as pool:
             try:
                 yield pool
@@ -176,10 +215,10 @@ def _pool(config: Config, n: int) -> Iterator[ProcessPoolExecutor]:
         ) from None
 
 
-def _start_worker(config: Config) -> None:
-    global _config
+def _start_worker(config: Config, which: DemoSet) -> None:
+    global _config, _which
     workers.follow_parent()
-    _config = config
+    _config, _which = config, which
 
 
 @cache
@@ -187,7 +226,7 @@ def _recorder() -> "Recorder":
     """Return this worker's recorder; built in the first task, whose errors reach the parent."""
     from unblind.sim.recorder import Recorder
 
-    recorder = Recorder(_config)
+    recorder = Recorder(_config, _which)
     workers.settle_in()
     return recorder
 
@@ -242,7 +281,7 @@ def _try_once(episode_id: int) -> dict[str, Any]:
 def tally(log: list[dict[str, Any]]) -> dict[str, Any]:
     """Count attempts, successes and failures by object and stage."""
     by_object = {}
-    for name in conditions.OBJECTS:
+    for name in dict.fromkeys([*conditions.OBJECTS, *(entry["object"] for entry in log)]):
         mine = [entry for entry in log if entry["object"] == name]
         if mine:
             failed = Counter(e["failed_stage"] for e in mine if not e["success"])

@@ -9,8 +9,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from unblind.config import Config
+from unblind.config import Config, DemoSet, ExecutedNoise
 from unblind.errors import UnblindError
+from unblind.sim import pretraining
 from unblind.sim.env import PutOnPlateEnv
 from unblind.sim.episodes import Episode, decode
 from unblind.sim.planner import PickAndPlace, PlanningError
@@ -25,6 +26,8 @@ class Attempt:
         actions: (7,) float32 labels: what brings the arm to the planner's next waypoint.
         executed: (7,) float32 actions that were sent, with noise where it is switched on.
         stages: the planner's stage of each step.
+        states: before each step, by column of the shards: where object, plate and gripper are
+            (world, m) and whether the fingers hold the object.
         success: whether the last step ended in success.
         failed_stage: the stage without a plan, "outcome" if all was planned but the object is
             not on the plate, None on success.
@@ -35,6 +38,7 @@ class Attempt:
     actions: list[np.ndarray] = field(default_factory=list)
     executed: list[np.ndarray] = field(default_factory=list)
     stages: list[str] = field(default_factory=list)
+    states: list[dict[str, Any]] = field(default_factory=list)
     success: bool = False
     failed_stage: str | None = None
 
@@ -60,30 +64,40 @@ class Attempt:
                 "executed": executed,
                 "instruction": self.episode.instruction,
                 "stage": stage,
+                **state,
             }
-            for step, (image, action, executed, stage) in enumerate(
-                zip(self.images, self.actions, self.executed, self.stages, strict=True)
+            for step, (image, action, executed, stage, state) in enumerate(
+                zip(
+                    self.images,
+                    self.actions,
+                    self.executed,
+                    self.stages,
+                    self.states,
+                    strict=True,
+                )
             )
         ]
 
 
 class Recorder:
-    """Holds the environment and the planner of one process and records episodes with them."""
+    """Holds the environment and the planner of one process and records one set's episodes."""
 
-    def __init__(self, config: Config) -> None:
-        self._config = config
+    def __init__(self, config: Config, which: DemoSet = "training") -> None:
+        self._config, self._which = config, which
+        catalog = pretraining.CATALOG if which == "pretraining" else config.catalog
         render = config.render
         self._env = PutOnPlateEnv(
-            catalog=config.catalog, width=render.width, height=render.height, shader=render.shader
+            catalog=catalog, width=render.width, height=render.height, shader=render.shader
         )
         self._planner = PickAndPlace(config.demos.euler)
 
     def attempt(self, episode_id: int) -> Attempt:
-        """Run the planner on one training episode."""
-        episode = decode("in_distribution", episode_id, "train", self._config.fidelity)
+        """Run the planner on one episode of the set."""
+        episode, settings = self._episode(episode_id)
         attempt = Attempt(episode)
-        noise = ExecutedNoise(self._config, episode_id)
+        noise = Disturbance(settings, [self._config.seed, episode_id])
         obs, _ = self._env.reset(options={"episode": episode})
+        held = False
         try:
             for command in self._planner.commands(self._env):
                 label, executed = noise.apply(command.action)
@@ -91,7 +105,9 @@ class Recorder:
                 attempt.actions.append(label)
                 attempt.executed.append(executed)
                 attempt.stages.append(command.stage)
+                attempt.states.append(self._state(held))
                 obs, _, _, _, info = self._env.step(executed)
+                held = bool(info["is_src_obj_grasped"])
         except PlanningError as error:
             attempt.failed_stage = error.stage
             return attempt
@@ -99,8 +115,26 @@ class Recorder:
         attempt.failed_stage = None if attempt.success else "outcome"
         return attempt
 
+    def _episode(self, episode_id: int) -> tuple[Episode, ExecutedNoise]:
+        """Return the episode and its noise: in pretraining, every second one is disturbed."""
+        demos = self._config.demos
+        if self._which == "pretraining":
+            disturbed = self._config.base.demos if episode_id % 2 else demos
+            return pretraining.decode(episode_id), disturbed.executed_noise
+        episode = decode("in_distribution", episode_id, "train", self._config.fidelity)
+        return episode, demos.executed_noise
 
-class ExecutedNoise:
+    def _state(self, held: bool) -> dict[str, Any]:
+        env = self._env
+        return {
+            "object_xyz": env.object.pose.p,
+            "plate_xyz": env.plate.pose.p,
+            "gripper_xyz": env.tcp.p,
+            "held": held,
+        }
+
+
+class Disturbance:
     """Disturbs executed actions and labels the clean way back (DART, Laskey et al. 2017).
 
     The controller's targets add up, so a disturbance stays until an action takes it back: the
@@ -108,9 +142,9 @@ class ExecutedNoise:
     is exact to second order in the noise.
     """
 
-    def __init__(self, config: Config, episode_id: int) -> None:
-        self._noise = config.demos.executed_noise
-        self._rng = np.random.default_rng([config.seed, episode_id])
+    def __init__(self, noise: ExecutedNoise, seed: list[int]) -> None:
+        self._noise = noise
+        self._rng = np.random.default_rng(seed)
         self._drift = np.zeros(7, dtype=np.float32)
 
     def apply(self, planned: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

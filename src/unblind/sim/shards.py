@@ -15,8 +15,10 @@ from unblind.errors import UnblindError
 from unblind.sim import labels
 from unblind.sim.episodes import decode
 
-_VECTOR = pa.list_(pa.float32(), 7)
-#: One row a step; ``image`` is PNG, ``action`` the label, ``executed`` what was sent.
+_VECTOR, _PLACE = pa.list_(pa.float32(), 7), pa.list_(pa.float32(), 3)
+#: One row a step; ``image`` is PNG, ``action`` the label, ``executed`` what was sent. The state
+#: before the step (world positions in m, and whether the fingers hold the object) is for questions
+#: about the picture; no policy sees it.
 SCHEMA = pa.schema(
     [
         ("episode_id", pa.int64()),
@@ -26,10 +28,15 @@ SCHEMA = pa.schema(
         ("executed", _VECTOR),
         ("instruction", pa.string()),
         ("stage", pa.string()),
+        ("object_xyz", _PLACE),
+        ("plate_xyz", _PLACE),
+        ("gripper_xyz", _PLACE),
+        ("held", pa.bool_()),
     ]
 )
 
 
+_PLACES = ("object_xyz", "plate_xyz", "gripper_xyz")
 _WITHOUT_IMAGES = [name for name in SCHEMA.names if name != "image"]
 
 
@@ -52,7 +59,9 @@ def assemble(path: Path, parts: list[Path]) -> None:
         part.unlink()
 
 
-def manifest(config: Config, folder: Path, names: list[str]) -> dict[str, Any]:
+def manifest(
+    config: Config, part: dict[str, Any], folder: Path, names: list[str]
+) -> dict[str, Any]:
     """Describe a finished set: counts, failures, action statistics, checksums, episodes.
 
     Statistics are those of the training labels after the no-op filter, as a policy sees them.
@@ -79,7 +88,7 @@ def manifest(config: Config, folder: Path, names: list[str]) -> dict[str, Any]:
     return {
         "scale": config.scale,
         "seed": config.seed,
-        "config": config.part("demos"),
+        "config": part,
         **tally(log),
         "frames": frames,
         "noop_filter": config.demos.noop_filter,
@@ -163,7 +172,8 @@ def read(path: Path, images: bool = True) -> list[dict[str, Any]]:
     Returns:
         Dictionaries with ``episode_id``, ``instruction``, ``images`` (list of PNG bytes, if
         asked for),
-        ``actions`` and ``executed`` ((T, 7) float32), ``stages`` (list of str).
+        ``actions`` and ``executed`` ((T, 7) float32), ``stages`` (list of str), ``object_xyz``,
+        ``plate_xyz`` and ``gripper_xyz`` ((T, 3) float32, m), ``held`` ((T,) bool).
 
     Raises:
         UnblindError: the file is no shard.
@@ -189,11 +199,14 @@ def _episode(rows: pa.Table) -> dict[str, Any]:
         "actions": _vectors(rows["action"]),
         "executed": _vectors(rows["executed"]),
         "stages": rows["stage"].to_pylist(),
+        "held": rows["held"].to_numpy(),
+        **{name: _vectors(rows[name]) for name in _PLACES},
     }
 
 
 def _vectors(column: pa.ChunkedArray) -> np.ndarray:
-    return column.combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(-1, 7)
+    values = column.combine_chunks()
+    return values.flatten().to_numpy(zero_copy_only=False).reshape(len(values), -1)
 
 
 def distinct_places(episode_ids: list[int]) -> list[int]:

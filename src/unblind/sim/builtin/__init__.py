@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from unblind.sim.builtin import facts
+from unblind.sim.builtin import extras, facts
 from unblind.sim.builtin.objects import SHAPES as OBJECT_SHAPES
 from unblind.sim.builtin.plates import SHAPES as PLATE_SHAPES
 from unblind.sim.builtin.primitives import fit
@@ -37,3 +37,17 @@ BUILTIN = BuiltinCatalog(
         for index, (name, texture, mix) in enumerate(facts.TABLES)
     ),
 )
+
+
+def pretraining_catalog() -> BuiltinCatalog:
+    """Return the twins with the extra objects, receptacles and tables of pretraining after them."""
+    first = len(BUILTIN.tables)
+    return BuiltinCatalog(
+        objects=BUILTIN.objects + extras.objects(len(BUILTIN.objects)),
+        plates=BUILTIN.plates + extras.receptacles(len(BUILTIN.plates)),
+        tables=BUILTIN.tables
+        + tuple(
+            PaintedTable(f"extra table {n}", first + n, "train", "", 0.0)
+            for n in range(extras.TABLES)
+        ),
+    )

@@ -8,6 +8,7 @@ import numpy as np
 
 from unblind.sim.builtin.patterns import paint, rgb
 from unblind.sim.builtin.primitives import outline_circle, outline_rectangle
+from unblind.sim.builtin import extras
 from unblind.sim.builtin.scenes import SCENES, TEXTURES, Look, Scene
 from unblind.sim.camera import AXES, CENTER, EYE, FOCAL, FRAME, TABLE_Z, project
 from unblind.sim.catalog import Split
@@ -87,10 +88,15 @@ def _reflection(strength: float) -> np.ndarray:
     return (strength * 110 * near).astype(np.float32)[..., None]
 
 
+def _scene(index: int) -> Scene:
+    """Return what a table shows; indices beyond the 21 twins are the extra ones'."""
+    return SCENES[index] if index < len(SCENES) else extras.scene(index - len(SCENES))
+
+
 @cache
 def _photo(index: int) -> np.ndarray:
     """Return a table's photo at its own size, (480, 640, 3) uint8, read-only."""
-    scene, seed = SCENES[index], 1000 + 10 * index
+    scene, seed = _scene(index), 1000 + 10 * index
     if len(scene.bounds) == 3:
         outline = outline_circle(scene.bounds[2], 64, scene.bounds[:2])
     else:

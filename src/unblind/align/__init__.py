@@ -1,0 +1,1 @@
+"""The paper's regulariser: visual tokens inside the decoder stay similar to a frozen teacher's."""

@@ -1,0 +1,146 @@
+"""The training objective of Align: L = L_action + lambda * sum over layers of L_align."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from unblind.align.losses import get_loss
+from unblind.align.projectors import make_projector
+from unblind.errors import UnblindError
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is aligned and how (paper, table 9, for the defaults).
+
+    Attributes:
+        layers: decoder layers, 1 is the output of the first block; several are summed, not
+            averaged, as in the release.
+        coefficient: the paper's lambda.
+        projector: name in ``align.projectors.PROJECTORS``.
+        hidden: width inside the projector; None is half the decoder's, as 2048 of 4096.
+        frozen: whether the projector keeps its random weights.
+        loss: name in ``align.losses.LOSSES``.
+        seed: of the projectors' weights.
+    """
+
+    layers: tuple[int, ...]
+    coefficient: float = 0.2
+    projector: str = "mlp"
+    hidden: int | None = None
+    frozen: bool = True
+    loss: str = "cosine"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The parts of one step's loss, each a scalar tensor; ``total`` is what is differentiated.
+
+    ``alignment`` is the sum over layers without the coefficient, ``layers`` its addends.
+    """
+
+    total: Tensor
+    action: Tensor
+    alignment: Tensor
+    layers: dict[int, Tensor]
+
+    def numbers(self) -> dict[str, float]:
+        """Return all terms as plain numbers for a log line."""
+        values = {"loss": self.total, "action": self.action, "alignment": self.alignment}
+        values |= {f"alignment_{layer}": term for layer, term in self.layers.items()}
+        return {name: float(value.detach()) for name, value in values.items()}
+
+
+class Objective(nn.Module):
+    """Action loss plus alignment of the decoder's visual tokens with teacher tokens.
+
+    One projector a layer maps student tokens to the teacher's width. The projectors are frozen by
+    default; ``parameters()`` filtered by ``requires_grad`` is what the optimiser needs otherwise.
+    """
+
+    def __init__(self, recipe: Recipe, depth: int, width: int, teacher_width: int) -> None:
+        """Build the projectors.
+
+        Args:
+            recipe: what is aligned and how.
+            depth: number of decoder blocks.
+            width: of the decoder's tokens.
+            teacher_width: of the teacher's tokens.
+
+        Raises:
+            UnblindError: a layer does not exist or stands twice, or a name is unknown.
+        """
+        super().__init__()
+        check_layers(recipe.layers, depth)
+        self.recipe, self._loss = recipe, get_loss(recipe.loss)
+        hidden = recipe.hidden or width // 2
+        self.projectors = nn.ModuleDict(
+            {
+                str(layer): make_projector(
+                    recipe.projector,
+                    width,
+                    hidden,
+                    teacher_width,
+                    recipe.seed + offset,
+                    recipe.frozen,
+                )
+                for offset, layer in enumerate(recipe.layers)
+            }
+        )
+
+    def forward(
+        self, action_loss: Tensor, hidden_states: Sequence[Tensor], visual: slice, teacher: Tensor
+    ) -> Terms:
+        """Return the terms of one step.
+
+        With a coefficient of 0 the total is ``action_loss`` itself, so that training is bit for
+        bit the one without alignment; the alignment is then only measured.
+
+        Args:
+            action_loss: scalar.
+            hidden_states: the decoder's states (B, T, width): item 0 the embeddings, item k the
+                output of block k.
+            visual: where the n visual tokens stand among the T.
+            teacher: (B, n, teacher width), token i over the same image region as visual token i.
+
+        Raises:
+            UnblindError: the teacher's tokens are not as many as the student's.
+        """
+        teacher = teacher.detach().to(hidden_states[0].device, torch.float32)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.recipe.coefficient != 0):
+            layers = {
+                layer: self._one(layer, hidden_states[layer][:, visual], teacher)
+                for layer in self.recipe.layers
+            }
+            alignment = torch.stack(list(layers.values())).sum()
+        total = action_loss
+        if self.recipe.coefficient != 0:
+            total = action_loss + self.recipe.coefficient * alignment
+        return Terms(total, action_loss, alignment, layers)
+
+    def _one(self, layer: int, student: Tensor, teacher: Tensor) -> Tensor:
+        """Return the alignment loss of one layer's visual tokens (B, n, width)."""
+        if student.shape[:2] != teacher.shape[:2]:
+            raise UnblindError(
+                f"the model has {tuple(student.shape[:2])} visual tokens (batch, tokens), "
+                f"the teacher {tuple(teacher.shape[:2])}",
+                "ask the teacher for the model's grid",
+            )
+        return self._loss(self.projectors[str(layer)](student).float(), teacher)
+
+
+def check_layers(layers: Sequence[int], depth: int) -> None:
+    """Check layers of a decoder of ``depth`` blocks.
+
+    Raises:
+        UnblindError: none is given, one does not exist, or one stands twice.
+    """
+    wrong = [layer for layer in layers if not 1 <= layer <= depth]
+    if wrong or not layers or len(set(layers)) < len(layers):
+        cause = f"cannot align layers {list(layers)} of a decoder of {depth} blocks"
+        raise UnblindError(
+            cause, f"valid layers, each once: {', '.join(map(str, range(1, depth + 1)))}"
+        )

@@ -1,0 +1,133 @@
+"""Differences between two runs on identical episodes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from unblind.errors import UnblindError
+from unblind.report.records import Records
+from unblind.report.stats import paired_bootstrap
+from unblind.report.summary import COLUMN_OF, COLUMNS, MEANS, Row
+
+#: Minuend and subtrahend; the first is always printed, the others when both runs are there.
+PAIRS = (("align", "default"), ("freeze", "default"))
+#: Groups of columns in printing order.
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "in-distribution": COLUMNS["in-distribution"],
+    **MEANS,
+}
+_KEY = ["seed", "condition", "episode_id"]
+
+
+@dataclass(frozen=True)
+class Paired:
+    """A difference over the columns of a group; rates are fractions.
+
+    Attributes:
+        delta: mean over columns of the difference in success at the last step.
+        low, high: its 95 % paired bootstrap interval over episodes within conditions.
+        any: the same difference in success at any step.
+        n: pairs of episodes.
+        won: pairs in which the first run alone succeeds at the last step.
+        lost: pairs in which the second alone does.
+    """
+
+    delta: float
+    low: float
+    high: float
+    any: float
+    n: int
+    won: int
+    lost: int
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One line of differences.
+
+    Attributes:
+        name: both rows' names.
+        first, second: both rows' labels.
+        groups: by group; empty if one of the runs is missing.
+        published: by group, the difference of the paper's means; empty if it prints none.
+    """
+
+    name: str
+    first: str
+    second: str
+    groups: Mapping[str, Paired]
+    published: Mapping[str, float]
+
+
+def differences(rows: Sequence[Row], records: Mapping[str, Records], seed: int) -> list[Difference]:
+    """Return the differences between those rows of the table that `PAIRS` names.
+
+    Args:
+        rows: the table's rows.
+        records: by run; a pair that lacks one is 'not run'.
+        seed: of the bootstrap.
+
+    Raises:
+        UnblindError: two runs were not evaluated on the same episodes.
+    """
+    by_name = {row.name: row for row in rows}
+    found = []
+    for first, second in PAIRS:
+        is_run = first in records and second in records
+        if {first, second} <= by_name.keys() and (is_run or (first, second) == PAIRS[0]):
+            pairs = _pairs(records[first], records[second]) if is_run else None
+            found.append(_difference(by_name[first], by_name[second], pairs, seed))
+    return found
+
+
+def _difference(first: Row, second: Row, pairs: pd.DataFrame | None, seed: int) -> Difference:
+    groups = {}
+    if pairs is not None:
+        groups = {name: _paired(pairs, columns, seed) for name, columns in GROUPS.items()}
+    means = {name: (first.published_mean(name), second.published_mean(name)) for name in MEANS}
+    published = {
+        name: ours - theirs
+        for name, (ours, theirs) in means.items()
+        if ours is not None and theirs is not None
+    }
+    name = f"{first.name} - {second.name}"
+    return Difference(name, first.label, second.label, groups, published)
+
+
+def _pairs(first: Records, second: Records) -> pd.DataFrame:
+    """Return one row a pair: column of the table, differences -1, 0 or 1."""
+    columns = [*_KEY, "success_final", "success_any"]
+    one, other = first.episodes[columns], second.episodes[columns]
+    both = one.merge(other, on=_KEY, how="outer", suffixes=("", "_other"), indicator=True)
+    alone = both[both["_merge"] != "both"]
+    if len(alone) or len(both) != len(one):
+        places = alone[_KEY[:2]].drop_duplicates().astype(str).agg("/".join, axis=1)
+        raise UnblindError(
+            f"runs '{first.run}' and '{second.run}' share only {len(both) - len(alone)} of "
+            f"{max(len(one), len(other))} episodes (seed/condition: {', '.join(places)})",
+            "delete the records of one of them and evaluate it again",
+        )
+    return pd.DataFrame(
+        {
+            "column": both["condition"].map(COLUMN_OF),
+            "final": both["success_final"].astype(int) - both["success_final_other"].astype(int),
+            "any": both["success_any"].astype(int) - both["success_any_other"].astype(int),
+        }
+    )
+
+
+def _paired(pairs: pd.DataFrame, columns: tuple[str, ...], seed: int) -> Paired:
+    chosen = [pairs[pairs["column"] == column] for column in columns]
+    delta, low, high = paired_bootstrap([group["final"].to_numpy() for group in chosen], seed)
+    final = np.concatenate([group["final"].to_numpy() for group in chosen])
+    return Paired(
+        delta=delta,
+        low=low,
+        high=high,
+        any=float(np.mean([group["any"].mean() for group in chosen])),
+        n=len(final),
+        won=int((final > 0).sum()),
+        lost=int((final < 0).sum()),
+    )

@@ -1,0 +1,107 @@
+"""Marks that a policy and its base should reach before a table is worth reading."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from unblind.config import Config
+from unblind.errors import UnblindError
+from unblind.report.stats import wilson
+from unblind.report.summary import COLUMNS, Row
+
+_ROW = "default"  # the method whose success in distribution is the gate
+
+
+@dataclass(frozen=True)
+class Gate:
+    """The outcome of one gate.
+
+    Attributes:
+        name: what was measured.
+        met: whether its floor was reached.
+        text: outcome, value and interval in words.
+    """
+
+    name: str
+    met: bool
+    text: str
+
+
+def gates(config: Config, rows: Sequence[Row], questions: Path | None) -> list[Gate]:
+    """Return the gates that can be judged.
+
+    Args:
+        config: gives the floors.
+        rows: of the table; without a trained 'default' its gate is left out.
+        questions: accuracies of the base on held-out questions by kind, a JSON file
+            ``{kind: {"n": episodes, "accuracy": fraction}}``; None if there is none.
+
+    Raises:
+        UnblindError: the file is missing or malformed, or a gate is not met although the
+            configuration says 'stop'.
+    """
+    found = [_in_distribution(config, row) for row in rows if row.name == _ROW and row.cells]
+    if questions is not None:
+        found.append(_questions(config, load_questions(questions)))
+    for gate in found:
+        if not gate.met and config.gates.action == "stop":
+            raise UnblindError(
+                f"{gate.name}: {gate.text}", "train longer, or set gates.action to 'warn'"
+            )
+    return found
+
+
+def load_questions(path: Path) -> dict[str, tuple[int, float]]:
+    """Return questions and accuracy by kind.
+
+    Raises:
+        UnblindError: the file is missing or malformed.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        found = {str(kind): _answers(entry) for kind, entry in values.items()}
+    except FileNotFoundError:
+        raise UnblindError(f"{path} is missing", "name the answers to held-out questions") from None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        found = {}
+    if not found:
+        raise UnblindError(
+            f"{path} holds no accuracies {{kind: {{n, accuracy}}}}", "ask the questions again"
+        )
+    return found
+
+
+def _answers(entry: Mapping[str, Any]) -> tuple[int, float]:
+    n, accuracy = int(entry["n"]), float(entry["accuracy"])
+    if n < 1 or not 0 <= accuracy <= 1:
+        raise ValueError("no share of questions")
+    return n, accuracy
+
+
+def _in_distribution(config: Config, row: Row) -> Gate:
+    wanted = config.gates
+    (column,) = COLUMNS["in-distribution"]
+    cell = row.cells[column]
+    value = f"{100 * cell.rate:.0f} % [{100 * cell.low:.0f}, {100 * cell.high:.0f}]"
+    met, goal = cell.rate >= wanted.in_distribution_floor, wanted.in_distribution_goal
+    if met:
+        reached = "reached" if cell.rate >= goal else "not reached"
+        text = f"gate met: {value}, goal {100 * goal:.0f} % {reached}"
+    else:
+        text = f"gate not met: {value}, wanted {100 * wanted.in_distribution_floor:.0f} %"
+    return Gate(f"In-distribution success of {row.label}", met, text)
+
+
+def _questions(config: Config, answers: Mapping[str, tuple[int, float]]) -> Gate:
+    floor = config.gates.questions_floor
+    met = all(accuracy >= floor for _, accuracy in answers.values())
+    parts = []
+    for kind, (n, accuracy) in answers.items():
+        low, high = wilson(round(n * accuracy), n)
+        value = f"{100 * accuracy:.0f} % [{100 * low:.0f}, {100 * high:.0f}] of {n}"
+        parts.append(f"{kind} {value}" + ("" if accuracy >= floor else " (too few)"))
+    wanted = "" if met else f", wanted {100 * floor:.0f} % of each kind"
+    text = f"gate {'met' if met else 'not met'}: {', '.join(parts)}{wanted}"
+    return Gate("Held-out questions to the base", met, text)

@@ -1,0 +1,106 @@
+"""How well a model answers what it has not seen: held-out questions, held-out demonstrations.
+
+Answers are predicted with the right beginning given, so an answer counts as right if and only if
+greedy decoding would give it.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from unblind.training import data, stages, vlm_data
+from unblind.vla.checkpoint import Checkpoint
+from unblind.vla.images import to_model
+from unblind.vla.layout import Batch, Turn, collate
+
+_BATCH = 32
+#: A place is right if row and column are at most this many of 128 bins off (5 % of a side).
+TOLERANCE = 6
+
+
+def questions(loaded: Checkpoint, folder: Path, pictures: int | None = None) -> dict[str, Any]:
+    """Return the accuracy on each kind of held-out question: {kind: {n, accuracy}}.
+
+    Args:
+        loaded: the model.
+        folder: of a question set (`training.vlm_data`).
+        pictures: how many are looked at; all if None.
+    """
+    rows = vlm_data.read(folder, "heldout")[:pictures]
+    counts: dict[str, list[bool]] = defaultdict(list)
+    for part in _parts(rows):
+        turns = [
+            [data.ask(loaded.vocabulary, t["question"], t["answer"]) for t in row["turns"]]
+            for row in part
+        ]
+        images = np.stack([data.picture(row["image"]) for row in part])
+        batch, found = _answers(loaded, images, turns)
+        places = loaded.vocabulary.locations
+        is_place = (batch.targets >= places.start) & (batch.targets < places.stop)
+        near = (found - batch.targets).abs() <= TOLERANCE
+        right = torch.where(is_place, near, found == batch.targets)
+        ends = np.cumsum([len(t.answer) for some in turns for t in some])[:-1]
+        asked = [t for row in part for t in row["turns"]]
+        for turn, tokens in zip(asked, np.split(right.numpy(), ends), strict=True):
+            counts[turn["kind"]].append(bool(tokens.all()))
+    return {
+        kind: {"n": len(values), "accuracy": round(float(np.mean(values)), 4)}
+        for kind, values in sorted(counts.items())
+    }
+
+
+def actions(loaded: Checkpoint, demos: data.Demonstrations) -> dict[str, Any]:
+    """Return how well labels are predicted: over all frames, and at each stage of the planner.
+
+    Returns:
+        by stage (and ``all``): ``n``, token accuracy of each dimension, and the mean absolute
+        error of x, y, z in cm.
+    """
+    stages_, right, error = [], [], []
+    for part in _parts(demos.frames):
+        images = np.stack([data.picture(frame.image) for frame in part])
+        batch, found = _answers(loaded, images, [[frame.turn] for frame in part])
+        wanted = batch.targets.view(len(part), -1)[:, :7].numpy()
+        ids = found.view(len(part), -1)[:, :7].numpy()
+        right.append(ids == wanted)
+        decoded = loaded.codec.decode(ids) - loaded.codec.decode(wanted)
+        error.append(np.abs(decoded[:, :3]) * 100)
+        stages_ += [frame.stage for frame in part]
+    right, error, names = np.concatenate(right), np.concatenate(error), np.array(stages_)
+    result = {}
+    for stage in ("all", *dict.fromkeys(stages_)):
+        mine = np.ones(len(names), bool) if stage == "all" else names == stage
+        result[stage] = {
+            "n": int(mine.sum()),
+            "accuracy": dict(
+                zip(stages.DIMENSIONS, right[mine].mean(0).round(3).tolist(), strict=True)
+            ),
+            "error_cm": error[mine].mean(0).round(3).tolist(),
+        }
+    return result
+
+
+def _parts(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(items), _BATCH):
+        yield items[start : start + _BATCH]
+
+
+@torch.no_grad()
+def _answers(
+    loaded: Checkpoint, images: np.ndarray, turns: list[list[Turn]]
+) -> tuple[Batch, torch.Tensor]:
+    """Return the batch and the most likely token at each of its targets."""
+    model = loaded.model
+    batch = collate(turns)
+    low = model.vision_backbone.low(to_model(images, model.config.image_size))
+    (states,) = model.hidden(low, batch.text)
+    logits = stages.answer_logits(model, states, batch)
+    for row in range(len(turns)):
+        # Actions are decoded among action tokens alone.
+        mine = (batch.rows == row) & batch.is_action & (batch.orders < 7)
+        logits[mine, : loaded.vocabulary.actions.start] = -torch.inf
+    return batch, logits.argmax(-1)

@@ -1,0 +1,128 @@
+"""A model as a directory: sizes, weights by OpenVLA's names, tokenizer, action statistics."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from unblind import files
+from unblind.errors import UnblindError
+from unblind.vla.prismatic import Prismatic, PrismaticConfig
+from unblind.vla.text import Vocabulary
+from unblind.vla.tokens import ActionCodec, ActionNormalizer, ActionTokenizer
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+TOKENIZER, STATISTICS = "tokenizer.json", "statistics.json"
+_REMEDY = "fetch it again with `unblind base pull`, or make it with rebuild_base: true"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model and what belongs to it.
+
+    Attributes:
+        model: in evaluation mode, float32.
+        vocabulary: its tokenizer.
+        codec: actions to tokens and back.
+        sha256: of the file of weights; adapters name it.
+    """
+
+    model: Prismatic
+    vocabulary: Vocabulary
+    codec: ActionCodec
+    sha256: str
+
+
+def make_codec(normalizer: ActionNormalizer, config: PrismaticConfig) -> ActionCodec:
+    """Return the codec of a model: actions are the last ids before the padding."""
+    return ActionCodec(normalizer, ActionTokenizer(config.vocab_size - config.padded))
+
+
+def save(
+    folder: Path, model: Prismatic, vocabulary: Vocabulary, statistics: Mapping[str, Any]
+) -> None:
+    """Write a checkpoint; weights are rounded to float16.
+
+    Args:
+        folder: is created.
+        model: any precision.
+        vocabulary: its tokenizer.
+        statistics: `ActionNormalizer.to_json`.
+    """
+    folder = Path(folder)
+    files.write_json(folder / CONFIG, model.config.to_json())
+    files.write_json(folder / STATISTICS, dict(statistics))
+    vocabulary.save(folder / TOKENIZER)
+    save_weights(folder / WEIGHTS, model)
+
+
+def save_weights(path: Path, model: torch.nn.Module) -> None:
+    """Write all weights as float16 safetensors."""
+    tensors = {n: t.detach().to(torch.float16).contiguous() for n, t in model.state_dict().items()}
+    with files.atomic_path(path) as temporary:
+        save_file(tensors, temporary)
+
+
+def load(folder: Path) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises:
+        UnblindError: a file is missing, truncated or belongs to another model.
+    """
+    folder = Path(folder)
+    missing = [n for n in (CONFIG, WEIGHTS, TOKENIZER, STATISTICS) if not (folder / n).is_file()]
+    if missing:
+        raise UnblindError(f"no model in {folder}: {', '.join(missing)} missing", _REMEDY)
+    config = PrismaticConfig.from_json((folder / CONFIG).read_text(encoding="utf-8"))
+    model = Prismatic(config)
+    load_weights(model, folder / WEIGHTS)
+    try:
+        values = json.loads((folder / STATISTICS).read_text(encoding="utf-8"))
+        normalizer = ActionNormalizer.from_json(values)
+    except (ValueError, TypeError) as error:
+        raise UnblindError(f"{folder / STATISTICS} is unreadable: {error}", _REMEDY) from None
+    vocabulary = Vocabulary.load(folder / TOKENIZER)
+    codec = make_codec(normalizer, config)
+    return Checkpoint(model.eval(), vocabulary, codec, files.sha256(folder / WEIGHTS))
+
+
+def load_weights(model: Prismatic, path: Path) -> None:
+    """Fill a model with the weights of a file, all of them and no others.
+
+    Raises:
+        UnblindError: the file is truncated, or names or shapes differ; the first three are named.
+    """
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise UnblindError(f"{path} is no readable file of weights: {error}", _REMEDY) from None
+    tensors = {rename(name): tensor.float() for name, tensor in tensors.items()}
+    _check(model.state_dict(), tensors, path)
+    model.load_state_dict(tensors, strict=True)
+
+
+def rename(name: str) -> str:
+    """Return our name of one of OpenVLA's weights: its LayerScale has another name in timm."""
+    return name.replace(".scale_factor", ".gamma")
+
+
+def _check(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], path: Path) -> None:
+    problems = [f"{name} is missing" for name in wanted if name not in found]
+    problems += [f"{name} is unknown" for name in found if name not in wanted]
+    problems += [
+        f"{name} has shape {tuple(found[name].shape)}, not {tuple(tensor.shape)}"
+        for name, tensor in wanted.items()
+        if name in found and found[name].shape != tensor.shape
+    ]
+    if problems:
+        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise UnblindError(
+            f"{path} holds another model: {'; '.join(problems[:3])}{more}",
+            "use the file that belongs to config.json",
+        )

@@ -1,0 +1,124 @@
+"""From questions and answers to padded batches: who is asked, what is learned, with what weight."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from unblind.vla.prismatic import Text
+from unblind.vla.text import EOS, PAD, Vocabulary
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A prompt and what follows it.
+
+    Attributes:
+        prompt: token ids.
+        answer: token ids, EOS included.
+        weights: of the loss, one for each token of the answer.
+        family: what the answer is, for logs.
+    """
+
+    prompt: tuple[int, ...]
+    answer: tuple[int, ...]
+    weights: tuple[float, ...]
+    family: str = "question"
+
+    @classmethod
+    def of(cls, prompt: Sequence[int], answer: Sequence[int], weight: float = 1.0) -> "Turn":
+        """Return a turn that learns the answer and EOS with one weight."""
+        answer = (*answer, EOS)
+        return cls(tuple(prompt), answer, (weight,) * len(answer))
+
+
+class Batch(NamedTuple):
+    """Texts of several pictures with their targets.
+
+    Attributes:
+        text: what the decoder reads; the last token of an answer is not fed.
+        rows: (M,) picture of each target.
+        places: (M,) position in the text at which it is predicted.
+        targets: (M,) token ids.
+        weights: (M,) weights of the loss.
+        orders: (M,) number of the target within its answer.
+        is_action: (M,) whether it belongs to an action.
+    """
+
+    text: Text
+    rows: Tensor
+    places: Tensor
+    targets: Tensor
+    weights: Tensor
+    orders: Tensor
+    is_action: Tensor
+
+
+def collate(examples: Sequence[Sequence[Turn]], length: int | None = None) -> Batch:
+    """Return a batch of pictures with their turns, each turn a branch of its own.
+
+    Args:
+        examples: turns of each picture.
+        length: text positions; default: as many as needed.
+    """
+    needed = max(sum(len(t.prompt) + len(t.answer) - 1 for t in turns) for turns in examples)
+    shape = (len(examples), length or needed)
+    ids, positions, branches = np.full(shape, PAD), np.zeros(shape, int), np.full(shape, -1)
+    found: list[tuple] = []
+    for row, turns in enumerate(examples):
+        start = 0
+        for number, turn in enumerate(turns):
+            fed = (*turn.prompt, *turn.answer[:-1])
+            end = start + len(fed)
+            ids[row, start:end] = fed
+            positions[row, start:end] = np.arange(len(fed))
+            branches[row, start:end] = number
+            first = start + len(turn.prompt) - 1
+            found += [
+                (row, first + k, token, weight, k, turn.family == "action")
+                for k, (token, weight) in enumerate(zip(turn.answer, turn.weights, strict=True))
+            ]
+            start = end
+    rows, places, targets, weights, orders, is_action = (
+        torch.tensor(column) for column in zip(*found, strict=True)
+    )
+    text = Text(*(torch.from_numpy(array) for array in (ids, positions, branches)))
+    return Batch(text, rows, places, targets, weights.float(), orders, is_action)
+
+
+class TokenLoss:
+    """Weighted cross-entropy; ordered tokens (places, action bins) may have soft targets.
+
+    A target bin then shares its probability with its neighbours by a Gaussian, which tells the
+    model that they are close. Width 0 is the plain cross-entropy.
+
+    Args:
+        vocabulary: for the ranges of ids.
+        action_width: standard deviation in action bins.
+        location_width: standard deviation in location bins.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, action_width: float, location_width: float) -> None:
+        ranges = ((vocabulary.actions, action_width), (vocabulary.locations, location_width))
+        self._table = None
+        if action_width or location_width:
+            self._table = torch.eye(vocabulary.size)
+            for ids, width in ranges:
+                if width:
+                    steps = torch.arange(len(ids), dtype=torch.float64)
+                    near = torch.exp(-0.5 * ((steps[:, None] - steps) / width) ** 2)
+                    share = (near / near.sum(1, keepdim=True)).float()
+                    self._table[ids.start : ids.stop, ids.start : ids.stop] = share
+
+    def __call__(self, logits: Tensor, batch: Batch) -> Tensor:
+        """Return the weighted mean over the targets, a scalar, of logits (M, vocab)."""
+        if self._table is None:
+            each = functional.cross_entropy(logits, batch.targets, reduction="none")
+        else:
+            share = self._table.to(logits)[batch.targets]
+            each = -(share * functional.log_softmax(logits, -1)).sum(-1)
+        return (each * batch.weights).sum() / batch.weights.sum()

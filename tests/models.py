@@ -1,0 +1,92 @@
+"""Models of a few thousand weights, with the modules of the real ones."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from unblind.vla import towers
+from unblind.vla.lite import load_lite
+from unblind.vla.prismatic import Prismatic, PrismaticConfig
+from unblind.vla.text import BOS, Vocabulary
+from unblind.vla.tokens import ActionNormalizer
+
+WORDS = ("put {object} on {plate}", "carrot plate cube", "where is the gripper holding robot yes no")
+VOCABULARY = Vocabulary.build(WORDS)
+#: A normaliser of motions up to 2 cm and 0.1 rad.
+STATISTICS = ActionNormalizer(
+    *((sign * 0.02,) * 3 + (sign * 0.1,) * 3 + (sign * 1.0,) for sign in (-1, 1, -1, 1))
+)
+SMALL = {
+    "towers": ("lite0",),
+    "image_size": 64,
+    "frozen_blocks": 5,
+    "projector_width": 48,
+    "hidden_size": 32,
+    "layers": 2,
+    "heads": 2,
+    "intermediate_size": 64,
+    "vocab_size": VOCABULARY.size,
+    "padded": 0,
+    "bos": BOS,
+    "position_scale": 0.5,
+    "rms_norm_eps": 1e-6,
+    "max_positions": 128,
+}
+OPENVLA = {
+    "towers": ("dinov2", "siglip"),
+    "image_size": 224,
+    "frozen_blocks": 0,
+    "projector_width": 8704,
+    "hidden_size": 4096,
+    "layers": 32,
+    "heads": 32,
+    "intermediate_size": 11008,
+    "vocab_size": 32064,
+    "padded": 64,
+    "bos": 1,
+    "position_scale": 0.0,
+    "rms_norm_eps": 1e-6,
+    "max_positions": 2048,
+}
+
+
+def small(seed: int = 0, **changes) -> Prismatic:
+    """Return a two-layer model with EfficientNet-Lite0's first blocks as tower (4 x 4 tokens).
+
+    The decoder's weights are larger than usual, so that every token depends on all before it.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = Prismatic(PrismaticConfig(**{**SMALL, **changes}))
+        with torch.no_grad():
+            for weight in model.language_model.parameters():
+                if weight.dim() > 1:
+                    weight.normal_(0, 0.25)
+    tower = model.vision_backbone.featurizer
+    tower.load_state_dict(load_lite("lite0", len(tower.blocks)).state_dict())
+    return model.eval()
+
+
+def add_tiny_vits(monkeypatch) -> dict:
+    """Add the towers of `tiny_openvla`; return the settings that name them."""
+    import timm
+
+    for name, original, width in (
+        ("tiny-dinov2", "vit_large_patch14_reg4_dinov2.lvd142m", 32),
+        ("tiny-siglip", "vit_so400m_patch14_siglip_224", 24),
+    ):
+
+        def build(side, original=original, width=width):
+            sizes = {"depth": 2, "embed_dim": width, "num_heads": 2}
+            return timm.create_model(original, num_classes=0, img_size=side, **sizes)
+
+        row = replace(towers.TOWERS[name.removeprefix("tiny-")], build=build, width=width)
+        monkeypatch.setitem(towers.TOWERS, name, row)
+    return {**SMALL, "towers": ("tiny-dinov2", "tiny-siglip"), "image_size": 28, "padded": 8}
+
+
+def pictures(count: int, seed: int = 0) -> torch.Tensor:
+    """Return (count, 3, 64, 64) pictures of coloured squares."""
+    coarse = np.random.default_rng(seed).random((count, 3, 8, 8), np.float32)
+    return torch.from_numpy(coarse.repeat(8, axis=2).repeat(8, axis=3))

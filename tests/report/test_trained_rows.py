@@ -1,0 +1,295 @@
+"""Table 1 with trained policies: differences on identical episodes, gates, set-ups in the footer.
+
+All records are made up: Default succeeds in the first 16 of 32 episodes of every condition, Align
+in episodes 4 to 27 (it wins 12 pairs and loses 4) except under Carrot, where it equals Default,
+Freeze and the base in none.
+"""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic
+
+from unblind import provenance
+from unblind.config import load
+from unblind.errors import UnblindError
+from unblind.files import atomic_path
+from unblind.report.differences import differences
+from unblind.report.gates import load_questions
+from unblind.report.published import load_claims
+from unblind.report.records import Records, load_run
+from unblind.report.render import signed
+from unblind.report.summary import summarise
+from unblind.report.tables import table1
+from unblind.sim.conditions import CONDITIONS
+
+MINI = Path(__file__).parents[2] / "workflow" / "config" / "mini.yaml"
+METHODS = {"default": "default", "freeze": "freeze", "align": "align", "base": None}
+LABELS = {"base": "Base (before fine-tuning)"}
+SHARED = {"steps": 400, "samples": 9600, "lora_rank": 32, "base_sha256": "ab" * 32}
+DETAILS = {
+    "default": {**SHARED, "trainable_parameters": 250000, "training_seed": 0},
+    "freeze": {**SHARED, "trainable_parameters": 200000, "training_seed": 0},
+    "align": {
+        **SHARED,
+        "trainable_parameters": 250000,
+        "training_seed": 0,
+        "lambda": 0.2,
+        "layer": 4,
+        "teacher": "lite2",
+        "teacher_cached": True,
+    },
+    "base": {"base_sha256": "ab" * 32},
+}
+INDEX = np.arange(32)
+
+
+def settings(**overrides):
+    values = {"table1.rows": [*METHODS], "rollout.episodes": 32} | overrides
+    for run, method in METHODS.items():
+        entry = {"policy": "vla", "label": LABELS.get(run, run.title()), "method": method}
+        values |= {f"runs.{run}.{key}": value for key, value in entry.items()}
+    return load(MINI, values)
+
+
+def succeeds(run, condition):
+    first_half = INDEX < 16
+    if run == "align" and condition != "carrot":
+        return (INDEX >= 4) & (INDEX < 28)
+    return first_half if run in ("default", "align") else np.zeros(32, dtype=bool)
+
+
+def write(config, folder, run, condition, final, seed=0, details=None):
+    path = folder / "rollouts" / run / str(seed) / f"{condition}.parquet"
+    frame = synthetic.episodes(run, seed, condition, 32, 0)
+    frame = frame.assign(success_final=final, success_any=final | (INDEX == 31))
+    made_from = {"config": config.part("rollout", run), "code": ("unblind.errors",), "seed": seed}
+    extra = {"run_details": DETAILS[run] if details is None else details}
+    with provenance.record(path, **made_from, extra=extra), atomic_path(path) as place:
+        frame.to_parquet(place)
+
+
+def make(config, folder, name="table1", questions=None):
+    places = (folder / "rollouts", folder / "demos", folder / "replay.parquet")
+    return {path.suffix: path for path in table1(config, *places, folder / name, questions)}
+
+
+def cells(path):
+    rows = csv.DictReader(path.read_text().splitlines())
+    return {(row["row"], row["suite"], row["column"]): row for row in rows}
+
+
+@pytest.fixture(scope="module")
+def config():
+    return settings()
+
+
+@pytest.fixture(scope="module")
+def study(config, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    for run in METHODS:
+        for condition in CONDITIONS:
+            write(config, folder, run, condition.name, succeeds(run, condition.name))
+    synthetic.write_demos(config, folder / "demos")
+    synthetic.write_replay(config, folder / "replay.parquet")
+    return folder
+
+
+@pytest.fixture
+def copy(study, tmp_path):
+    return shutil.copytree(study, tmp_path / "study")
+
+
+@pytest.fixture(scope="module")
+def made(config, study):
+    return {suffix: path.read_text() for suffix, path in make(config, study).items()}
+
+
+def line(text, start):
+    return next(line for line in text.splitlines() if line.startswith(start))
+
+
+def test_differences_match_hand_counts(config, study):
+    found = cells(make(config, study, "hand")[".csv"])
+    pairs = {
+        group: found["align - default", group, "paired difference"]
+        for group in ("in-distribution", "semantic", "vision", "execution", "all 13")
+    }
+    # 8 of 32 more in every condition but Carrot, one of the five semantic ones.
+    expected = {"in-distribution": 1, "semantic": 4 / 5, "vision": 1, "execution": 1}
+    for group, share in (expected | {"all 13": 12 / 13}).items():
+        assert float(pairs[group]["rate"]) == pytest.approx(0.25 * share, abs=1e-4)
+    semantic = pairs["semantic"]
+    assert (semantic["n"], semantic["won"], semantic["lost"]) == ("160", "48", "16")
+    # Four conditions with 12 wins and 4 losses of 32 each, one without any difference.
+    half = 1.96 * (4 * (16 / 32 - 0.25**2) / 32) ** 0.5 / 5
+    assert float(semantic["lo"]) == pytest.approx(0.2 - half, abs=0.012)
+    assert float(semantic["hi"]) == pytest.approx(0.2 + half, abs=0.012)
+    freeze = found["freeze - default", "vision", "paired difference"]
+    assert (freeze["rate"], freeze["won"], freeze["lost"]) == ("-0.5000", "0", "80")
+
+
+def test_the_papers_differences_stand_beside_ours(made):
+    ours = line(made[".md"], "| **Align - Default**")
+    assert ours.startswith("| **Align - Default** | +25.0 [")
+    assert "not run" not in ours
+    paper = made[".md"].splitlines()[made[".md"].splitlines().index(ours) + 3]
+    # Table 1 of the paper: means of its printed cells.
+    assert paper == "| ↳ paper | - | +7.2 | +6.4 | +5.3 | +6.5 |"
+    assert "| ↳ won, lost of pairs | 12, 4 of 32 | 48, 16 of 160 | 60, 20 of 160 |" in made[".md"]
+    assert r"Align $-$ Default & $+25.0$ {\scriptsize[$" in made[".tex"]
+
+
+def test_every_row_is_there_in_order(made):
+    table = made[".md"].partition("## ")[0].splitlines()
+    labels = [one.split("**")[1] for one in table if one.startswith("| **")]
+    assert labels == ["Default", "Freeze", "Align", "Base (before fine-tuning)"]
+    assert "| 16/32 |" in made[".md"] and "| 24/32 |" in made[".md"]
+
+
+def test_both_definitions_of_success(made, config, study):
+    found = cells(make(config, study, "both")[".csv"])
+    # One more success at any step than at the end, in every condition and run.
+    assert found["default", "semantic", "mean"]["any"] == f"{17 / 32:.4f}"
+    assert found["align - default", "vision", "paired difference"]["any"] == "0.2500"
+    assert "| ↳ at any step | 53.1 | 53.1 | 53.1 | 53.1 |" in made[".md"]
+
+
+def test_a_missing_run_leaves_no_number(config, study):
+    rows = settings(**{"table1.rows": ["default", "align"]})
+    records = {"default": load_run(config, "default", study / "rollouts")}
+    published = load_claims().table1
+    (one,) = differences(summarise(rows, records, published), records, seed=0)
+    assert (one.name, one.groups) == ("align - default", {})
+    assert one.published["vision"] == pytest.approx(0.064)
+
+
+def test_one_changed_episode_moves_its_own_numbers_and_no_other(config, copy):
+    before = cells(make(config, copy)[".csv"])
+    final = succeeds("align", "plate")
+    final[30] = True
+    write(config, copy, "align", "plate", final)
+    after = cells(make(config, copy)[".csv"])
+    assert {key for key in before if before[key] != after[key]} == {
+        ("align", "semantic", "Plate"),
+        ("align", "semantic", "mean"),
+        ("align", "all 13", "mean"),
+        ("align - default", "semantic", "paired difference"),
+        ("align - default", "all 13", "paired difference"),
+    }
+    assert after["align", "semantic", "Plate"]["k"] == "25"
+
+
+def test_a_record_edited_by_hand_is_refused(config, copy):
+    path = copy / "rollouts/align/0/plate.parquet"
+    frame = pd.read_parquet(path)
+    frame.assign(success_final=True).to_parquet(path)
+    with pytest.raises(UnblindError, match=r"plate\.parquet is corrupt: its content differs"):
+        make(config, copy, "edited")
+    assert not list(copy.glob("edited*"))
+
+
+def test_a_missing_seed_is_named(copy):
+    config = settings(seeds=[0, 1])
+    for condition in CONDITIONS:
+        write(config, copy, "default", condition.name, succeeds("default", condition.name), 1)
+    with pytest.raises(UnblindError, match=r"freeze/1/in_distribution\.parquet is missing"):
+        make(config, copy, "seeds")
+
+
+def test_partial_pairs_are_refused(config, study):
+    records = {run: load_run(config, run, study / "rollouts") for run in ("default", "align")}
+    rows = summarise(config, records, load_claims().table1)
+    frame = records["align"].episodes
+    gone = (frame["condition"] == "plate") & (frame["episode_id"] < 3)
+    records["align"] = Records("align", frame[~gone], (), ())
+    with pytest.raises(
+        UnblindError, match=r"'align' and 'default' share only 445 of 448 .*0/plate"
+    ):
+        differences(rows, records, seed=0)
+
+
+def test_gate_in_words(made, copy, capsys):
+    # Wilson for 16 of 32: centre 1/2, half width .164.
+    assert "success of Default: gate met: 50 % [34, 66], goal 70 % not reached" in made[".md"]
+    config = settings(**{"gates.in_distribution_floor": 0.6})
+    text = make(config, copy)[".md"].read_text()
+    missed = "In-distribution success of Default: gate not met: 50 % [34, 66], wanted 60 %"
+    assert f"**{missed}**" in text.partition("| | ID")[0], "said before the table"
+    assert f"- {missed}" in text.partition("## How it was made")[2]
+    assert capsys.readouterr().err == f"warning: {missed}\n"
+    low = {"gates.in_distribution_floor": 0.4, "gates.in_distribution_goal": 0.5}
+    assert "goal 50 % reached" in make(settings(**low), copy)[".md"].read_text()
+
+
+def test_a_gate_that_stops_writes_nothing(copy):
+    config = settings(**{"gates.action": "stop", "gates.in_distribution_floor": 0.6})
+    with pytest.raises(UnblindError, match=r"gate not met: 50 % \[34, 66\], wanted 60 %"):
+        make(config, copy, "stopped")
+    assert not list(copy.glob("stopped*"))
+    assert make(settings(**{"gates.action": "stop"}), copy)[".md"].is_file(), "met: no stop"
+
+
+def test_held_out_questions_are_a_gate(config, copy):
+    path = copy / "questions.json"
+    path.write_text(
+        json.dumps({"where": {"n": 400, "accuracy": 0.93}, "which": {"n": 10, "accuracy": 0.4}})
+    )
+    files = make(config, copy, questions=path)
+    text = files[".md"].read_text()
+    expected = (
+        "Held-out questions to the base: gate not met: where 93 % [90, 95] of 400, which 40 %"
+    )
+    assert expected in text
+    assert "(too few), wanted 50 % of each kind" in text
+    assert str(path) in json.loads(Path(f"{files['.md']}.meta.json").read_text())["inputs"]
+    low = make(settings(**{"gates.questions_floor": 0.3}), copy, questions=path)
+    assert "Held-out questions to the base: gate met: where" in low[".md"].read_text()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", '{"where": 1}', '{"where": {"n": 0, "accuracy": 1.0}}']
+)
+def test_malformed_questions_are_one_error(text, tmp_path):
+    path = tmp_path / "questions.json"
+    with pytest.raises(UnblindError, match="is missing"):
+        load_questions(path)
+    path.write_text(text)
+    with pytest.raises(UnblindError, match=r"questions\.json holds no accuracies"):
+        load_questions(path)
+
+
+def test_footer_names_the_set_up(made):
+    footer = made[".md"].partition("## How it was made")[2]
+    assert line(footer, "- Set-up of Default, Freeze, Align:") == (
+        "- Set-up of Default, Freeze, Align: base sha256 abababababab; lora rank 32; "
+        "samples 9,600; steps 400; training seed 0"
+    )
+    assert line(footer, "- Set-up of Align:") == (
+        "- Set-up of Align: lambda 0.2; layer 4; teacher lite2; teacher cached yes; "
+        "trainable parameters 250,000"
+    )
+    assert "- Set-up of Base (before fine-tuning): base sha256 abababababab\n" in footer
+    assert "- Training seeds: 1: training noise not covered" in footer
+    assert "with one seed, training noise is not covered" in made[".md"]
+
+
+def test_two_training_seeds_show_both_set_ups(copy):
+    config = settings(seeds=[0, 1], **{"table1.rows": ["default"]})
+    for condition in CONDITIONS:
+        details = DETAILS["default"] | {"training_seed": 1, "adapter_sha256": "cd" * 32}
+        final = succeeds("default", condition.name)
+        write(config, copy, "default", condition.name, final, 1, details)
+    text = make(config, copy)[".md"].read_text()
+    assert "training seed 0, 1" in text
+    assert "Training seeds: 2: their spread is the seeds' SD" in text
+    assert "## Paired differences" not in text
+
+
+def test_signed_differences():
+    assert [signed(x) for x in (0.0721, -0.5, 0.0, -0.0001)] == ["+7.2", "-50.0", "+0.0", "+0.0"]

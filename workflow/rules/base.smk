@@ -1,0 +1,30 @@
+# The base model: pulled from the store, unless `rebuild_base` says to make it.
+
+from unblind.base import pointer_file
+from unblind.store import BASE_FILES, base_dir
+
+# No parameter of the rule: another place of the Python must not make the job run again.
+PYTHON = shlex.quote(sys.executable).replace("{", "{{").replace("}", "}}")
+BASE = [f"{base_dir(STUDY)}/{name}" for name in BASE_FILES]
+
+
+if not STUDY.rebuild_base:
+
+    rule pull_base:
+        input:
+            pointer=lambda wildcards: str(pointer_file()),
+        output:
+            BASE,
+        log:
+            f"{RESULTS}/logs/pull_base.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/pull_base.tsv"
+        conda:
+            "../envs/main.yaml"
+        threads: 1
+        resources:
+            mem_mb=1000,
+            runtime=10,
+            gpu=0,
+        shell:
+            f"(set -x; {PYTHON} -m unblind.cli base pull) > {{log:q}} 2>&1"
