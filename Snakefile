@@ -13,6 +13,8 @@ configfile: "workflow/config/mini.yaml"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/demos.smk"
+include: "workflow/rules/base.smk"
+include: "workflow/rules/training.smk"
 include: "workflow/rules/rollouts.smk"
 include: "workflow/rules/report.smk"
 

@@ -11,7 +11,11 @@ from unblind.vla.prismatic import Prismatic, PrismaticConfig
 from unblind.vla.text import BOS, Vocabulary
 from unblind.vla.tokens import ActionNormalizer
 
-WORDS = ("put {object} on {plate}", "carrot plate cube", "where is the gripper holding robot yes no")
+WORDS = (
+    "put {object} on {plate}",
+    "carrot plate cube",
+    "where is the gripper holding robot yes no",
+)
 VOCABULARY = Vocabulary.build(WORDS)
 #: A normaliser of motions up to 2 cm and 0.1 rad.
 STATISTICS = ActionNormalizer(

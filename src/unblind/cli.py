@@ -9,12 +9,21 @@ import json
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from unblind import cli_base
-from unblind.config import DemoSet
+from unblind import cli_base, cli_learning, places
+from unblind.cli_options import (
+    MINI,
+    AsJson,
+    ConfigFile,
+    Overrides,
+    RunSeed,
+    Workers,
+    load_config,
+)
+from unblind.config import Config, DemoSet
 from unblind.errors import UnblindError
 from unblind.files import write_json
 
@@ -25,6 +34,7 @@ app = typer.Typer(
     help='Reproduce "Don\'t Blind Your VLA": simulation, demonstrations, evaluation, tables.',
 )
 app.add_typer(cli_base.app, name="base")
+app.add_typer(cli_learning.app)
 # Lets a negative number pass as an argument instead of being taken for an option.
 _NUMBERS = {"ignore_unknown_options": True}
 
@@ -51,20 +61,10 @@ class Policy(StrEnum):
     noop = "noop"
 
 
-ConfigFile = Annotated[Path, typer.Option("--config", help="Configuration file.")]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Replace one value, e.g. rollout.episodes=8."),
-]
-Workers = Annotated[
-    int | None, typer.Option(min=1, help="Worker processes; the result does not depend on it.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print plain JSON and nothing else.")]
 ConditionName = Annotated[str, typer.Argument(help="A condition's name or released env id.")]
 EpisodeId = Annotated[int, typer.Argument(metavar="ID", help="The episode's 64-bit id.")]
 OneSplit = Annotated[Split | None, typer.Option(help="Default: the condition's evaluation split.")]
 
-MINI = Path("workflow/config/mini.yaml")
 SCHEMA = Path("workflow/config/schema.json")
 
 
@@ -179,10 +179,10 @@ def demos(
     workers: Workers = None,
 ) -> None:
     """Collect the planner's demonstrations; an interrupted call is continued."""
-    settings = _load(config, override)
+    settings = load_config(config, override)
     from unblind.sim.demos import collect
 
-    out = out or Path(settings.results, "demos" if which == "training" else f"base/{which}-demos")
+    out = out or places.demos(settings, which)
     collect(settings, out, workers or settings.rollout.workers, which)
 
 
@@ -195,7 +195,7 @@ def survey(
     workers: Workers = None,
 ) -> None:
     """Count how often the planner succeeds at the first try, and where it fails."""
-    settings = _load(config, override)
+    settings = load_config(config, override)
     from unblind.sim import demos as collection
 
     counts = collection.survey(settings, attempts, workers or settings.rollout.workers)
@@ -214,10 +214,10 @@ def replay(
     workers: Workers = None,
 ) -> None:
     """Execute stored demonstrations open loop, raw and tokenised: the ceiling of any policy."""
-    settings = _load(config, override)
+    settings = load_config(config, override)
     from unblind.rollout.replay import replay as run_replay
 
-    demos, out = demos or Path(settings.results, "demos"), out or _replay_file(settings)
+    demos, out = demos or places.demos(settings), out or _replay_file(settings)
     run_replay(settings, demos, out, workers or settings.rollout.workers)
 
 
@@ -225,7 +225,7 @@ def replay(
 def rollout(
     run: Annotated[str, typer.Option(help="A run of the configuration.")],
     out: Annotated[Path | None, typer.Option(help="Folder, one file a condition.")] = None,
-    seed: Annotated[int, typer.Option(help="Evaluation seed.", min=0)] = 0,
+    seed: RunSeed = 0,
     config: ConfigFile = MINI,
     override: Overrides = None,
     condition: Annotated[
@@ -234,7 +234,7 @@ def rollout(
     workers: Workers = None,
 ) -> None:
     """Evaluate a policy in closed loop; conditions whose record stands are not repeated."""
-    settings = _load(config, override)
+    settings = load_config(config, override)
     settings.run(run)
     from unblind.rollout.run import rollout as run_rollout
 
@@ -247,18 +247,21 @@ def watch(
     condition: ConditionName,
     episode_id: EpisodeId,
     policy: Annotated[Policy, typer.Option(help="Who acts.")] = Policy.oracle,
+    run: Annotated[str | None, typer.Option(help="A run that acts instead.")] = None,
+    seed: RunSeed = 0,
     out: Annotated[Path | None, typer.Option(help="Video file (mp4).")] = None,
     split: OneSplit = None,
     config: ConfigFile = MINI,
     override: Overrides = None,
 ) -> None:
     """Film one episode."""
-    settings = _load(config, override)
+    settings = load_config(config, override)
     from unblind.rollout.watch import watch as film
 
-    name = f"{condition}-{episode_id}-{policy.value}.mp4"
+    name = f"{condition}-{episode_id}-{run or policy.value}.mp4"
     out = out or Path(settings.results, "videos", name)
-    print(film(settings, condition, episode_id, policy.value, out, split and split.value))
+    actor = run or policy.value
+    print(film(settings, condition, episode_id, actor, seed, out, split and split.value))
 
 
 @app.command()
@@ -274,15 +277,15 @@ def table1(
     ] = None,
 ) -> None:
     """Render Table 1 from the records alone, as Markdown, CSV and LaTeX."""
-    settings = _load(config, override)
+    settings = load_config(config, override)
     from unblind.report.tables import table1 as render
     from unblind.store import base_dir
 
     results = Path(settings.results)
-    places = (records or results / "rollouts", demos or results / "demos")
-    places += (replay or _replay_file(settings), out or results / "table1")
+    inputs = (records or results / "rollouts", demos or places.demos(settings))
+    inputs += (replay or _replay_file(settings), out or results / "table1")
     answers = base_dir(settings) / "questions.json"
-    for path in render(settings, *places, questions or (answers if answers.is_file() else None)):
+    for path in render(settings, *inputs, questions or (answers if answers.is_file() else None)):
         print(path)
 
 
@@ -293,7 +296,7 @@ def costs(
     results: Annotated[Path | None, typer.Option(help="Folder of build outputs.")] = None,
 ) -> None:
     """Print CPU-seconds for each stage: estimated, and measured where a result exists."""
-    settings = _load(config, override)
+    settings = load_config(config, override)
     from unblind.report.costs import report
 
     print(report(settings, results or Path(settings.results)))
@@ -306,7 +309,7 @@ def bench(
     out: Annotated[Path | None, typer.Option(help="Result file.")] = None,
 ) -> None:
     """Measure environment steps a CPU-second, demonstrations a minute, and memory."""
-    settings = _load(config, override)
+    settings = load_config(config, override)
     from unblind.rollout.bench import bench as measure
 
     measure(settings, out or Path(settings.results, "bench.json"))
@@ -319,7 +322,6 @@ def schema(
 ) -> None:
     """Print the configuration's JSON schema, or write it where the workflow reads it."""
     from unblind.config import schema as generate
-    from unblind.files import write_json
 
     if write:
         write_json(out, generate())
@@ -328,28 +330,8 @@ def schema(
         print(json.dumps(generate(), indent=2, sort_keys=True))
 
 
-def _replay_file(settings: Any) -> Path:
+def _replay_file(settings: Config) -> Path:
     return Path(settings.results, "replay.parquet")
-
-
-def _load(path: Path, overrides: list[str] | None) -> Any:
-    """Load the configuration with the values given by ``--set``."""
-    import yaml
-
-    from unblind.config import load
-
-    values = {}
-    for text in overrides or []:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise typer.BadParameter(f"'{text}' is not KEY=VALUE", param_hint="--set")
-        try:
-            values[key] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise typer.BadParameter(
-                f"'{text}': the value is not YAML", param_hint="--set"
-            ) from None
-    return load(path, values)
 
 
 if __name__ == "__main__":

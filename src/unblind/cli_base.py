@@ -5,7 +5,12 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="The base model: fetch it, or publish another one.")
+from unblind.cli_options import MINI, ConfigFile, Overrides, Workers, load_config
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="The base model: fetch it, make it (questions, vlm, robot, warm-up), or publish another.",
+)
 
 
 @app.command()
@@ -15,6 +20,44 @@ def pull() -> None:
     from unblind.store import PULLED_BASE
 
     print(f"{PULLED_BASE}: {'pulled' if pull_base() else 'is there already'}")
+
+
+@app.command()
+def questions(
+    config: ConfigFile = MINI, override: Overrides = None, workers: Workers = None
+) -> None:
+    """Draw pictures with questions and answers; an interrupted call is continued."""
+    settings = load_config(config, override)
+    from unblind.steps import base
+
+    base.questions(settings, workers or settings.rollout.workers)
+
+
+@app.command()
+def vlm(config: ConfigFile = MINI, override: Overrides = None, workers: Workers = None) -> None:
+    """Pretrain a new model on pictures with questions; an interrupted call is continued."""
+    settings = load_config(config, override)
+    from unblind.steps import base
+
+    base.vlm(settings, workers or settings.rollout.workers)
+
+
+@app.command()
+def robot(config: ConfigFile = MINI, override: Overrides = None, workers: Workers = None) -> None:
+    """Go on with broad demonstrations (`unblind demos --set-of pretraining`)."""
+    settings = load_config(config, override)
+    from unblind.steps import base
+
+    base.robot(settings, workers or settings.rollout.workers)
+
+
+@app.command("warm-up")
+def warm_up(config: ConfigFile = MINI, override: Overrides = None) -> None:
+    """Warm up on few demonstrations (`--set-of warm-up`), merge, answer held-out questions."""
+    settings = load_config(config, override)
+    from unblind.steps import base
+
+    base.warm_up(settings)
 
 
 @app.command()

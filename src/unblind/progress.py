@@ -3,9 +3,21 @@
 import sys
 import time
 
-#: CPU-seconds of one unit at 128 x 96 pictures on two virtual cores of an AMD EPYC: an attempt at a
-#: demonstration, a replayed episode, and an episode of 80 steps of each scripted policy.
-UNIT_CPU_S = {"demos": 0.65, "replay": 1.1, "oracle": 1.1, "random": 0.65, "noop": 0.55}
+#: CPU-seconds of one unit at mini's sizes on two virtual cores of an AMD EPYC: an attempt at a
+#: demonstration, a replayed episode, an episode of 80 steps of each policy, a picture of
+#: pretraining, a frame of either kind of features, a frame of fine-tuning.
+UNIT_CPU_S = {
+    "demos": 0.65,
+    "replay": 1.1,
+    "oracle": 1.1,
+    "random": 0.65,
+    "noop": 0.55,
+    "vla": 2.0,
+    "pretraining": 0.03,
+    "features_low": 0.006,
+    "features_teacher": 0.03,
+    "training": 0.02,
+}
 #: CPU-seconds until a worker has imported everything and drawn its first picture.
 START_CPU_S = 8.4
 

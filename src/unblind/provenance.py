@@ -32,16 +32,54 @@ PACKAGES = (
     "numpy",
     "opencv-python-headless",
     "pandas",
+    "peft",
     "pyarrow",
     "sapien",
     "torch",
+    "transformers",
     "unblind",
 )
+_ROLLOUT = ("unblind.sim",) + tuple(
+    f"unblind.rollout.{name}" for name in ("loop", "policies", "records", "run", "worker")
+)
+_FRAMES = ("unblind.sim.labels", "unblind.sim.shards", "unblind.training.data")
+_FEATURES = (*_FRAMES, "unblind.training.features", "unblind.vla.images", "unblind.vla.lite")
+_LEARNING = (*_FRAMES, "unblind.vla") + tuple(
+    f"unblind.training.{name}" for name in ("loop", "parallel", "stages")
+)
+_PICTURES = ("icons", "pictograms", "questions", "scenes", "stills", "vlm_data")
 #: Modules whose content decides a stage's result; their hash is a parameter of its rules.
+#: Scripted policies know nothing of the model's code.
 CODE = {
     "demos": ("unblind.sim",),
-    "replay": ("unblind.sim", "unblind.rollout", "unblind.vla"),
-    "rollout": ("unblind.sim", "unblind.rollout"),
+    "replay": (
+        "unblind.sim",
+        *(f"unblind.rollout.{name}" for name in ("loop", "policies", "replay", "worker")),
+        "unblind.vla.tokens",
+    ),
+    "questions": (
+        "unblind.sim",
+        "unblind.vla.text",
+        *(f"unblind.training.{name}" for name in _PICTURES),
+    ),
+    # Its vocabulary is made of the names and templates of the simulator, and of all questions.
+    "vlm": (*_LEARNING, "unblind.sim", "unblind.training.questions"),
+    "robot": (*_LEARNING, "unblind.sim"),
+    "warm_up": (
+        *_LEARNING,
+        *(f"unblind.training.{name}" for name in ("features", "finetuning", "warm_up")),
+    ),
+    "answers": ("unblind.training.data", "unblind.training.evaluate", "unblind.vla"),
+    "features_low": (*_FEATURES, "unblind.vla.prismatic", "unblind.vla.towers"),
+    "features_teacher": (*_FEATURES, "unblind.teachers"),
+    "training": (
+        *_LEARNING,
+        "unblind.align",
+        "unblind.training.features",
+        "unblind.training.finetuning",
+    ),
+    "rollout": _ROLLOUT,
+    "rollout_vla": (*_ROLLOUT, "unblind.rollout.vla", "unblind.vla"),
     "table1": ("unblind.report", "unblind.sim.conditions"),
 }
 _ROOT = Path(__file__).resolve().parent
@@ -86,6 +124,11 @@ def code_hash(*modules: str) -> str:
         total.update(file.relative_to(_ROOT).as_posix().encode() + b"\0")
         total.update(hashlib.sha256(file.read_bytes()).digest())
     return total.hexdigest()
+
+
+def rollout_code(policy: str) -> tuple[str, ...]:
+    """Return the modules that decide the rollouts of a kind of policy (`config.Run.policy`)."""
+    return CODE["rollout_vla" if policy == "vla" else "rollout"]
 
 
 def is_current(

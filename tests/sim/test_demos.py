@@ -1,5 +1,6 @@
 """Demonstrations: planned without a simulator, collected with it at the smallest size."""
 
+import itertools
 import json
 import shutil
 from collections import Counter
@@ -86,6 +87,46 @@ def test_training_held_out_and_evaluation_never_share_an_episode():
     assert not training & aside and not training & evaluation and not aside & evaluation
 
 
+def test_every_set_has_episodes_of_its_own():
+    mini = commands.ROOT / "workflow" / "config" / "mini.yaml"
+    config = load(mini, {"demos.held_out_per_object": 5})
+    tries = config.demos.attempts_per_slot
+    sets = {
+        split: {n for slot in planned(demos.plan_slots(config), split) for n in slot.candidates}
+        for split in ("train", "held_out")
+    }
+    warm_up = demos.plan_slots(config, "warm-up")
+    sets["warm-up"] = {number for slot in warm_up for number in slot.candidates}
+    assert len(sets["warm-up"]) == len(warm_up) * tries == 140 * tries
+    for purpose in ("validation", "evaluation"):
+        drawn = [sample_ids("in_distribution", 1000, s, "train", purpose=purpose) for s in range(4)]
+        sets[purpose] = {number for numbers in drawn for number in numbers}
+    names = list(sets)
+    for first, second in itertools.combinations(names, 2):
+        assert not sets[first] & sets[second], (first, second)
+
+
+def test_the_warm_up_shows_all_objects_evenly():
+    warm_up = demos.plan_slots(load(commands.SMOKE, {"base.warm_up_episodes": 40}), "warm-up")
+    shown = [decode("in_distribution", s.candidates[0], "train").object for s in warm_up]
+    assert shown[:16] == list(conditions.OBJECTS[:16])
+    assert set(Counter(shown).values()) == {2, 3}
+    tries = [number for slot in warm_up for number in slot.candidates]
+    assert len(set(tries)) == len(tries)
+
+
+def test_pretraining_slots_have_numbers_of_their_own_for_each_seed():
+    plans = [
+        demos.plan_slots(
+            load(commands.SMOKE, {"base.demos.successes": 5, "seed": seed}), "pretraining"
+        )
+        for seed in (0, 1)
+    ]
+    tries = [number for plan in plans for slot in plan for number in slot.candidates]
+    assert len(set(tries)) == len(tries) == 2 * 5 * 8
+    assert [slot.name for slot in plans[0]] == [f"train-{n:05d}" for n in range(5)]
+
+
 # ---- one slot, and counting -------------------------------------------------------------------
 
 
@@ -100,6 +141,8 @@ def attempt(number, success):
         executed=np.zeros(7, np.float32),
         instruction="put carrot on plate",
         stage="reach",
+        **dict.fromkeys(("object_xyz", "plate_xyz", "gripper_xyz"), np.zeros(3, np.float32)),
+        held=False,
     )
     summary |= {"episode_id": number}
     return SimpleNamespace(success=success, summary=lambda: summary, rows=lambda: [row])

@@ -15,11 +15,14 @@ from unblind.errors import UnblindError
 from unblind.sim import shards
 from unblind.sim.episodes import decode
 
+PLACES = ("object_xyz", "plate_xyz", "gripper_xyz")
+
 
 def rows(number, steps, seed=0):
     rng = np.random.default_rng([seed, number])
     actions = rng.uniform(-0.02, 0.02, (steps, 7)).astype(np.float32)
     actions[:, 6] = 1
+    places = rng.uniform(-0.3, 1.0, (steps, 3, 3)).astype(np.float32)
     return [
         {
             "episode_id": number,
@@ -29,6 +32,8 @@ def rows(number, steps, seed=0):
             "executed": action + np.float32(0.001),
             "instruction": f"put {number} on plate",
             "stage": "reach",
+            **dict(zip(PLACES, places[step], strict=True)),
+            "held": step % 2 == 1,
         }
         for step, action in enumerate(actions)
     ]
@@ -53,7 +58,8 @@ def folder(tmp_path):
         parts = [write_part(tmp_path / "parts" / f"{n}", n, n - 8, ["lift"]) for n in numbers]
         shards.assemble(tmp_path / name, parts)
     config = load_config(commands.SMOKE, {"demos.noop_filter": "none"})
-    files.write_json(tmp_path / "manifest.json", shards.manifest(config, tmp_path, list(plan)))
+    manifest = shards.manifest(config, config.part("demos"), tmp_path, list(plan))
+    files.write_json(tmp_path / "manifest.json", manifest)
     return tmp_path
 
 
@@ -78,9 +84,14 @@ def test_what_was_written_is_read(folder):
         assert episode["instruction"] == written[0]["instruction"]
         assert episode["images"] == [row["image"] for row in written]
         assert episode["stages"] == ["reach"] * len(written)
-        for key, column in (("actions", "action"), ("executed", "executed")):
+        columns = {"actions": "action", "executed": "executed"} | {key: key for key in PLACES}
+        for key, column in columns.items():
             assert episode[key].dtype == np.float32
             np.testing.assert_array_equal(episode[key], [row[column] for row in written])
+        assert episode["held"].dtype == bool
+        assert episode["held"].tolist() == [row["held"] for row in written]
+        without = shards.read(folder / "train-00000.parquet", images=False)[0]
+        assert without["images"] == [] and len(without["held"]) == 11 - 8
 
 
 def test_the_same_parts_give_the_same_bytes(tmp_path):
@@ -143,7 +154,7 @@ def test_a_file_that_is_no_shard_is_one_error(folder, damage):
         shards.read(path)
     config = load_config(commands.SMOKE)
     with pytest.raises(UnblindError, match="unreadable"):
-        shards.manifest(config, folder, [path.name])
+        shards.manifest(config, config.part("demos"), folder, [path.name])
 
 
 @pytest.mark.parametrize("text", [None, "", "{", "[]", "3", '{"shards": {}}'])

@@ -141,3 +141,12 @@ def test_impossible_nets_are_refused(wrong):
 def test_blocks_that_do_not_exist_are_refused():
     with pytest.raises(UnblindError, match="blocks 5 to 12 of 11"):
         lite.LiteNet("lite0", 11).run(torch.zeros(1, 40, 8, 8), 5, 12)
+
+
+def test_lite1_is_deeper_than_lite0_and_as_wide():
+    shapes = {name: lite.block_shapes(name) for name in ("lite0", "lite1")}
+    assert len(shapes["lite1"]) == 21  # stages of 1, 3, 3, 4, 4, 5, 1 blocks
+    widths = {
+        name: [s.outputs for s in rows if s.inputs != s.outputs] for name, rows in shapes.items()
+    }
+    assert widths["lite1"] == widths["lite0"] == [16, 24, 40, 80, 112, 192, 320]

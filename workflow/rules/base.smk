@@ -1,18 +1,19 @@
 # The base model: pulled from the store, unless `rebuild_base` says to make it.
 
-from unblind.base import pointer_file
-from unblind.store import BASE_FILES, base_dir
-
 # No parameter of the rule: another place of the Python must not make the job run again.
 PYTHON = shlex.quote(sys.executable).replace("{", "{{").replace("}", "}}")
 BASE = [f"{base_dir(STUDY)}/{name}" for name in BASE_FILES]
 
 
-if not STUDY.rebuild_base:
+if STUDY.rebuild_base:
+
+    include: "rebuild_base.smk"
+
+else:
 
     rule pull_base:
         input:
-            pointer=lambda wildcards: str(pointer_file()),
+            pointer=lambda wildcards: one_line(pointer_file),
         output:
             BASE,
         log:

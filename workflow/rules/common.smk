@@ -10,10 +10,13 @@ from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import ExecMode
 from snakemake.utils import validate
 
+from unblind import places
+from unblind.base import pointer_file
 from unblind.config import arguments, check
 from unblind.errors import UnblindError
-from unblind.provenance import CODE, code_hash
+from unblind.provenance import CODE, code_hash, rollout_code
 from unblind.sim.conditions import CONDITIONS
+from unblind.store import BASE_FILES, base_dir
 
 
 def snakemake_options():
@@ -41,12 +44,12 @@ def check_profile(options):
         )
 
 
-def checked(values):
-    """Return the configuration as an object, or stop with its one-line error."""
+def one_line(function, *arguments):
+    """Return the function's result, or stop with its one-line error."""
     try:
-        return check(values, "of the workflow")
+        return function(*arguments)
     except UnblindError as error:
-        raise WorkflowError(str(error))
+        raise WorkflowError(str(error)) from None
 
 
 def settings(stage, run=None):
@@ -58,13 +61,13 @@ def settings(stage, run=None):
 os.environ.setdefault("PATH", os.defpath)
 
 check_profile(snakemake_options())
-STUDY = checked(config)
+STUDY = one_line(check, config, "of the workflow")
 validate(config, "../config/schema.json")
 
 RESULTS = STUDY.results
 CODE_HASH = {stage: code_hash(*modules) for stage, modules in CODE.items()}
 
-# `step X ...` in a rule runs `unblind X --config FILE [--set KEY=VALUE ...] ...` with the Python
+# `step X ...` in a rule runs `unblind X ... --config FILE [--set KEY=VALUE ...]` with the Python
 # that runs Snakemake (so that an empty PATH does no harm), and first prints that very command.
 OPTIONS = shlex.join(
     arguments(["workflow/config/mini.yaml", *workflow.overwrite_configfiles], config)
@@ -73,7 +76,7 @@ STEP = """
 set -euo pipefail
 export OMP_NUM_THREADS=1
 step() {
-  set -- <python> -m unblind.cli "$1" <options> "${@:2}"
+  set -- <python> -m unblind.cli "$@" <options>
   printf '%q ' "$@"; echo
   "$@"
 }

@@ -12,6 +12,8 @@ rule table1:
         ),
         manifest=f"{RESULTS}/demos/manifest.json",
         replay=f"{RESULTS}/replay.parquet",
+        # A pulled base brings its answers, if it has any.
+        answers=[f"{REBUILT}/questions.json"] if STUDY.rebuild_base else [],
         claims="paper/claims.yaml",
         templates=expand("paper/templates/table1.{kind}.j2", kind=["md", "tex"]),
     output:

@@ -1,4 +1,7 @@
-"""Speed of the simulator as ratios measured in one process, so that machines can be compared."""
+"""Speed as ratios measured in one run, so that machines can be compared.
+
+Here the simulator; `training.bench` measures fine-tuning, `bench_policy` the trained policy.
+"""
 
 import unblind.sim.engine  # noqa: F401
 
@@ -18,11 +21,14 @@ from mani_skill.envs.sapien_env import BaseEnv
 
 from unblind import files
 from unblind.config import Config
+from unblind.rollout import bench_policy
+from unblind.rollout.vla import VlaPolicy
 from unblind.sim.actors import build_entity
 from unblind.sim.demos import survey
 from unblind.sim.env import PutOnPlateEnv
 from unblind.sim.episodes import decode, sample_ids
 from unblind.sim.planner import PickAndPlace
+from unblind.training import bench as training
 
 #: Names, widths and shaders of the measured pictures: ours, the policy's input at paper scale, and
 #: the released frame.
@@ -62,6 +68,9 @@ def bench(config: Config, out: Path, n_workers: int = 2) -> None:
     """Measure and write ``out`` (JSON); print one line a figure.
 
     Every ratio compares blocks of steps that alternate in this process.
+
+    Raises:
+        UnblindError: the base is damaged, weights of a package are missing, or a worker died.
     """
     torch.set_num_threads(1)
     results: dict[str, Any] = {"memory_mib_per_scene": _memory(config)}  # first: a fresh heap
@@ -72,6 +81,7 @@ def bench(config: Config, out: Path, n_workers: int = 2) -> None:
     results["mini_to_released_layout_640x480"] = slow["released_ms"] / fast["ours_ms"]
     results["resets"] = _resets(config)
     results["demos"] = _demos(config, n_workers)
+    results |= _learning(config, n_workers)
     files.write_json(out, results)
     for name, value in results.items():
         print(f"{name}: {value}")
@@ -164,3 +174,16 @@ def _demos(config: Config, n_workers: int) -> dict[str, float]:
     minutes = (time.monotonic() - start) / 60
     per_minute = counts["successes"] / minutes
     return {"workers": n_workers, "successes_per_minute": round(per_minute, 1)}
+
+
+def _learning(config: Config, n_workers: int) -> dict[str, Any]:
+    """Return the speed of fine-tuning and of the policy, and where a rollout's time goes."""
+    loaded, weights = training.loaded_model(config)
+    images = training.pictures(config, max(bench_policy.BATCHES))
+    policy = VlaPolicy(loaded)
+    return {
+        "model": weights,
+        "training": training.bench(config, loaded),
+        "policy": bench_policy.milliseconds(loaded, images, training.INSTRUCTION),
+        "rollout_shares": bench_policy.shares(config, policy, n_workers),
+    }

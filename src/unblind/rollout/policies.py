@@ -15,7 +15,8 @@ import numpy as np
 from unblind.errors import UnblindError
 from unblind.sim.episodes import Episode
 
-Placement = Literal["parent", "worker"]
+#: Policies that need no model.
+SCRIPTED = ("oracle", "random", "noop")
 
 
 @dataclass(frozen=True)

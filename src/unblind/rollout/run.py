@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from unblind.config import Config, digest
+from unblind.files import sha256
 from unblind.progress import UNIT_CPU_S, Progress
-from unblind.provenance import CODE, code_hash, is_current, record
+from unblind.provenance import code_hash, is_current, record, rollout_code
 from unblind.rollout import records
 from unblind.rollout.loop import Crew
 from unblind.rollout.policies import make_policy
+from unblind.rollout.trained import details, model_files, trained
 from unblind.rollout.worker import Setup
 from unblind.sim import conditions
 from unblind.sim.episodes import Episode, decode, sample_ids
@@ -39,17 +42,18 @@ def rollout(
         n_workers: processes; the result does not depend on it.
 
     Raises:
-        UnblindError: unknown run or condition, a worker died, or the disk is full.
+        UnblindError: unknown run or condition, the base or the run's adapter is missing, damaged
+            or of another base, a worker died, or the disk is full.
     """
-    made_from = {"config": config.part("rollout", run), "code": CODE["rollout"], "seed": seed}
+    made_from = _made_from(config, run, seed)
     chosen = [conditions.get(n).name for n in names or [c.name for c in conditions.CONDITIONS]]
     todo = [n for n in chosen if not is_current(Path(out) / f"{n}.parquet", **made_from)]
     kind, total = config.run(run).policy, len(todo) * config.rollout.episodes
-    progress = Progress(f"episodes of {run}, seed {seed}", total, UNIT_CPU_S.get(kind, 1.0))
+    progress = Progress(f"episodes of {run}, seed {seed}", total, UNIT_CPU_S[kind])
     if not todo:
         return
-    stamp = digest([made_from["config"], code_hash(*CODE["rollout"]), run, seed])
-    policy = make_policy(kind, seed)
+    policy, extra = make_policy(kind, seed, trained(config, run, seed)), _extra(config, run, seed)
+    stamp = _stamp(run, **made_from)
     setup = Setup(config, images=bool(policy and policy.needs_images), oracle=policy is None)
     with Crew(setup, n_workers, policy) as crew:
         for name in todo:
@@ -57,9 +61,29 @@ def rollout(
             journal = records.Journal(path, stamp)
             progress.advance(len(journal.rows))
             episodes = evaluation_episodes(config, name, seed)
-            with record(path, **made_from):
+            with record(path, **made_from, extra=extra):
                 for outcome in crew.run([e for e in episodes if e.episode_id not in journal.rows]):
                     journal.add(records.row(outcome, run, seed))
                     progress.advance()
                 records.write(path, [journal.rows[e.episode_id] for e in episodes])
             journal.remove()
+
+
+def _made_from(config: Config, run: str, seed: int) -> dict[str, Any]:
+    """Return what a record depends on, as `provenance.record` takes it."""
+    return {
+        "config": config.part("rollout", run),
+        "code": rollout_code(config.run(run).policy),
+        "seed": seed,
+        "inputs": model_files(config, run, seed),
+    }
+
+
+def _stamp(run: str, config: Any, code: tuple[str, ...], seed: int, inputs: list[Path]) -> str:
+    return digest([config, code_hash(*code), run, seed, [sha256(path) for path in inputs]])
+
+
+def _extra(config: Config, run: str, seed: int) -> dict[str, Any]:
+    """Return what a record tells of its model."""
+    found = details(config, run, seed)
+    return {"run_details": found} if found else {}

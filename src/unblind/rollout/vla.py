@@ -10,7 +10,7 @@ from unblind.rollout.policies import Observation
 from unblind.vla import checkpoint, lora
 from unblind.vla.decode import decode
 from unblind.vla.images import to_model
-from unblind.vla.text import action_prompt
+from unblind.vla.text import UNKNOWN, action_prompt
 
 _TOKENS = 7
 #: Prompts are padded to this many tokens or its next multiple: every batch has the same shape.
@@ -26,13 +26,25 @@ class VlaPolicy:
     Args:
         loaded: base model, tokenizer and action statistics; adapters already merged.
         width: pictures in a batch.
+
+    Attributes:
+        codec: actions to tokens and back.
     """
 
     needs_images = True
 
     def __init__(self, loaded: checkpoint.Checkpoint, width: int = 8) -> None:
         self._model, self._vocabulary = loaded.model.eval(), loaded.vocabulary
-        self._codec, self._width = loaded.codec, width
+        self.codec, self._width = loaded.codec, width
+
+    def prompt(self, instruction: str) -> tuple[int, ...]:
+        """Return the token ids of the prompt for an instruction."""
+        return self._vocabulary.encode(action_prompt(instruction))
+
+    def unknown_words(self, instruction: str) -> tuple[str, ...]:
+        """Return the words of an instruction that the model has no token for."""
+        words = instruction.split()
+        return tuple(word for word in words if UNKNOWN in self._vocabulary.encode(word))
 
     def act(self, observations: Sequence[Observation]) -> np.ndarray:
         """Return (N, 7) actions: m, rad, and -1 or 1 for the gripper."""
@@ -45,15 +57,12 @@ class VlaPolicy:
 
     def _act(self, observations: Sequence[Observation]) -> np.ndarray:
         images = np.stack([observation.image for observation in observations])
-        prompts = [
-            self._vocabulary.encode(action_prompt(observation.episode.instruction))
-            for observation in observations
-        ]
+        prompts = [self.prompt(observation.episode.instruction) for observation in observations]
         return self.predict(images, prompts)
 
     def predict(self, images: np.ndarray, prompts: Sequence[Sequence[int]]) -> np.ndarray:
         """Return (N, 7) actions of at most ``width`` pictures (N, H, W, 3) uint8 and prompts."""
-        return self._codec.decode(self.tokens(images, prompts)).astype(np.float32)
+        return self.codec.decode(self.tokens(images, prompts)).astype(np.float32)
 
     def tokens(self, images: np.ndarray, prompts: Sequence[Sequence[int]]) -> np.ndarray:
         """Return the (N, 7) action tokens of at most ``width`` pictures."""

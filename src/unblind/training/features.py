@@ -13,7 +13,7 @@ from torch import Tensor
 
 from unblind import files
 from unblind.errors import UnblindError
-from unblind.progress import Progress
+from unblind.progress import UNIT_CPU_S, Progress
 from unblind.teachers import Teacher
 from unblind.training.data import Demonstrations, picture
 from unblind.vla.images import to_model
@@ -24,7 +24,9 @@ _BATCH = 16
 
 def write_low(model: Prismatic, demos: Demonstrations, path: Path) -> None:
     """Write the output of the tower's frozen blocks, (N, channels, rows, columns), as .npy."""
-    _write(model.vision_backbone.low, model.config.image_size, demos, path, 0.006)
+    _write(
+        model.vision_backbone.low, model.config.image_size, demos, path, UNIT_CPU_S["features_low"]
+    )
 
 
 def write_teacher(
@@ -39,7 +41,8 @@ def write_teacher(
         demos: the frames.
         path: file to write.
     """
-    _write(lambda images: teacher.features(images, grid), size, demos, path, 0.03)
+    unit = UNIT_CPU_S["features_teacher"]
+    _write(lambda images: teacher.features(images, grid), size, demos, path, unit)
 
 
 def _write(

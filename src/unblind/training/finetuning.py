@@ -19,13 +19,11 @@ from torch import Tensor
 from unblind import files
 from unblind.align.objective import Objective, Recipe
 from unblind.config import Alignment, Config, digest
+from unblind.progress import UNIT_CPU_S
 from unblind.training import data, features, loop, stages
 from unblind.training.parallel import PARTS, Team
 from unblind.vla import checkpoint, lora
 from unblind.vla.layout import collate
-
-#: CPU-seconds of a frame of fine-tuning at mini's sizes.
-_FRAME_CPU_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -123,7 +121,7 @@ def train(config: Config, run: str, seed: int, inputs: Inputs, out: Path) -> dic
         stages.schedule(settings.schedule),
         out,
         digest(identity),
-        unit_cpu_s=_FRAME_CPU_S * settings.schedule.batch,
+        unit_cpu_s=UNIT_CPU_S["training"] * settings.schedule.batch,
         after_step=_snapshots(wrapped, settings.snapshots, settings.schedule.steps, out),
     )
     lora.save_adapter(wrapped, out, inputs.base / checkpoint.WEIGHTS)

@@ -129,18 +129,25 @@ def _step(
     """Do one optimiser step; return the log's numbers of this process's parts."""
     optimizer.zero_grad(set_to_none=False)
     sums: dict[str, float] = {}
+    total = torch.zeros(1)
     for part in team.parts:
         value, numbers = loss(step, part)
-        if not torch.isfinite(value):
-            raise UnblindError(f"the loss of step {step} is {float(value)}", "lower the rate")
         (value / PARTS).backward()
+        total += value.detach() / PARTS
         for key, number in numbers.items():
             sums[key] = sums.get(key, 0.0) + number / len(team.parts)
     values = list(parameters.values())
     for p in values:
         if p.grad is None:
             p.grad = torch.zeros_like(p)
-    flat = team.add(torch.cat([p.grad.flatten() for p in values]))
+    # The loss travels with the gradients: all processes must stop at the same step.
+    flat = team.add(torch.cat([*(p.grad.flatten() for p in values), total]))
+    if not torch.isfinite(flat).all():
+        raise UnblindError(
+            f"the loss of step {step} is {float(flat[-1])} or has no finite gradient",
+            "lower the rate",
+        )
+    flat = flat[:-1]
     norm = float(flat.norm())
     flat *= min(1.0, schedule.clip / (norm + 1e-6))
     start = 0

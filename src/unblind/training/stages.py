@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from unblind import config as settings
 from unblind.config import Config, digest
+from unblind.progress import UNIT_CPU_S
 from unblind.sim import pretraining, shards
 from unblind.sim.catalog import load_catalog
 from unblind.training import data, loop, questions
@@ -94,9 +95,11 @@ class Learner:
         """Return the loss and the numbers of the log (see `loop.StepLoss`)."""
         rng = np.random.default_rng([self._seed, step, part, 1])
         examples = data.batch(self._shares, step, part, PARTS, self._seed)
-        pictures = np.stack([data.jitter(e.image, rng, self._jitter) for e in examples])
+        size = self._model.config.image_size
+        # Generated pictures and demonstrations may differ in size.
+        pictures = [to_model(data.jitter(e.image, rng, self._jitter)[None], size) for e in examples]
         batch = collate([e.turns for e in examples])
-        low = self._model.vision_backbone.low(to_model(pictures, self._model.config.image_size))
+        low = self._model.vision_backbone.low(torch.cat(pictures))
         (states,) = self._model.hidden(low, batch.text)
         logits = answer_logits(self._model, states, batch)
         loss = self._targets(logits, batch)
@@ -158,10 +161,6 @@ def _train(
     )
 
 
-#: CPU-seconds of a training picture at mini's sizes.
-_PICTURE_CPU_S = 0.03
-
-
 def train_vlm(team: Team, config: Config, pictures: Path, out: Path) -> None:
     """Train a new model on pictures with questions; write the checkpoint ``out``."""
     base = config.base
@@ -175,7 +174,7 @@ def train_vlm(team: Team, config: Config, pictures: Path, out: Path) -> None:
         config.seed,
         base.jitter,
     )
-    _train(team, model, learner, base.vlm, out, config.part("vlm"), _PICTURE_CPU_S)
+    _train(team, model, learner, base.vlm, out, config.part("vlm"), UNIT_CPU_S["pretraining"])
     if team.leads:
         checkpoint.save(out, model, vocabulary, _NO_STATISTICS.to_json())
 
@@ -206,7 +205,7 @@ def train_robot(
         shares.append(data.Share(source, asked))
     learner = Learner(model, shares, token_loss(base.loss, vocabulary), config.seed, base.jitter)
     identity = config.part("robot") | {"start": found.sha256}
-    _train(team, model, learner, base.robot, out, identity, _PICTURE_CPU_S)
+    _train(team, model, learner, base.robot, out, identity, UNIT_CPU_S["pretraining"])
     if team.leads:
         checkpoint.save(out, model, vocabulary, statistics)
 

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from unblind import files, workers
 from unblind.errors import UnblindError
 from unblind.progress import Progress
-from unblind.provenance import code_hash, is_current, record
+from unblind.provenance import CODE, code_hash, is_current, record
 from unblind.training import icons
 from unblind.training.questions import Stocks, Turn, make_turns
 from unblind.training.scenes import Scene
@@ -32,11 +32,6 @@ if TYPE_CHECKING:
     from unblind.training.stills import StillRenderer
 
 SPLITS = ("train", "heldout")
-CODE = ("unblind.sim", "unblind.vla.text") + tuple(
-    f"unblind.training.{name}"
-    for name in ("icons", "pictograms", "questions", "scenes", "stills", "vlm_data")
-)
-"""What decides the content of the files."""
 SHARD_IMAGES = 1000
 UNIT_CPU_S = 0.008
 """CPU-seconds a picture on a virtual core of an AMD EPYC, the start of a worker apart."""
@@ -120,7 +115,7 @@ def write(
         for split, count in zip(SPLITS, (images, heldout), strict=True)
         for shard in _plan(split, count, seed, catalog)
     ]
-    made_from = {"config": settings, "code": CODE, "seed": seed}
+    made_from = {"config": settings, "code": CODE["questions"], "seed": seed}
     manifest = out / "manifest.json"
     if is_current(manifest, **made_from) and all((out / s.name).exists() for s in shards):
         return
@@ -184,7 +179,7 @@ def _plan(split: str, images: int, seed: int, catalog: str) -> Iterator[Shard]:
 def _discard_other_settings(out: Path, settings: dict[str, Any]) -> None:
     """Start afresh where ``out`` holds pictures of other settings or of other code."""
     stamp = out / "settings.json"
-    wanted = {"settings": settings, "code": code_hash(*CODE)}
+    wanted = {"settings": settings, "code": code_hash(*CODE["questions"])}
     if stamp.exists() and json.loads(stamp.read_text()) == wanted:
         return
     for old in (*out.glob("*.parquet"), out / "manifest.json"):

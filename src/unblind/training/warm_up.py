@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from unblind.config import Config, digest
+from unblind.progress import UNIT_CPU_S
 from unblind.training import features, finetuning, loop, stages
 from unblind.training.parallel import Team
 from unblind.vla import checkpoint, lora
@@ -47,7 +48,7 @@ def warm_up(config: Config, start: Path, demos: Path, out: Path) -> None:
         stages.schedule(values),
         out,
         digest(config.part("warm_up") | {"start": found.sha256}),
-        unit_cpu_s=0.02 * values.batch,
+        unit_cpu_s=UNIT_CPU_S["training"] * values.batch,
     )
     statistics = json.loads((start / checkpoint.STATISTICS).read_text(encoding="utf-8"))
     checkpoint.save(out, lora.merge(wrapped), found.vocabulary, statistics)

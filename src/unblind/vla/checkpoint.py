@@ -19,6 +19,7 @@ from unblind.vla.tokens import ActionCodec, ActionNormalizer, ActionTokenizer
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 TOKENIZER, STATISTICS = "tokenizer.json", "statistics.json"
+ACTION_WIDTH = 7
 _REMEDY = "fetch it again with `unblind base pull`, or make it with rebuild_base: true"
 
 
@@ -82,14 +83,28 @@ def load(folder: Path) -> Checkpoint:
     config = PrismaticConfig.from_json((folder / CONFIG).read_text(encoding="utf-8"))
     model = Prismatic(config)
     load_weights(model, folder / WEIGHTS)
-    try:
-        values = json.loads((folder / STATISTICS).read_text(encoding="utf-8"))
-        normalizer = ActionNormalizer.from_json(values)
-    except (ValueError, TypeError) as error:
-        raise UnblindError(f"{folder / STATISTICS} is unreadable: {error}", _REMEDY) from None
+    normalizer = _normalizer(folder / STATISTICS)
     vocabulary = Vocabulary.load(folder / TOKENIZER)
+    if vocabulary.size != config.vocab_size - config.padded:
+        raise UnblindError(
+            f"{folder / TOKENIZER} has {vocabulary.size} words, the model "
+            f"{config.vocab_size - config.padded}",
+            _REMEDY,
+        )
     codec = make_codec(normalizer, config)
     return Checkpoint(model.eval(), vocabulary, codec, files.sha256(folder / WEIGHTS))
+
+
+def _normalizer(path: Path) -> ActionNormalizer:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        normalizer = ActionNormalizer.from_json(values)
+        widths = {len(numbers) for numbers in normalizer.to_json().values()}
+        if widths != {ACTION_WIDTH}:
+            raise ValueError(f"{ACTION_WIDTH} numbers wanted, found {sorted(widths)}")
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UnblindError(f"{path} is unreadable: {error}", _REMEDY) from None
+    return normalizer
 
 
 def load_weights(model: Prismatic, path: Path) -> None:

@@ -11,7 +11,7 @@ cost.
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -78,15 +78,27 @@ class PrismaticConfig:
         """Return the configuration that `to_json` described.
 
         Raises:
-            UnblindError: a key is missing, unknown or of another kind.
+            UnblindError: a key is missing, unknown or of another kind, or sizes do not fit.
         """
         try:
             values = json.loads(text)
-            return cls(**{**values, "towers": tuple(values["towers"])})
+            config = cls(**{**values, "towers": tuple(values["towers"])})
+            config._check()
+            return config
         except (ValueError, TypeError, KeyError) as error:
             raise UnblindError(
                 f"not the config.json of a model: {error}", "fetch or make the base again"
             ) from None
+
+    def _check(self) -> None:
+        """Raise TypeError or ValueError where a value cannot be meant."""
+        kinds = {int: (int,), float: (int, float)}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if type(value) not in kinds.get(field.type, (tuple,)):
+                raise TypeError(f"{field.name} is {value!r}")
+        if self.hidden_size % (2 * self.heads):  # rotary positions turn pairs of channels
+            raise ValueError(f"{self.heads} heads do not divide a width of {self.hidden_size}")
 
     def llama(self) -> LlamaConfig:
         """Return the decoder's configuration."""

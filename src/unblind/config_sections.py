@@ -1,0 +1,258 @@
+"""The sections of the configuration: every key with its kind, range and meaning.
+
+No field has a default: values stand in ``workflow/config/*.yaml`` and nowhere else, so that a file
+always says everything. `unblind.config` puts the sections together.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+METHODS = ("default", "freeze", "align")
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown keys are errors, values cannot change, no silent casts."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Render(Section):
+    """The camera picture that demonstrations store and policies see."""
+
+    width: int = Field(ge=16, le=4096, description="Width in pixels (the paper: 640).")
+    height: int = Field(ge=12, le=4096, description="Height in pixels (the paper: 480).")
+    shader: Literal["minimal", "default"] = Field(
+        description="Shader pack: 'minimal' draws no shadows, 'default' is the paper's."
+    )
+
+    @model_validator(mode="after")
+    def _four_to_three(self) -> Self:
+        if 3 * self.width != 4 * self.height:
+            raise ValueError(
+                f"{self.width} x {self.height} is not 4:3 as the camera's intrinsics are"
+            )
+        return self
+
+
+class ExecutedNoise(Section):
+    """Noise added to executed actions while the clean correction is stored as the label."""
+
+    xyz_m: float = Field(ge=0, description="Standard deviation of the translation noise in m.")
+    rot_rad: float = Field(ge=0, description="Standard deviation of the rotation noise in rad.")
+    probability: float = Field(ge=0, le=1, description="Share of the steps that get noise.")
+
+
+class Demos(Section):
+    """The planner's demonstrations."""
+
+    successes: Count = Field(
+        description="Successful training episodes, dealt in order over the 256 pairs of 16 objects "
+        "and 16 tables: each pair gets successes // 256, the first successes % 256 one more. The "
+        "paper has 1,400."
+    )
+    held_out_per_object: int = Field(
+        ge=0, description="Successful held-out episodes for each of the 16 training objects."
+    )
+    attempts_per_slot: Count = Field(
+        description="Attempts (with fresh episode ids) before one wanted success is given up."
+    )
+    noop_filter: Literal["released", "merge", "none"] = Field(
+        description="'released' drops small steps, 'merge' sums them, 'none' keeps every step."
+    )
+    euler: Literal["corrected", "released"] = Field(
+        description="Rotation encoding: 'corrected' matches the controller (intrinsic XYZ), "
+        "'released' is the authors' extrinsic xyz."
+    )
+    executed_noise: ExecutedNoise = Field(
+        description="Noise on executed actions; 0 switches it off."
+    )
+    shard_episodes: Count = Field(description="Episodes in one Parquet shard.")
+
+
+class PretrainingDemos(Section):
+    """The broad demonstrations of robot pretraining."""
+
+    successes: Count = Field(description="Successful episodes.")
+    attempts_per_slot: Count = Field(description="Attempts before one success is given up.")
+    executed_noise: ExecutedNoise = Field(
+        description="Noise on the executed actions of every second episode."
+    )
+    shard_episodes: Count = Field(description="Episodes in one Parquet shard.")
+
+
+class Model(Section):
+    """Sizes of the vision-language-action model (see `unblind.vla.prismatic.PrismaticConfig`)."""
+
+    towers: Annotated[list[str], Field(min_length=1, max_length=2)] = Field(
+        description="Vision towers, names of `unblind.vla.towers.TOWERS`."
+    )
+    image_size: Count = Field(description="Side of the square picture in pixels (paper: 224).")
+    frozen_blocks: int = Field(
+        ge=0, description="First blocks of a convolutional tower that are never trained."
+    )
+    projector_width: Count = Field(description="Hidden units of the projector.")
+    hidden_size: Count = Field(description="Width of the decoder (paper: 4096).")
+    layers: Count = Field(description="Decoder blocks (paper: 32).")
+    heads: Count = Field(description="Attention heads (paper: 32).")
+    intermediate_size: Count = Field(description="Units of a block's MLP (paper: 11008).")
+    position_scale: float = Field(
+        ge=0, description="Amplitude of the sine positions added to visual tokens (paper: none)."
+    )
+
+
+class Schedule(Section):
+    """One stage of training."""
+
+    steps: Count = Field(description="Optimiser steps.")
+    batch: Count = Field(description="Pictures a step.")
+    rate: float = Field(gt=0, description="Highest learning rate of AdamW.")
+    warm_up: Count = Field(description="Steps of rising rate before the cosine decay.")
+    weight_decay: float = Field(ge=0, description="Of AdamW.")
+
+
+class ActionLoss(Section):
+    """How labels become targets of the cross-entropy."""
+
+    action_width: float = Field(
+        ge=0, description="Standard deviation of soft targets in action bins; 0: hard targets."
+    )
+    location_width: float = Field(ge=0, description="The same in location bins.")
+    gripper_reach: float = Field(
+        ge=0, description="Weight of the gripper's token on the four frames before it closes."
+    )
+    gripper_lift: float = Field(
+        ge=0, description="Its weight on the closing frame and the six after it."
+    )
+    still_motion: float = Field(
+        ge=0, description="Weight of the motion tokens where the label stands still."
+    )
+
+
+class Questions(Section):
+    """Generated pictures with questions."""
+
+    images: Count = Field(description="Training pictures.")
+    held_out: Count = Field(description="Pictures held out for the gate.")
+    turns: Count = Field(description="Questions asked of a picture at a time.")
+
+
+class Base(Section):
+    """How the base model is made; nothing of it is run unless ``rebuild_base`` is set."""
+
+    demos: PretrainingDemos = Field(description="Demonstrations of robot pretraining.")
+    warm_up_episodes: Count = Field(
+        description="Demonstrations of the warm-up that precedes every method (the paper: 140)."
+    )
+    model: Model = Field(description="Sizes of the model.")
+    questions: Questions = Field(description="Pictures and questions of VLM pretraining.")
+    vlm: Schedule = Field(description="Pretraining on pictures with questions.")
+    robot: Schedule = Field(description="Robot pretraining.")
+    robot_questions: int = Field(
+        ge=0, description="Questions about a robot's picture beside its action."
+    )
+    robot_pictures_with_questions: int = Field(
+        ge=0, description="Generated pictures among a step's pictures in robot pretraining."
+    )
+    warm_up: Schedule = Field(description="Warm-up: LoRA on few demonstrations, then merged.")
+    loss: ActionLoss = Field(description="Targets and weights of the loss.")
+    jitter: float = Field(
+        ge=0, lt=1, description="Largest relative change of brightness, contrast and colours."
+    )
+
+
+class Alignment(Section):
+    """The method Align (paper, section 5 and table 9)."""
+
+    teacher: Name = Field(description="Frozen teacher, a name of `unblind.teachers.TEACHERS`.")
+    interpolate: bool = Field(
+        description="Meet a grid that the teacher cannot give by interpolating its features."
+    )
+    layers: Annotated[list[Count], Field(min_length=1)] = Field(
+        description="Decoder layers whose visual tokens are aligned (paper: 16 of 32)."
+    )
+    coefficient: float = Field(ge=0, description="Weight of the alignment (paper: 0.2).")
+    projector: Name = Field(description="Projector to the teacher's width (paper: 'mlp').")
+    projector_width: Count = Field(description="Its hidden units (paper: 2048).")
+    frozen: bool = Field(description="Whether it keeps its random weights (paper: true).")
+    loss: Name = Field(description="Distance to the teacher (paper: 'cosine').")
+
+
+class Training(Section):
+    """Fine-tuning of a run: LoRA on the base, the same data in the same order for every run."""
+
+    schedule: Schedule = Field(description="Steps and rates (paper: 60000 steps of 8, 5e-4).")
+    rank: Count = Field(description="Rank of the adapters (paper: 32).")
+    alpha: Count = Field(description="Their scale times the rank (paper: 16).")
+    loss: ActionLoss = Field(description="Targets and weights of the action loss.")
+    snapshots: int = Field(
+        ge=0, description="Adapters kept on the way, at equal distances, for plots of drift."
+    )
+    align: Alignment = Field(description="What the method Align adds.")
+
+
+class Replay(Section):
+    """Open-loop replay of stored demonstrations: the ceiling of any policy."""
+
+    episodes: Count = Field(description="Stored training episodes that are replayed.")
+
+
+class Rollout(Section):
+    """Closed-loop evaluation."""
+
+    workers: Count = Field(description="Worker processes; results do not depend on it.")
+    scenes: Count = Field(description="Scenes held by one worker; results do not depend on it.")
+    episodes: Count = Field(description="Episodes for each condition and seed (the paper: 128).")
+    max_steps: Count = Field(description="Control steps of an episode (the paper: 80).")
+
+
+class Run(Section):
+    """One policy under evaluation: a row of a table."""
+
+    policy: Literal["oracle", "random", "noop", "vla"] = Field(
+        description="'oracle' is the planner, 'random' and 'noop' are floors, 'vla' is a model."
+    )
+    label: str = Field(min_length=1, description="The row's name in tables.")
+    method: Literal["default", "freeze", "align"] | None = Field(
+        description="The paper's training method; null: the base itself, or a scripted policy."
+    )
+
+    @model_validator(mode="after")
+    def _only_models_learn(self) -> Self:
+        if self.method and self.policy != "vla":
+            raise ValueError(f"method '{self.method}' needs the policy 'vla'")
+        return self
+
+
+class Gates(Section):
+    """Marks that a trained policy and its base should reach before a table is worth reading."""
+
+    action: Literal["stop", "warn"] = Field(
+        description="When a floor is missed: 'stop' renders no table, 'warn' says so in it."
+    )
+    in_distribution_floor: Share = Field(
+        description="Success of the row 'default' in distribution that must be reached."
+    )
+    in_distribution_goal: Share = Field(description="Success in distribution that is wished for.")
+    questions_floor: Share = Field(
+        description="Accuracy on each kind of held-out questions that the base must reach."
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.in_distribution_goal < self.in_distribution_floor:
+            raise ValueError("in_distribution_goal lies below in_distribution_floor")
+        return self
+
+
+class Table1(Section):
+    """Rows of the success-rate table."""
+
+    rows: Annotated[list[Name], Field(min_length=1)] = Field(
+        description="Runs in printing order; a method that has no run is printed as 'not run'."
+    )

@@ -1,0 +1,83 @@
+"""Where the artifacts of a study lie, and what to do when one is not there."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from unblind.config import Config, DemoSet
+from unblind.errors import UnblindError
+from unblind.store import BASE_FILES, PULLED_BASE, base_dir, pointer_path
+
+#: Files of an adapter, of which the first carries the sidecar.
+ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json", "identity.json")
+#: Files that make a folder a trained run: adapter, what tables tell of it, log.
+RUN_FILES = (*ADAPTER_FILES, "run.json", "training.jsonl")
+#: The same for every set of demonstrations or pictures: it names all other files by checksum.
+MANIFEST = "manifest.json"
+
+
+def rebuilt(config: Config) -> Path:
+    """Return the folder of a base that is made here, with all its intermediate results."""
+    return Path(config.results, "rebuilt-base")
+
+
+def demos(config: Config, which: DemoSet = "training") -> Path:
+    """Return the folder of a set of demonstrations."""
+    if which == "training":
+        return Path(config.results, "demos")
+    return rebuilt(config) / ("demos" if which == "pretraining" else "warm-up-demos")
+
+
+def features_low(config: Config) -> Path:
+    """Return the file of what the tower's frozen part makes of the demonstrations."""
+    return Path(config.results, "features", "low.npy")
+
+
+def features_teacher(config: Config) -> Path:
+    """Return the file of what the teacher makes of the demonstrations."""
+    return Path(config.results, "features", f"{config.training.align.teacher}.npy")
+
+
+def run_folder(config: Config, run: str, seed: int) -> Path:
+    """Return the folder of a trained run."""
+    return Path(config.results, "training", run, str(seed))
+
+
+def base_files(config: Config) -> list[Path]:
+    """Return the files of the base model.
+
+    Raises:
+        UnblindError: some of them are missing.
+    """
+    folder = base_dir(config)
+    if config.rebuild_base:
+        remedy = "run: unblind base warm-up, or set rebuild_base to false"
+    else:
+        remedy = f"run dvc pull {pointer_path(PULLED_BASE)}, for instance by: unblind base pull"
+    missing = [name for name in BASE_FILES if not (folder / name).is_file()]
+    if missing:
+        raise UnblindError(f"no base in {folder}: {', '.join(missing)} missing", remedy)
+    return [folder / name for name in BASE_FILES]
+
+
+def adapter_files(config: Config, run: str, seed: int) -> list[Path]:
+    """Return the files of a run's adapter.
+
+    Raises:
+        UnblindError: it is not trained.
+    """
+    folder = run_folder(config, run, seed)
+    command = f"unblind train --run {run} --seed {seed}"
+    return required((folder / name for name in ADAPTER_FILES), command)
+
+
+def required(paths: Iterable[Path], command: str) -> list[Path]:
+    """Return the paths after checking that there is a file at each.
+
+    Raises:
+        UnblindError: one is missing; ``command`` makes it.
+    """
+    found = list(paths)
+    for path in found:
+        if not path.is_file():
+            raise UnblindError(f"{path} is missing", f"run: {command}")
+    return found

@@ -1,0 +1,92 @@
+"""One picture and one instruction to one action."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from unblind.config import Config
+from unblind.errors import UnblindError
+from unblind.rollout.trained import model_files, trained
+
+UNITS = {"x": "m", "y": "m", "z": "m", "roll": "rad", "pitch": "rad", "yaw": "rad"}
+GRIPPER = {1.0: "open", -1.0: "close"}
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model would do next.
+
+    Attributes:
+        action: (7,) x, y, z in m, roll, pitch, yaw in rad, gripper 1 (open) or -1 (close).
+        tokens: the seven token ids that say so.
+        unknown: words of the instruction that the model has never seen.
+    """
+
+    action: np.ndarray
+    tokens: tuple[int, ...]
+    unknown: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return a line for each number: name, value with unit, token id."""
+        *motion, gripper = self.action.tolist()
+        values = [
+            f"{value:+.5f} {unit}" for value, unit in zip(motion, UNITS.values(), strict=True)
+        ]
+        rows = zip((*UNITS, "gripper"), (*values, GRIPPER[gripper]), self.tokens, strict=True)
+        return "\n".join(f"{name:<8} {value:<14} token {token}" for name, value, token in rows)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values: each number with its unit."""
+        *motion, gripper = self.action.tolist()
+        action: dict[str, Any] = {
+            name: {"value": round(value, 6), "unit": unit}
+            for (name, unit), value in zip(UNITS.items(), motion, strict=True)
+        }
+        action["gripper"] = {"value": gripper, "command": GRIPPER[gripper]}
+        unknown = list(self.unknown)
+        return {"action": action, "tokens": list(self.tokens), "unknown_words": unknown}
+
+
+def predict(config: Config, run: str, seed: int, image: Path, instruction: str) -> Prediction:
+    """Return a run's first action for a picture of any size.
+
+    Args:
+        config: the whole configuration.
+        run: a run with a trained policy.
+        seed: which of its trainings.
+        image: file of a picture.
+        instruction: such as "put carrot on plate".
+
+    Raises:
+        UnblindError: the file is no picture, the run is unknown, scripted or not trained, or the
+            base is missing.
+    """
+    picture = read_picture(image)
+    model = trained(config, run, seed)
+    if model is None:
+        raise UnblindError(f"run '{run}' is scripted: it looks at no picture", "choose a model")
+    model_files(config, run, seed)
+    from unblind.rollout.vla import load_policy
+
+    policy = load_policy(model.base, model.adapter)
+    tokens = policy.tokens(picture[None], [policy.prompt(instruction)])
+    action = policy.codec.decode(tokens)[0]
+    return Prediction(action, tuple(tokens[0].tolist()), policy.unknown_words(instruction))
+
+
+def read_picture(path: Path) -> np.ndarray:
+    """Return a picture as (H, W, 3) uint8 RGB.
+
+    Raises:
+        UnblindError: it is missing or no picture.
+    """
+    try:
+        with Image.open(path) as opened:
+            return np.asarray(opened.convert("RGB"))
+    except FileNotFoundError:
+        raise UnblindError(f"{path} is missing", "name a picture") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UnblindError(f"{path} is no readable picture: {error}", "name a picture") from None

@@ -1,0 +1,133 @@
+# Making the base: pictures with questions, broad demonstrations, two stages of pretraining, warm-up.
+# Hours on two cores. Trainings run in one or two processes with the same result.
+
+REBUILT = str(places.rebuilt(STUDY))
+TRAINERS = min(2, STUDY.rollout.workers)
+
+
+def model(stage):
+    """Return the files of a stage's model."""
+    return [f"{REBUILT}/{stage}/{name}" for name in BASE_FILES]
+
+
+rule base_questions:
+    output:
+        manifest=f"{REBUILT}/questions/manifest.json",
+    log:
+        f"{RESULTS}/logs/base-questions.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/base-questions.tsv"
+    conda:
+        "../envs/main.yaml"
+    threads: STUDY.rollout.workers
+    resources:
+        mem_mb=6000,
+        runtime=120,
+        gpu=0,
+    params:
+        code=CODE_HASH["questions"],
+        settings=settings("questions"),
+    shell:
+        "step base questions --workers {threads} > {log:q} 2>&1"
+
+
+rule base_demos:
+    output:
+        manifest=f"{REBUILT}/{{which}}demos/manifest.json",
+    log:
+        f"{RESULTS}/logs/base-{{which}}demos.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/base-{{which}}demos.tsv"
+    wildcard_constraints:
+        which="(warm-up-)?",
+    conda:
+        "../envs/main.yaml"
+    threads: STUDY.rollout.workers
+    resources:
+        mem_mb=6000,
+        runtime=600,
+        gpu=0,
+    params:
+        code=CODE_HASH["demos"],
+        settings=lambda wildcards: settings(
+            "warm_up_demos" if wildcards.which else "pretraining_demos"
+        ),
+        which=lambda wildcards: "warm-up" if wildcards.which else "pretraining",
+    shell:
+        "step demos --set-of {params.which} --workers {threads} > {log:q} 2>&1"
+
+
+rule base_vlm:
+    input:
+        pictures=f"{REBUILT}/questions/manifest.json",
+    output:
+        [update(path) for path in model("vlm")],
+    log:
+        f"{RESULTS}/logs/base-vlm.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/base-vlm.tsv"
+    conda:
+        "../envs/main.yaml"
+    threads: TRAINERS
+    resources:
+        mem_mb=6000,
+        runtime=600,
+        gpu=0,
+    params:
+        code=CODE_HASH["vlm"],
+        settings=settings("vlm"),
+    shell:
+        "step base vlm --workers {threads} > {log:q} 2>&1"
+
+
+rule base_robot:
+    input:
+        start=model("vlm"),
+        pictures=f"{REBUILT}/questions/manifest.json",
+        demos=f"{REBUILT}/demos/manifest.json",
+    output:
+        [update(path) for path in model("robot")],
+    log:
+        f"{RESULTS}/logs/base-robot.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/base-robot.tsv"
+    conda:
+        "../envs/main.yaml"
+    threads: TRAINERS
+    resources:
+        mem_mb=8000,
+        runtime=1200,
+        gpu=0,
+    params:
+        code=CODE_HASH["robot"],
+        settings=settings("robot"),
+    shell:
+        "step base robot --workers {threads} > {log:q} 2>&1"
+
+
+rule base_warm_up:
+    input:
+        start=model("robot"),
+        vlm=f"{REBUILT}/vlm/model.safetensors",
+        pictures=f"{REBUILT}/questions/manifest.json",
+        demos=f"{REBUILT}/warm-up-demos/manifest.json",
+    output:
+        [update(path) for path in BASE],
+        vlm=update(f"{REBUILT}/vlm.safetensors"),
+        answers=update(f"{REBUILT}/questions.json"),
+    log:
+        f"{RESULTS}/logs/base-warm-up.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/base-warm-up.tsv"
+    conda:
+        "../envs/main.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=0,
+    params:
+        code=code_hash(*CODE["warm_up"], *CODE["answers"]),
+        settings=settings("warm_up"),
+    shell:
+        "step base warm-up > {log:q} 2>&1"

@@ -1,0 +1,84 @@
+# Fine-tuning: what is computed once for all runs, then one adapter a run and seed. All have one
+# thread, so that two run at once on two cores.
+
+LOW = str(places.features_low(STUDY))
+TEACHER = str(places.features_teacher(STUDY))
+
+
+rule features_low:
+    input:
+        base=BASE,
+        demos=f"{RESULTS}/demos/manifest.json",
+    output:
+        update(LOW),
+    log:
+        f"{RESULTS}/logs/features-low.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/features-low.tsv"
+    conda:
+        "../envs/main.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+        gpu=0,
+    params:
+        code=CODE_HASH["features_low"],
+        settings=settings("features_low"),
+    shell:
+        "step features low > {log:q} 2>&1"
+
+
+rule features_teacher:
+    input:
+        sizes=f"{base_dir(STUDY)}/config.json",
+        demos=f"{RESULTS}/demos/manifest.json",
+    output:
+        update(TEACHER),
+    log:
+        f"{RESULTS}/logs/features-teacher.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/features-teacher.tsv"
+    conda:
+        "../envs/main.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=120,
+        gpu=0,
+    params:
+        code=CODE_HASH["features_teacher"],
+        settings=settings("features_teacher"),
+    shell:
+        "step features teacher > {log:q} 2>&1"
+
+
+rule train:
+    input:
+        base=BASE,
+        demos=f"{RESULTS}/demos/manifest.json",
+        low=LOW,
+        teacher=lambda wildcards: (
+            [TEACHER] if STUDY.run(wildcards.run).method == "align" else []
+        ),
+    output:
+        [
+            update(f"{RESULTS}/training/{{run}}/{{seed}}/{name}")
+            for name in places.RUN_FILES
+        ],
+    log:
+        f"{RESULTS}/logs/train-{{run}}-{{seed}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/train-{{run}}-{{seed}}.tsv"
+    conda:
+        "../envs/main.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=0,
+    params:
+        code=CODE_HASH["training"],
+        settings=lambda wildcards: settings("training", wildcards.run),
+    shell:
+        "step train --run {wildcards.run:q} --seed {wildcards.seed:q} > {log:q} 2>&1"
