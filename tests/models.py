@@ -87,7 +87,8 @@ def add_tiny_vits(monkeypatch) -> dict:
 
         row = replace(towers.TOWERS[name.removeprefix("tiny-")], build=build, width=width)
         monkeypatch.setitem(towers.TOWERS, name, row)
-    return {**SMALL, "towers": ("tiny-dinov2", "tiny-siglip"), "image_size": 28, "padded": 8}
+    names = ("tiny-dinov2", "tiny-siglip")
+    return {**SMALL, "towers": names, "image_size": 28, "padded": 8, "position_scale": 0.0}
 
 
 def pictures(count: int, seed: int = 0) -> torch.Tensor:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from safetensors.numpy import save_file
 
 from unblind import provenance
 from unblind.config import Config
@@ -14,14 +15,12 @@ from unblind.sim.conditions import CONDITIONS
 def write_records(config: Config, run: str, seed: int, folder: Path, finals: dict[str, int]):
     """Write the records that are missing; `finals` says how many episodes end in success."""
     part = config.part("rollout", run)
+    code = provenance.rollout_code(config.run(run).policy)
     for condition in CONDITIONS:
         path, final = folder / f"{condition.name}.parquet", finals.get(condition.name, 0)
-        current = provenance.is_current(
-            path, config=part, code=provenance.CODE["rollout"], seed=seed
-        )
-        if not current:
+        if not provenance.is_current(path, config=part, code=code, seed=seed):
             frame = episodes(run, seed, condition.name, config.rollout.episodes, final)
-            _write(path, frame, part, "rollout", seed)
+            _write(path, frame, part, code, seed)
 
 
 def episodes(run: str, seed: int, condition: str, n: int, final: int) -> pd.DataFrame:
@@ -64,13 +63,42 @@ def write_replay(config: Config, path: Path):
             "tokenised_success": np.arange(n) > 0,
         }
     )
-    _write(path, frame, config.part("replay"), "replay", config.seed)
+    _write(path, frame, config.part("replay"), provenance.CODE["replay"], config.seed)
 
 
-def _write(path: Path, frame: pd.DataFrame, part: dict, stage: str, seed: int):
-    code = provenance.CODE[stage]
+def _write(path: Path, frame: pd.DataFrame, part: dict, code: tuple[str, ...], seed: int):
     with provenance.record(path, config=part, code=code, seed=seed), atomic_path(path) as place:
         frame.to_parquet(place)
+
+
+def write_base(folder: Path):
+    """Write the files of a base that says nothing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("config.json", "tokenizer.json", "statistics.json"):
+        write_json(folder / name, {"name": name})
+    save_file({"weights": np.zeros(100, np.float32)}, folder / "model.safetensors")
+
+
+def tiny_base(folder: Path):
+    """Write a base that computes: a model of two small decoder layers on 4 x 4 visual tokens."""
+    import models
+
+    from unblind.vla import checkpoint
+
+    statistics = models.STATISTICS.to_json()
+    checkpoint.save(folder, models.small(), models.VOCABULARY, statistics)
+
+
+def write_adapter(config: Config, run: str, seed: int):
+    """Write the files of a trained run, of no use beside their names and sidecar."""
+    from unblind import places
+
+    folder = places.run_folder(config, run, seed)
+    part = config.part("training", run)
+    weights = folder / places.ADAPTER_FILES[0]
+    with provenance.record(weights, config=part, code=provenance.CODE["training"], seed=seed):
+        for name in places.RUN_FILES:
+            write_json(folder / name, {"training_seed": seed})
 
 
 class CrewStandIn:

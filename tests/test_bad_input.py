@@ -29,7 +29,6 @@ def artifacts(folder):
         ((*WATCH, "carrot", -1), "-1 is beyond the space of carrot"),
         ((*DEMOS, "--set", "rollout.scene=3"), "'rollout.scene', did you mean 'scenes'"),
         ((*ROLLOUT, "--set", "runs.noop.policy=nop"), "'runs.noop.policy'"),
-        ((*ROLLOUT, "--set", "runs.noop.policy=vla"), "no policy of kind 'vla'"),
     ],
 )
 def test_a_wrong_word_stops_before_anything_is_made(words, cause, tmp_path):

@@ -7,6 +7,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 CONFIG = str(ROOT / "workflow" / "config" / "smoke.yaml")
+PICTURE = "docs/images/conditions.png"
+ELSEWHERE = ("--set", "results=nowhere", "--set", "rebuild_base=true")
 
 
 def unblind(*words, folder=ROOT):
@@ -18,7 +20,7 @@ def test_help_needs_nothing_heavy():
     done = unblind("--help")
     assert done.returncode == 0
     assert "table1" in done.stdout
-    heavy = "{'torch', 'sapien', 'mani_skill', 'pandas', 'pyarrow'}"
+    heavy = "{'torch', 'transformers', 'sapien', 'mani_skill', 'pandas', 'pyarrow', 'cv2'}"
     program = f"import sys, unblind.cli; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout == "[]\n"
@@ -58,6 +60,18 @@ def test_decode_prints_plain_json():
         (["demos", "--set", "demos.sucesses=1"], "unknown key 'demos.sucesses'"),
         (["table1", "--config", "absent.yaml"], "cannot read configuration absent.yaml"),
         (["table1", "--config", CONFIG, "--records", "nowhere"], "nowhere.*is missing"),
+        (["train", "--run", "orcle"], "unknown run 'orcle', did you mean 'oracle'"),
+        (["train", "--run", "base"], "run 'base' has no method: there is nothing to train (runs"),
+        (["train", "--run", "align", *ELSEWHERE], "(run: unblind base warm-up, or set"),
+        (["features", "low", *ELSEWHERE], "no base in nowhere/rebuilt-base: config.json, model"),
+        (["base", "vlm", *ELSEWHERE], "manifest.json is missing (run: unblind base questions)"),
+        (["base", "robot", *ELSEWHERE], "is missing (run: unblind base vlm)"),
+        (["base", "warm-up", *ELSEWHERE], "is missing (run: unblind base robot)"),
+        (["predict", "Makefile", "put carrot on plate"], "Makefile is no readable picture"),
+        (["predict", "absent.png", "put carrot on plate"], "absent.png is missing"),
+        (["predict", PICTURE, "x", "--run", "noop"], "run 'noop' is scripted"),
+        (["watch", "carrot", "5", "--run", "alihn"], "unknown run 'alihn', did you mean 'align'"),
+        (["rollout", "--run", "align", *ELSEWHERE], "no base in nowhere/rebuilt-base"),
     ],
 )
 def test_a_problem_is_one_line_and_exit_code_1(words, cause):
@@ -90,14 +104,24 @@ def test_costs_are_estimated_and_then_measured(tmp_path):
 
     config = load(CONFIG)
     before = unblind("costs", "--config", CONFIG, "--results", str(tmp_path)).stdout.splitlines()
-    assert [line.split()[-1] for line in before[1:]] == ["-"] * 6
-    assert float(before[-1].split()[-2]) > 0
+    rows = ["demos", "replay", "base", "features low", "training of default"]
+    rows += [f"rollouts of {run}" for run in ("default", "base", "oracle", "random", "noop")]
+    assert [line[:24].strip() for line in before[1:]] == [*rows, "together"]
+    assert [line.split()[-1] for line in before[1:]] == ["-"] * 11
+    assert all(float(line.split()[-2]) > 0 for line in before[1:])
     synthetic.write_demos(config, tmp_path / "demos")
     meta = tmp_path / "demos" / "manifest.json.meta.json"
     meta.write_text(json.dumps(json.loads(meta.read_text()) | {"cpu_s": 12.3}))
     after = unblind("costs", "--config", CONFIG, "--results", str(tmp_path)).stdout.splitlines()
     assert after[1].split() == ["demos", after[1].split()[1], "12"]
     assert after[-1].split()[-1] == "12"
+
+
+def test_costs_of_a_rebuilt_base_are_told_by_stage(tmp_path):
+    words = ("--results", str(tmp_path), "--set", "rebuild_base=true", "--config", CONFIG)
+    found = unblind("costs", *words).stdout
+    stages = ("questions", "demos", "warm-up demos", "vlm", "robot", "warm-up")
+    assert [f"base: {stage} " in found for stage in stages] == [True] * 6
 
 
 def test_schema_is_written_where_asked(tmp_path):

@@ -42,7 +42,7 @@ def test_the_papers_sizes():
     assert paper.rollout.episodes == 128
     assert paper.rollout.max_steps == 80
     assert paper.seeds == [0, 1, 2, 4, 5, 6, 7, 8]
-    assert load(MINI).demos.successes % 256 == 0  # as many for every pair of object and table
+    assert load(MINI).demos.successes % 16 == 0  # as many for every object
 
 
 @pytest.mark.parametrize(
@@ -57,6 +57,7 @@ def test_the_papers_sizes():
         ({"rollout.episodes": 0}, "'rollout.episodes'.*greater than or equal to 1"),
         ({"render.width": 100}, "'render'.*100 x 96 is not 4:3"),
         ({"table1.rows": ["orcle"]}, "'orcle', did you mean 'oracle'"),
+        ({"runs.noop.method": "align"}, "method 'align' needs the policy 'vla'"),
         ({"seeds": [1, 1]}, "seeds names a value twice"),
         ({"seed.x": 1}, "override 'seed.x': 'seed' holds no keys"),
     ],
@@ -103,6 +104,40 @@ def test_a_part_holds_what_a_stage_depends_on_and_no_more():
     assert changed({"demos.successes": 256}) == {"demos", "replay"}
     assert changed({"replay.episodes": 8}) == {"replay"}
     assert changed({"fidelity": "released"}) == {"demos", "replay", "rollout"}
+
+
+LEARNING = ("questions", "vlm", "robot", "warm_up", "features_low", "features_teacher")
+RUNS = ("default", "align", "base")
+
+
+@pytest.mark.parametrize(
+    ("override", "stages"),
+    [
+        ({"base.questions.images": 8}, {"questions"}),
+        ({"base.questions.turns": 2}, {"vlm", "robot"}),
+        ({"base.model.layers": 2}, {"vlm"}),
+        ({"base.warm_up.steps": 8}, {"warm_up"}),
+        ({"training.rank": 8}, {"warm_up", "training default", "training align"}),
+        ({"training.schedule.steps": 8}, {"training default", "training align"}),
+        ({"training.align.coefficient": 0.5}, {"training align"}),
+        ({"training.align.teacher": "lite1"}, {"features_teacher", "training align"}),
+        ({"demos.noop_filter": "none"}, {"robot", "warm_up", "features_low", "features_teacher"}),
+        ({"seed": 5}, {"questions", "vlm", "robot", "warm_up"}),
+        ({"rollout.episodes": 3}, {f"rollout {run}" for run in RUNS}),
+    ],
+)
+def test_which_steps_of_learning_a_setting_changes(override, stages):
+    def hashes(override=None):
+        config = load(MINI, override)
+        found = {stage: config.part(stage) for stage in LEARNING}
+        found |= {f"training {run}": config.part("training", run) for run in RUNS[:2]}
+        return found | {f"rollout {run}": config.part("rollout", run) for run in RUNS}
+
+    before, after = hashes(), hashes(override)
+    changed = {stage for stage in before if before[stage] != after[stage]}
+    if "demos.noop_filter" in override:
+        stages = stages | {"training default", "training align"}
+    assert changed == stages
 
 
 def test_arguments_load_the_same_values_again(tmp_path):

@@ -2,6 +2,7 @@ import subprocess
 import sys
 import time
 
+import imports
 import pytest
 
 from unblind import provenance
@@ -119,3 +120,82 @@ def test_parsing_a_snakefile_stays_cheap():
         "sys.exit(repr(heavy) if heavy else 0)"
     )
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+
+
+# ---- the modules of each stage ----------------------------------------------------------------
+
+#: How files are written, processes started and words said: results do not depend on it, and
+#: settings are compared by themselves. `places` and `store` find files, whose contents count.
+BESIDE = imports.inside(
+    f"unblind.{name}"
+    for name in (
+        *("errors", "files", "progress", "workers", "provenance", "places", "store"),
+        *("config", "config_sections", "machine"),
+    )
+) | {"unblind"}
+#: Imports that matter to the named stages alone.
+ONLY_FOR = {
+    # A type.
+    ("sim.conditions", "sim.catalog"): (),
+    ("training.features", "teachers"): ("features_teacher",),
+    # Demonstrations, and pictures with questions, are read from files: their contents count.
+    ("sim.shards", "sim.demos"): ("demos",),
+    ("sim.shards", "sim.episodes"): ("demos",),
+    ("training.data", "training.vlm_data"): ("questions",),
+    ("training.evaluate", "training.vlm_data"): ("questions",),
+    # Questions about demonstrations are asked in robot pretraining only.
+    ("training.data", "sim.camera"): ("robot",),
+    ("training.data", "sim.conditions"): ("robot",),
+    ("training.data", "sim.pretraining"): ("robot",),
+    # Only a new model has a new vocabulary.
+    ("training.stages", "training.questions"): ("vlm",),
+    ("training.stages", "sim.catalog"): ("vlm",),
+    ("training.stages", "sim.pretraining"): ("vlm",),
+    # Only runs are aligned.
+    ("training.finetuning", "align.objective"): ("training",),
+    # Scripted policies need no model.
+    ("rollout.policies", "rollout.vla"): ("rollout_vla",),
+    # Estimates of costs stand in no table.
+    ("report.costs", "training.vlm_data"): (),
+}
+
+
+def unlisted(stage, modules):
+    """Return what modules of a stage import, themselves or through others, and do not list."""
+    listed = imports.inside(modules)
+    found, todo = set(), sorted(listed)
+    while todo:
+        module = todo.pop()
+        for other in imports.imports(module) - listed - found - BESIDE:
+            edge = tuple(name.removeprefix("unblind.") for name in (module, other))
+            if stage in ONLY_FOR.get(edge, (stage,)):
+                found.add(other)
+                todo.append(other)
+    return found
+
+
+@pytest.mark.parametrize("stage", provenance.CODE)
+def test_a_stage_lists_all_modules_that_it_imports(stage):
+    assert unlisted(stage, provenance.CODE[stage]) == set()
+
+
+@pytest.mark.parametrize(
+    ("stage", "module"),
+    [
+        ("answers", "unblind.training.stages"),
+        ("features_teacher", "unblind.teachers"),
+        ("robot", "unblind.sim"),
+        ("rollout_vla", "unblind.rollout.vla"),
+        ("training", "unblind.align"),
+        ("vlm", "unblind.training.questions"),
+    ],
+)
+def test_a_module_left_out_is_noticed(stage, module):
+    shorter = imports.inside(provenance.CODE[stage]) - imports.inside([module])
+    assert unlisted(stage, shorter) & imports.inside([module])
+
+
+def test_exceptions_are_imports():
+    for importer, imported in ONLY_FOR:
+        assert f"unblind.{imported}" in imports.imports(f"unblind.{importer}")
+    assert {stage for stages in ONLY_FOR.values() for stage in stages} <= provenance.CODE.keys()

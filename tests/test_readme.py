@@ -32,7 +32,7 @@ def blocks(text, language):
 
 def test_a_trained_run_acts_in_the_environment(readme, study, renderer, capsys):
     (program,) = blocks(readme, "python")
-    exec(compile(program, "README.md", "exec"), {})  # noqa: S102
+    exec(compile(program, "README.md", "exec"), {})
     said = capsys.readouterr().out.splitlines()[-1]
     assert re.fullmatch(r"put .+ on plate (True|False)", said)
 

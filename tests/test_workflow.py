@@ -1,39 +1,59 @@
-"""The workflow as a whole, in a copy of the repository whose simulator is replaced by fakes.
+"""The workflow as a whole, in a copy of the repository whose simulator and learning are fakes.
 
-The fakes write made-up records in no time; everything else (Snakefile, profile, command line,
-table) is real, started with an empty environment as in a plain shell on a bare machine.
+The fakes write made-up artifacts in no time; everything else (Snakefile, profile, command line,
+store, table) is real, started with an empty environment as in a plain shell on a bare machine.
 """
 
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import synthetic
+
+from unblind import base
+from unblind.provenance import CODE, code_hash
 
 ROOT = Path(__file__).parents[1]
 FAKES = {
-    "sim/demos.py": "def collect(config, out, workers):\n    synthetic.write_demos(config, out)\n",
+    "sim/demos.py": "def collect(config, out, workers, which):\n    write_demos(config, out)\n",
     "rollout/replay.py": (
-        "def replay(config, demos, out, workers):\n    synthetic.write_replay(config, out)\n"
+        "def replay(config, demos, out, workers):\n    write_replay(config, out)\n"
     ),
     "rollout/run.py": (
         "def rollout(config, run, seed, out, conditions, workers):\n"
         "    finals = {'carrot': 2} if run == 'oracle' else {}\n"
-        "    synthetic.write_records(config, run, seed, out, finals)\n"
+        "    write_records(config, run, seed, out, finals)\n"
+    ),
+    "steps/finetuning.py": (
+        "from unblind import files, places\n\n\n"
+        "def low(config):\n    files.write_text(places.features_low(config), 'low')\n\n\n"
+        "def teacher(config):\n    files.write_text(places.features_teacher(config), 'teacher')\n"
+        "\n\ntrain = write_adapter\n"
     ),
 }
+SMOKE = ("--configfile", "workflow/config/smoke.yaml")
+TABLE = "results/table1.md"
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """A repository in a folder whose name needs quoting, with fakes in place of the simulator."""
+    """A repository in a folder whose name needs quoting, with fakes and a published base."""
     folder = tmp_path_factory.mktemp("a project's copy")
     for name in ("src", "workflow", "profiles", "paper"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "Snakefile", folder)
+    for name in ("Snakefile", ".dvcignore", ".dvc/config", "dvcstore/.gitattributes"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
     for name, text in FAKES.items():
-        (folder / "src" / "unblind" / name).write_text(f"import synthetic\n\n\n{text}")
+        (folder / "src" / "unblind" / name).write_text(f"from synthetic import *\n\n\n{text}")
+    synthetic.write_base(folder / "made")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        base.promote("made")
+    shutil.rmtree(folder / "results" / "base")
     return folder
 
 
@@ -48,11 +68,20 @@ def snakemake(project, *words):
     return subprocess.run(command, cwd=project, env=environment(project), text=True, **pipes)
 
 
+def jobs(project, *words):
+    """Return how many jobs of each rule a call would run."""
+    done = snakemake(project, "-n", TABLE, "--quiet", "host", *words)
+    assert done.returncode == 0, done.stdout
+    lines = done.stdout.partition("Job stats:")[2].partition("\n\n")[0].splitlines()
+    counts = [line.split() for line in lines[3:]]
+    return {rule: int(count) for rule, count in counts if rule != "total"}
+
+
 @pytest.fixture(scope="module")
 def first(project):
     """The first run, from nothing to the table, at the smallest scale."""
-    words = ("--configfile", "workflow/config/smoke.yaml")
-    return snakemake(project, "--cores", "2", "results/table1.md", *words)
+    wanted = jobs(project, *SMOKE)
+    return wanted, snakemake(project, "--cores", "2", TABLE, *SMOKE)
 
 
 def contents(folder):
@@ -61,13 +90,17 @@ def contents(folder):
 
 
 def test_a_plain_call_builds_everything(project, first):
-    assert first.returncode == 0, first.stdout
-    assert len(list((project / "results").glob("rollouts/*/0/*.parquet"))) == 3 * 14
-    text = (project / "results" / "table1.md").read_text()
+    wanted, done = first
+    assert done.returncode == 0, done.stdout
+    once = dict.fromkeys(("pull_base", "demos", "replay", "features_low", "train", "table1"), 1)
+    assert wanted == {**once, "rollout": 5}
+    assert len(list((project / "results").glob("rollouts/*/0/*.parquet"))) == 5 * 14
+    text = (project / TABLE).read_text()
     assert "| 0/2 | 2/2 | 0/2 |" in text
     logs = {path.stem for path in (project / "results" / "logs").iterdir()}
-    rollouts = {f"rollout-{run}-0" for run in ("oracle", "random", "noop")}
-    assert logs == {"demos", "replay", "table1"} | rollouts
+    rollouts = {f"rollout-{run}-0" for run in ("default", "base", "oracle", "random", "noop")}
+    others = {"pull_base", "demos", "replay", "features-low", "train-default-0", "table1"}
+    assert logs == others | rollouts
     assert {path.stem for path in (project / "results" / "benchmarks").iterdir()} == logs
 
 
@@ -75,7 +108,7 @@ def test_the_logged_command_can_be_pasted_and_run(project, first):
     log = project / "results" / "logs" / "table1.log"
     command = log.read_text().splitlines()[0]
     assert "-m unblind.cli table1 --config workflow/config/smoke.yaml" in command
-    table = project / "results" / "table1.md"
+    table = project / TABLE
     before = table.read_bytes()
     table.unlink()
     subprocess.run(["bash", "-c", command], cwd=project, env=environment(project), check=True)
@@ -91,25 +124,117 @@ def test_one_deleted_record_is_made_again_and_no_other(project, first):
     # A label is no part of any record: it changes the table alone.
     extra = project / "label.yaml"
     extra.write_text("runs: {oracle: {label: The planner}}\n")
-    files = ("--configfile", "workflow/config/smoke.yaml", "label.yaml")
-    done = snakemake(project, "--cores", "2", "results/table1.md", *files)
+    done = snakemake(project, "--cores", "2", TABLE, *SMOKE, "label.yaml")
     assert done.returncode == 0, done.stdout
     changed = {
         path.name.split(".")[0] for path, time in times.items() if path.stat().st_mtime_ns != time
     }
     assert changed == {"plate"}
     assert contents(project) == before
-    assert "The planner" in (project / "results" / "table1.md").read_text()
+    assert "The planner" in (project / TABLE).read_text()
     assert "rule demos" not in done.stdout
     assert "rollout-random" not in done.stdout
 
 
-def test_a_dry_run_of_another_scale_lists_every_job(project, first):
+# ---- what runs again -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def study(project, first):
+    """The project with everything up to date."""
+    assert snakemake(project, "--cores", "2", TABLE, *SMOKE).returncode == 0
+    return project
+
+
+@pytest.fixture
+def change(study):
+    """Write to or delete files of the project until the test is over."""
+    kept = {}
+
+    def apply(name, text=None):
+        path = study / name
+        kept[path] = (path.read_bytes(), path.stat())
+        if text is None:
+            path.unlink()
+        else:
+            path.write_text(path.read_text() + text)
+
+    yield apply
+    for path, (data, stat) in kept.items():
+        path.write_bytes(data)
+
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def test_after_a_complete_run_there_is_nothing_to_do(study):
+    assert jobs(study, *SMOKE) == {}
+
+
+@pytest.mark.parametrize(
+    ("settings", "wanted"),
+    [
+        ("table1: {rows: [default, align]}", {"features_teacher": 1, "train": 1, "rollout": 1}),
+        ("runs: {default: {method: freeze}}", {"train": 1, "rollout": 1}),
+        # Default knows nothing of what Align adds; no training knows how it will be evaluated.
+        ("{training: {align: {coefficient: 0.3}}, rollout: {max_steps: 70}}", {"rollout": 5}),
+        (
+            "demos: {successes: 3}",
+            {"demos": 1, "replay": 1, "features_low": 1, "train": 1, "rollout": 1},
+        ),
+    ],
+)
+def test_changed_settings(study, tmp_path, settings, wanted):
+    (tmp_path / "changed.yaml").write_text(f"{settings}\n")
+    found = jobs(study, *SMOKE, str(tmp_path / "changed.yaml"))
+    assert found.pop("table1") == 1
+    assert found == wanted
+
+
+@pytest.mark.parametrize(
+    ("modules", "wanted"),
+    [
+        # Only the making of a base draws icons.
+        (("vla/decode.py", "training/icons.py"), {"train": 1, "rollout": 2}),
+        (("align/losses.py",), {"train": 1, "rollout": 1}),
+        (("rollout/loop.py",), {"replay": 1, "rollout": 5}),
+    ],
+)
+def test_changed_code(study, change, modules, wanted):
+    for name in modules:
+        change(f"src/unblind/{name}", "# changed\n")
+    found = jobs(study, *SMOKE)
+    assert found.pop("table1") == 1
+    assert found == wanted
+
+
+def test_a_lost_adapter_is_trained_again_when_a_record_needs_it(study, change):
+    change("results/training/default/0/adapter_model.safetensors")
+    assert jobs(study, *SMOKE) == {}
+    change("results/rollouts/default/0/plate.parquet")
+    assert jobs(study, *SMOKE) == {"train": 1, "rollout": 1, "table1": 1}
+
+
+def test_another_scale_makes_everything_but_the_base(study):
     # mini.yaml differs in picture and sizes: all that stands is outdated, by its parameters.
-    done = snakemake(project, "-n", "--quiet", "rules")
-    counts = dict(line.split() for line in done.stdout.splitlines() if len(line.split()) == 2)
-    expected = {"demos": "1", "replay": "1", "rollout": "3", "table1": "1", "all": "1"}
-    assert expected.items() <= counts.items(), done.stdout
+    once = dict.fromkeys(("demos", "replay", "features_low", "features_teacher", "table1"), 1)
+    assert jobs(study) == {**once, "train": 3, "rollout": 7}
+
+
+def test_a_rebuilt_base_has_its_own_rules(study):
+    found = jobs(study, *SMOKE, "--config", "rebuild_base=True")
+    made = {"base_questions": 1, "base_demos": 2, "base_vlm": 1, "base_robot": 1, "base_warm_up": 1}
+    outdated = {"features_low": 1, "train": 1, "rollout": 2, "table1": 1}
+    assert found == {**made, **outdated}
+
+
+# ---- refusals --------------------------------------------------------------------------------
+
+
+def test_without_a_published_base_the_remedy_is_told(study, change):
+    change("results/base.dvc")
+    done = snakemake(study, "-n", TABLE, *SMOKE, "--forcerun", "pull_base")
+    assert done.returncode == 1
+    assert "results/base.dvc is missing ('rebuild_base: true' makes it instead)" in done.stdout
 
 
 def test_without_the_profile_nothing_starts(project):
@@ -122,3 +247,10 @@ def test_a_misspelt_key_stops_the_workflow(project):
     done = snakemake(project, "-n", "--config", "sead=1")
     assert done.returncode == 1
     assert "unknown key 'sead', did you mean 'seed'" in done.stdout
+
+
+def test_scripted_policies_know_nothing_of_the_model():
+    scripted, model = CODE["rollout"], CODE["rollout_vla"]
+    assert set(scripted) < set(model)
+    assert not [name for name in scripted if "vla" in name or name == "unblind.rollout"]
+    assert code_hash(*scripted) != code_hash(*model)

@@ -40,10 +40,11 @@ PACKAGES = (
     "unblind",
 )
 _ROLLOUT = ("unblind.sim",) + tuple(
-    f"unblind.rollout.{name}" for name in ("loop", "policies", "records", "run", "worker")
+    f"unblind.rollout.{name}"
+    for name in ("loop", "policies", "records", "run", "trained", "worker")
 )
 _FRAMES = ("unblind.sim.labels", "unblind.sim.shards", "unblind.training.data")
-_FEATURES = (*_FRAMES, "unblind.training.features", "unblind.vla.images", "unblind.vla.lite")
+_FEATURES = (*_FRAMES, "unblind.training.features", "unblind.vla")
 _LEARNING = (*_FRAMES, "unblind.vla") + tuple(
     f"unblind.training.{name}" for name in ("loop", "parallel", "stages")
 )
@@ -63,14 +64,18 @@ CODE = {
         *(f"unblind.training.{name}" for name in _PICTURES),
     ),
     # Its vocabulary is made of the names and templates of the simulator, and of all questions.
-    "vlm": (*_LEARNING, "unblind.sim", "unblind.training.questions"),
+    "vlm": (
+        *_LEARNING,
+        "unblind.sim",
+        *(f"unblind.training.{name}" for name in ("icons", "pictograms", "questions", "scenes")),
+    ),
     "robot": (*_LEARNING, "unblind.sim"),
     "warm_up": (
         *_LEARNING,
         *(f"unblind.training.{name}" for name in ("features", "finetuning", "warm_up")),
     ),
-    "answers": ("unblind.training.data", "unblind.training.evaluate", "unblind.vla"),
-    "features_low": (*_FEATURES, "unblind.vla.prismatic", "unblind.vla.towers"),
+    "answers": (*_LEARNING, "unblind.training.evaluate"),
+    "features_low": _FEATURES,
     "features_teacher": (*_FEATURES, "unblind.teachers"),
     "training": (
         *_LEARNING,

@@ -269,7 +269,7 @@ def test_killed_and_continued_by_two_workers_gives_the_same_bytes(reference, tmp
 
     done = commands.run(*words(out, 2))
     assert done.returncode == 0, done.stderr
-    assert done.stderr.startswith(f"demonstrations: {6 - episodes} to do")
+    assert done.stderr.startswith(f"training demonstrations: {6 - episodes} to do")
     for path, written in kept.items():
         assert path.parent.name == "parts" or path.stat().st_mtime_ns == written
     assert content(out) == content(reference)
@@ -290,6 +290,6 @@ def test_deleted_and_damaged_shards_are_made_again_with_the_same_bytes(
     damaged.write_bytes(damaged.read_bytes()[:-100])
     kept = (out / "train-00002.parquet").stat()
     demos.collect(config, out, 1)
-    assert capsys.readouterr().err.startswith("demonstrations: 4 to do")
+    assert capsys.readouterr().err.startswith("training demonstrations: 4 to do")
     assert content(out) == content(reference)
     assert (out / "train-00002.parquet").stat().st_mtime_ns == kept.st_mtime_ns

@@ -166,6 +166,7 @@ def test_killed_and_continued_gives_the_same_adapter(inputs, runs, tmp_path, mon
     monkeypatch.setattr(loop, "fit", functools.partial(loop.fit, every=2))
     child = os.fork()
     if not child:
+        signal.alarm(300)  # ends a child that hangs, which the assertions then tell
         step_loss = finetuning.FineTuner.__call__
 
         def die(tuner, step, part):

@@ -2,7 +2,6 @@
 
 # No parameter of the rule: another place of the Python must not make the job run again.
 PYTHON = shlex.quote(sys.executable).replace("{", "{{").replace("}", "}}")
-BASE = [f"{base_dir(STUDY)}/{name}" for name in BASE_FILES]
 
 
 if STUDY.rebuild_base:

@@ -57,6 +57,21 @@ def settings(stage, run=None):
     return json.dumps(STUDY.part(stage, run), sort_keys=True)
 
 
+def model_files(folder):
+    """Return the files of a model."""
+    return [f"{folder}/{name}" for name in BASE_FILES]
+
+
+def policy_files(wildcards):
+    """Return the files of a run's model: none for a scripted policy, the base, base and adapter."""
+    run = STUDY.run(wildcards.run)
+    if run.policy != "vla":
+        return []
+    names = [*places.ADAPTER_FILES, "run.json"] if run.method else []
+    folder = f"{RESULTS}/training/{wildcards.run}/{wildcards.seed}"
+    return BASE + [f"{folder}/{name}" for name in names]
+
+
 # Snakemake's scheduler fails without PATH, for instance under `env -i`.
 os.environ.setdefault("PATH", os.defpath)
 
@@ -65,6 +80,7 @@ STUDY = one_line(check, config, "of the workflow")
 validate(config, "../config/schema.json")
 
 RESULTS = STUDY.results
+BASE = model_files(base_dir(STUDY))
 CODE_HASH = {stage: code_hash(*modules) for stage, modules in CODE.items()}
 
 # `step X ...` in a rule runs `unblind X ... --config FILE [--set KEY=VALUE ...]` with the Python

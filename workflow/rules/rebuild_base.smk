@@ -2,12 +2,8 @@
 # Hours on two cores. Trainings run in one or two processes with the same result.
 
 REBUILT = str(places.rebuilt(STUDY))
+VLM, ROBOT = (model_files(f"{REBUILT}/{stage}") for stage in ("vlm", "robot"))
 TRAINERS = min(2, STUDY.rollout.workers)
-
-
-def model(stage):
-    """Return the files of a stage's model."""
-    return [f"{REBUILT}/{stage}/{name}" for name in BASE_FILES]
 
 
 rule base_questions:
@@ -61,7 +57,7 @@ rule base_vlm:
     input:
         pictures=f"{REBUILT}/questions/manifest.json",
     output:
-        [update(path) for path in model("vlm")],
+        [update(path) for path in VLM],
     log:
         f"{RESULTS}/logs/base-vlm.log",
     benchmark:
@@ -82,11 +78,11 @@ rule base_vlm:
 
 rule base_robot:
     input:
-        start=model("vlm"),
+        start=VLM,
         pictures=f"{REBUILT}/questions/manifest.json",
         demos=f"{REBUILT}/demos/manifest.json",
     output:
-        [update(path) for path in model("robot")],
+        [update(path) for path in ROBOT],
     log:
         f"{RESULTS}/logs/base-robot.log",
     benchmark:
@@ -107,7 +103,7 @@ rule base_robot:
 
 rule base_warm_up:
     input:
-        start=model("robot"),
+        start=ROBOT,
         vlm=f"{REBUILT}/vlm/model.safetensors",
         pictures=f"{REBUILT}/questions/manifest.json",
         demos=f"{REBUILT}/warm-up-demos/manifest.json",

@@ -2,19 +2,9 @@
 # stand when the job starts again, so that it only makes those that are missing or outdated.
 
 
-def model_of(wildcards):
-    """Return the files of a run's model: none for a scripted policy, the base, base and adapter."""
-    run = STUDY.run(wildcards.run)
-    if run.policy != "vla":
-        return []
-    names = [*places.ADAPTER_FILES, "run.json"] if run.method else []
-    folder = f"{RESULTS}/training/{wildcards.run}/{wildcards.seed}"
-    return BASE + [f"{folder}/{name}" for name in names]
-
-
 rule rollout:
     input:
-        model=model_of,
+        model=policy_files,
     output:
         [
             update(f"{RESULTS}/rollouts/{{run}}/{{seed}}/{condition.name}.parquet")

@@ -15,8 +15,8 @@ TRAINING_OBJECTS = len(Space().objects)
 FRAMES = 31
 #: Pulling the base: DVC's start and a few megabytes.
 PULL_CPU_S = 4.0
-#: A process that learns: its imports, and the demonstrations' labels.
-LEARNER_CPU_S = 15.0
+#: Until a process has imported the model's libraries and read it.
+MODEL_CPU_S = 7.0
 
 
 def estimate(config: Config) -> dict[str, float]:
@@ -33,13 +33,14 @@ def estimate(config: Config) -> dict[str, float]:
         costs |= _rebuilt_base(config, start) if config.rebuild_base else {"base": PULL_CPU_S}
     frames = config.demos.successes * FRAMES
     for kind in _features(config):
-        costs[f"features {kind}"] = LEARNER_CPU_S + frames * UNIT_CPU_S[f"features_{kind}"]
-    training = LEARNER_CPU_S + _pictures(config.training.schedule) * UNIT_CPU_S["training"]
+        costs[f"features {kind}"] = MODEL_CPU_S + frames * UNIT_CPU_S[f"features_{kind}"]
+    training = MODEL_CPU_S + _pictures(config.training.schedule) * UNIT_CPU_S["training"]
     for run in learning:
         costs[f"training of {run}"] = len(config.seeds) * training
     for run in _runs(config):
         unit = UNIT_CPU_S[config.runs[run].policy] * config.rollout.max_steps / 80
         each = start + len(CONDITIONS) * config.rollout.episodes * unit
+        each += MODEL_CPU_S if run in models else 0
         costs[f"rollouts of {run}"] = len(config.seeds) * each
     return costs
 
@@ -56,9 +57,9 @@ def _rebuilt_base(config: Config, start: float) -> dict[str, float]:
         "base: questions": start + pictures * QUESTION_CPU_S,
         "base: demos": start + base.demos.successes * UNIT_CPU_S["demos"],
         "base: warm-up demos": start + base.warm_up_episodes * UNIT_CPU_S["demos"],
-        "base: vlm": LEARNER_CPU_S + _pictures(base.vlm) * UNIT_CPU_S["pretraining"],
-        "base: robot": LEARNER_CPU_S + _pictures(base.robot) * UNIT_CPU_S["pretraining"],
-        "base: warm-up": LEARNER_CPU_S + warm_up + answers,
+        "base: vlm": MODEL_CPU_S + _pictures(base.vlm) * UNIT_CPU_S["pretraining"],
+        "base: robot": MODEL_CPU_S + _pictures(base.robot) * UNIT_CPU_S["pretraining"],
+        "base: warm-up": MODEL_CPU_S + warm_up + answers,
     }
 
 

@@ -49,7 +49,8 @@ def rollout(
     chosen = [conditions.get(n).name for n in names or [c.name for c in conditions.CONDITIONS]]
     todo = [n for n in chosen if not is_current(Path(out) / f"{n}.parquet", **made_from)]
     kind, total = config.run(run).policy, len(todo) * config.rollout.episodes
-    progress = Progress(f"episodes of {run}, seed {seed}", total, UNIT_CPU_S[kind])
+    unit = UNIT_CPU_S[kind] * config.rollout.max_steps / 80
+    progress = Progress(f"episodes of {run}, seed {seed}", total, unit)
     if not todo:
         return
     policy, extra = make_policy(kind, seed, trained(config, run, seed)), _extra(config, run, seed)

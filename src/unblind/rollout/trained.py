@@ -34,8 +34,8 @@ def model_files(config: Config, run: str, seed: int) -> list[Path]:
     model = trained(config, run, seed)
     if model is None:
         return []
-    adapter = places.adapter_files(config, run, seed) if model.adapter else []
-    return [*places.base_files(config), *adapter]
+    base = places.base_files(config)
+    return base + places.adapter_files(config, run, seed) if model.adapter else base
 
 
 def details(config: Config, run: str, seed: int) -> dict[str, Any]:

@@ -33,12 +33,12 @@ def vlm(config: Config, n_workers: int) -> None:
     Raises:
         UnblindError: the pictures are missing or damaged, or the disk is full.
     """
-    from unblind.training import parallel, stages
-
     out = places.rebuilt(config) / "vlm"
     origin = Origin(config.part("vlm"), CODE["vlm"], (_picture_list(config),), config.seed)
 
     def work() -> None:
+        from unblind.training import parallel, stages
+
         with continued(out, origin):
             parallel.run(
                 stages.train_vlm, min(n_workers, parallel.PARTS), config, _pictures(config), out
@@ -53,8 +53,6 @@ def robot(config: Config, n_workers: int) -> None:
     Raises:
         UnblindError: an input is missing or damaged, or the disk is full.
     """
-    from unblind.training import parallel, stages
-
     start, out = places.rebuilt(config) / "vlm", places.rebuilt(config) / "robot"
     demos = places.demos(config, "pretraining")
     inputs = (
@@ -65,6 +63,8 @@ def robot(config: Config, n_workers: int) -> None:
     origin = Origin(config.part("robot"), CODE["robot"], inputs, config.seed)
 
     def work() -> None:
+        from unblind.training import parallel, stages
+
         with continued(out, origin):
             parallel.run(
                 *(stages.train_robot, min(n_workers, parallel.PARTS)),
@@ -94,9 +94,9 @@ def warm_up(config: Config) -> None:
 
         with continued(work_folder, origin):
             training.warm_up(config, start, demos, work_folder)
-        for name in BASE_FILES:
-            _copy(work_folder / name, folder / name)
-        (work_folder / "low.npy").unlink(missing_ok=True)
+            (work_folder / "low.npy").unlink(missing_ok=True)
+            for name in BASE_FILES:
+                (work_folder / name).replace(folder / name)
 
     make(_model(folder), origin, work)
     _keep_vlm(config)
