@@ -1,11 +1,12 @@
-"""Episodes of robot pretraining: wider than the study's training distribution, apart from its tests.
+"""Episodes of robot pretraining: wider than the study's training set, apart from its tests.
 
 An episode's number seeds a generator of its own that draws everything. Drawn are the 16 training
 objects, the training plate and the 16 training tables, and the extra ones of
 :mod:`unblind.sim.builtin.extras`; none of the study's unseen objects, plates and tables. Positions
 lie around the centres of the released lattice's cells and up to 2.5 cm beyond its outer ring, at
 least 5 mm in x and in y from every training and test point. Yaws are multiples of 15 degrees,
-which no test yaw is. Instructions use the training template or paraphrases that are no test template.
+which no test yaw is. Instructions use the training template or paraphrases that are no test
+template.
 """
 
 import numpy as np

@@ -6,9 +6,9 @@ from functools import cache
 import cv2
 import numpy as np
 
+from unblind.sim.builtin import extras
 from unblind.sim.builtin.patterns import paint, rgb
 from unblind.sim.builtin.primitives import outline_circle, outline_rectangle
-from unblind.sim.builtin import extras
 from unblind.sim.builtin.scenes import SCENES, TEXTURES, Look, Scene
 from unblind.sim.camera import AXES, CENTER, EYE, FOCAL, FRAME, TABLE_Z, project
 from unblind.sim.catalog import Split
