@@ -1,7 +1,8 @@
 """How well a model answers what it has not seen: held-out questions, held-out demonstrations.
 
-Answers are predicted with the right beginning given, so an answer counts as right if and only if
-greedy decoding would give it.
+Every token is predicted with the right beginning given. An answer in words therefore counts as
+right if and only if greedy decoding would give it; of a place, the column is predicted behind the
+right row even where the row was only near.
 """
 
 from collections import defaultdict
@@ -42,6 +43,7 @@ def questions(loaded: Checkpoint, folder: Path, pictures: int | None = None) -> 
         places = loaded.vocabulary.locations
         is_place = (batch.targets >= places.start) & (batch.targets < places.stop)
         near = (found - batch.targets).abs() <= TOLERANCE
+        near &= (found >= places.start) & (found < places.stop)
         right = torch.where(is_place, near, found == batch.targets)
         ends = np.cumsum([len(t.answer) for some in turns for t in some])[:-1]
         asked = [t for row in part for t in row["turns"]]
