@@ -158,7 +158,8 @@ def _cpu(stages: Mapping[str, list[Meta]], records: Mapping[str, Records]) -> st
     costs |= {f"rollouts of {run}": list(one.metas) for run, one in records.items()}
     totals = {name: sum(meta["cpu_s"] for meta in metas) for name, metas in costs.items()}
     parts = [f"{name} {seconds:.0f}" for name, seconds in totals.items()]
-    return ", ".join([*parts, f"together {sum(totals.values()):.0f}"])
+    together = f"together {sum(totals.values()):.0f} (features and training: `unblind costs`)"
+    return ", ".join([*parts, together])
 
 
 def _distinct(values: Iterable[str]) -> str:
