@@ -9,6 +9,7 @@ import synthetic
 
 from unblind.config import load
 from unblind.errors import UnblindError
+from unblind.provenance import rollout_code
 from unblind.report.published import load_claims
 from unblind.report.records import load_run
 from unblind.report.render import markdown, render, tex
@@ -35,9 +36,22 @@ def make(config, folder, name="table1"):
     return {path.suffix: path for path in table1(config, *places, folder / name)}
 
 
+def scripted(**changes):
+    """Return mini with its scripted runs alone and sizes that the hand counts below use."""
+    runs = load(MINI).model_dump(mode="json")["runs"]
+    values = {
+        "runs": {name: run for name, run in runs.items() if run["policy"] != "vla"},
+        "table1.rows": ["default", "freeze", "align", "oracle", "random", "noop"],
+        "demos.successes": 512,
+        "replay.episodes": 64,
+        "rollout.episodes": 32,
+    }
+    return load(MINI, values | changes)
+
+
 @pytest.fixture(scope="module")
 def config():
-    return load(MINI)
+    return scripted()
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +213,7 @@ def test_a_damaged_input_is_one_clear_error(config, copy, damage):
 
 def test_records_of_another_configuration_are_refused(copy):
     with pytest.raises(UnblindError, match=r"in_distribution\.parquet was made with another"):
-        make(load(MINI, {"rollout.episodes": 16}), copy)
+        make(scripted(**{"rollout.episodes": 16}), copy)
 
 
 def test_runs_must_share_their_episodes(config, copy):
@@ -221,7 +235,8 @@ def test_runs_must_share_their_episodes(config, copy):
 def test_a_record_with_too_few_episodes_is_refused(config, copy):
     path = copy / "rollouts/oracle/0/carrot.parquet"
     frame = pd.read_parquet(path).iloc[:-1]
-    synthetic._write(path, frame, config.part("rollout", "oracle"), "rollout", 0)
+    code = rollout_code("oracle")
+    synthetic._write(path, frame, config.part("rollout", "oracle"), code, 0)
     with pytest.raises(UnblindError, match="holds 31 episodes instead of 32"):
         make(config, copy)
 
