@@ -10,6 +10,14 @@ from unblind.errors import UnblindError
 
 FOLDER = Path(__file__).parents[1] / "workflow" / "config"
 MINI = FOLDER / "mini.yaml"
+ROUND = {
+    "steps": 8,
+    "batch": 4,
+    "rate": 0.1,
+    "warm_up": 1,
+    "weight_decay": 0.0,
+    "pictures_with_questions": 0,
+}
 
 
 @pytest.mark.parametrize("scale", ["mini", "paper", "smoke"])
@@ -55,6 +63,12 @@ def test_the_papers_sizes():
         ({"demos.noop_filter": "marge"}, "'demos.noop_filter'.*'released', 'merge' or 'none'"),
         ({"seed": "3"}, "'seed'.*integer.*'3'"),
         ({"rollout.episodes": 0}, "'rollout.episodes'.*greater than or equal to 1"),
+        ({"base.robot": []}, "'base.robot'.*at least 1 item"),
+        ({"base.robot": [{"stepz": 1}]}, r"'base.robot.0.stepz', did you mean 'steps'"),
+        (
+            {"base.robot": [ROUND | {"pictures_with_questions": 4}]},
+            "leaves no frame in a batch of 4",
+        ),
         ({"render.width": 100}, "'render'.*100 x 96 is not 4:3"),
         ({"table1.rows": ["orcle"]}, "'orcle', did you mean 'oracle'"),
         ({"runs.noop.method": "align"}, "method 'align' needs the policy 'vla'"),
@@ -124,6 +138,8 @@ RUNS = ("default", "align", "base")
         ({"demos.noop_filter": "none"}, {"robot", "warm_up", "features_low", "features_teacher"}),
         ({"seed": 5}, {"questions", "vlm", "robot", "warm_up"}),
         ({"rollout.episodes": 3}, {f"rollout {run}" for run in RUNS}),
+        ({"rollout.in_distribution_episodes": 3}, {f"rollout {run}" for run in RUNS}),
+        ({"base.robot": [ROUND]}, {"robot"}),
     ],
 )
 def test_which_steps_of_learning_a_setting_changes(override, stages):

@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -108,8 +108,7 @@ _PARTS: Mapping[Stage, dict[str, Any]] = {
         "seed": True,
         "demos": {"noop_filter"},
         "base": {
-            **dict.fromkeys(("robot", "robot_questions", "robot_pictures_with_questions"), True),
-            **dict.fromkeys(("loss", "jitter"), True),
+            **dict.fromkeys(("robot", "robot_questions", "loss", "jitter"), True),
             "questions": {"turns"},
         },
     },
@@ -126,7 +125,10 @@ _PARTS: Mapping[Stage, dict[str, Any]] = {
     },
     "training": {"demos": {"noop_filter"}, "training": True},
     "replay": dict.fromkeys((*_SCENE, "seed", "demos", "replay"), True),
-    "rollout": {**dict.fromkeys(_SCENE, True), "rollout": {"episodes", "max_steps"}},
+    "rollout": {
+        **dict.fromkeys(_SCENE, True),
+        "rollout": {"episodes", "in_distribution_episodes", "max_steps"},
+    },
     "table1": dict.fromkeys(("scale", "seed", "seeds", "runs", "gates", "table1", "rollout"), True),
 }
 
@@ -313,6 +315,8 @@ def _keys_at(location: tuple[Any, ...]) -> list[str]:
 
 
 def _section(model: Any, part: Any) -> Any:
+    if isinstance(part, int):
+        return get_args(model)[0]  # a place in a list
     field = model.model_fields.get(part)
     return field.annotation if field else model
 

@@ -116,6 +116,23 @@ class Schedule(Section):
     weight_decay: float = Field(ge=0, description="Of AdamW.")
 
 
+class Round(Schedule):
+    """One round of robot pretraining: a schedule of its own from the weights of the last round."""
+
+    pictures_with_questions: int = Field(
+        ge=0, description="Generated pictures among a step's pictures; the rest are frames."
+    )
+
+    @model_validator(mode="after")
+    def _has_frames(self) -> Self:
+        if self.pictures_with_questions >= self.batch:
+            raise ValueError(
+                f"pictures_with_questions ({self.pictures_with_questions}) leaves no frame in a "
+                f"batch of {self.batch}"
+            )
+        return self
+
+
 class ActionLoss(Section):
     """How labels become targets of the cross-entropy."""
 
@@ -152,12 +169,12 @@ class Base(Section):
     model: Model = Field(description="Sizes of the model.")
     questions: Questions = Field(description="Pictures and questions of VLM pretraining.")
     vlm: Schedule = Field(description="Pretraining on pictures with questions.")
-    robot: Schedule = Field(description="Robot pretraining.")
+    robot: Annotated[list[Round], Field(min_length=1)] = Field(
+        description="Robot pretraining, in rounds that each start with a high rate (Loshchilov and "
+        "Hutter 2017) and see the demonstrations in an order of their own."
+    )
     robot_questions: int = Field(
         ge=0, description="Questions about a robot's picture beside its action."
-    )
-    robot_pictures_with_questions: int = Field(
-        ge=0, description="Generated pictures among a step's pictures in robot pretraining."
     )
     warm_up: Schedule = Field(description="Warm-up: LoRA on few demonstrations, then merged.")
     loss: ActionLoss = Field(description="Targets and weights of the loss.")
@@ -208,7 +225,16 @@ class Rollout(Section):
     workers: Count = Field(description="Worker processes; results do not depend on it.")
     scenes: Count = Field(description="Scenes held by one worker; results do not depend on it.")
     episodes: Count = Field(description="Episodes for each condition and seed (the paper: 128).")
+    in_distribution_episodes: Count = Field(
+        description="The same for the condition in_distribution, on which a gate stands; the first "
+        "of them are the episodes of a smaller number."
+    )
     max_steps: Count = Field(description="Control steps of an episode (the paper: 80).")
+
+    def count(self, condition: str) -> int:
+        """Return the number of episodes of a condition for each seed."""
+        in_distribution = condition == "in_distribution"
+        return self.in_distribution_episodes if in_distribution else self.episodes
 
 
 class Run(Section):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import sizes
 import synthetic
 
 from unblind.config import load
@@ -44,7 +45,7 @@ def scripted(**changes):
         "table1.rows": ["default", "freeze", "align", "oracle", "random", "noop"],
         "demos.successes": 512,
         "replay.episodes": 64,
-        "rollout.episodes": 32,
+        **sizes.episodes(32),
     }
     return load(MINI, values | changes)
 
@@ -170,7 +171,7 @@ def test_latex_is_balanced_and_escaped(config, study):
 
 
 def test_seeds_are_pooled_and_their_spread_is_shown(tmp_path):
-    config = load(MINI, {"seeds": [0, 1], "rollout.episodes": 4, "table1.rows": ["oracle"]})
+    config = load(MINI, {"seeds": [0, 1], **sizes.episodes(4), "table1.rows": ["oracle"]})
     for seed, final in ((0, 1), (1, 3)):
         finals = {condition.name: final for condition in CONDITIONS}
         synthetic.write_records(config, "oracle", seed, tmp_path / "oracle" / str(seed), finals)
@@ -213,7 +214,7 @@ def test_a_damaged_input_is_one_clear_error(config, copy, damage):
 
 def test_records_of_another_configuration_are_refused(copy):
     with pytest.raises(UnblindError, match=r"in_distribution\.parquet was made with another"):
-        make(scripted(**{"rollout.episodes": 16}), copy)
+        make(scripted(**sizes.episodes(16)), copy)
 
 
 def test_runs_must_share_their_episodes(config, copy):

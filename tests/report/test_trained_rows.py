@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import sizes
 import synthetic
 
 from unblind import provenance
@@ -50,7 +51,7 @@ INDEX = np.arange(32)
 
 
 def settings(**overrides):
-    values = {"table1.rows": [*METHODS], "rollout.episodes": 32} | overrides
+    values = {"table1.rows": [*METHODS], **sizes.episodes(32)} | overrides
     for run, method in METHODS.items():
         entry = {"policy": "vla", "label": LABELS.get(run, run.title()), "method": method}
         values |= {f"runs.{run}.{key}": value for key, value in entry.items()}

@@ -3,6 +3,7 @@
 import commands
 import pandas as pd
 import pytest
+import sizes
 from synthetic import CrewStandIn
 
 from unblind import provenance
@@ -48,7 +49,7 @@ def crew(monkeypatch):
 
 @pytest.fixture
 def config():
-    return load(commands.SMOKE, {"rollout.episodes": 5})
+    return load(commands.SMOKE, sizes.episodes(5))
 
 
 def ids(config, name, seed=0):
@@ -68,12 +69,22 @@ def test_all_policies_face_the_same_episodes_in_the_same_order(crew, config, tmp
 
 
 def test_seeds_draw_their_own_episodes_and_fewer_are_a_prefix(config):
-    fewer = load(commands.SMOKE, {"rollout.episodes": 3})
+    fewer = load(commands.SMOKE, sizes.episodes(3))
     for name in THREE:
         assert ids(fewer, name) == ids(config, name)[:3]
         assert not set(ids(config, name)) & set(ids(config, name, seed=1))
         split = {e.split for e in run.evaluation_episodes(config, name, 0)}
         assert split == {get(name).split}
+
+
+def test_the_gates_condition_has_a_number_of_its_own(crew, tmp_path):
+    config = load(commands.SMOKE, {"rollout.episodes": 2, "rollout.in_distribution_episodes": 6})
+    run.rollout(config, "random", 0, tmp_path, THREE, 1)
+    counts = {name: len(pd.read_parquet(tmp_path / f"{name}.parquet")) for name in THREE}
+    assert counts == {"in_distribution": 6, "carrot": 2, "position_change_to": 2}
+    assert ids(config, "in_distribution")[:2] == ids(
+        load(commands.SMOKE, sizes.episodes(2)), THREE[0]
+    )
 
 
 def test_only_records_that_do_not_stand_are_made(crew, config, tmp_path):
@@ -96,7 +107,7 @@ def test_a_record_of_something_else_is_made_again(crew, config, tmp_path, monkey
     run.rollout(config, "random", 0, tmp_path, ["carrot"], 1)
     crew.ran.clear()
     if change == "settings":
-        config = load(commands.SMOKE, {"rollout.episodes": 5, "rollout.max_steps": 79})
+        config = load(commands.SMOKE, {**sizes.episodes(5), "rollout.max_steps": 79})
     elif change == "code":
         monkeypatch.setattr(provenance, "code_hash", lambda *_: "newer")
     elif change == "seed":
@@ -131,7 +142,7 @@ def test_unfinished_work_of_something_else_is_not(crew, config, tmp_path, monkey
     crew.left, name = None, "random"
     crew.ran.clear()
     if change == "settings":
-        config = load(commands.SMOKE, {"rollout.episodes": 5, "fidelity": "released"})
+        config = load(commands.SMOKE, {**sizes.episodes(5), "fidelity": "released"})
     elif change == "code":
         monkeypatch.setattr(run, "code_hash", lambda *_: "newer")
     else:
@@ -151,24 +162,24 @@ def test_conditions_are_called_by_either_name(crew, config, tmp_path):
 # ---- with the simulator -----------------------------------------------------------------------
 
 TWO = ["in_distribution", "position_change_to"]
-SIZES = {"rollout.episodes": 10, "rollout.max_steps": 20}
+TEN = {**sizes.episodes(10), "rollout.max_steps": 20}
 
 
-def sizes(scenes):
-    return SIZES | {"rollout.scenes": scenes}
+def ten(scenes):
+    return TEN | {"rollout.scenes": scenes}
 
 
 def test_killed_and_continued_with_more_workers_and_scenes_gives_the_same_bytes(
     renderer, tmp_path, monkeypatch
 ):
-    run.rollout(load(commands.SMOKE, sizes(1)), "oracle", 0, tmp_path / "whole", TWO, 1)
+    run.rollout(load(commands.SMOKE, ten(1)), "oracle", 0, tmp_path / "whole", TWO, 1)
     frame = pd.read_parquet(tmp_path / "whole" / "in_distribution.parquet")
     assert list(frame["steps"]) == [20] * 10
     assert frame["grasped"].any(), "something happens in 20 steps"
 
     cut = tmp_path / "cut"
     journal = cut / ".in_distribution.journal"
-    options = [word for key, value in sizes(4).items() for word in ("--set", f"{key}={value}")]
+    options = [word for key, value in ten(4).items() for word in ("--set", f"{key}={value}")]
     options += [word for name in TWO for word in ("--condition", name)]
     process = commands.start(
         *("rollout", "--config", commands.SMOKE, "--run", "oracle", "--out", cut),
@@ -185,6 +196,6 @@ def test_killed_and_continued_with_more_workers_and_scenes_gives_the_same_bytes(
 
     ran, original = [], Crew.run
     monkeypatch.setattr(Crew, "run", lambda self, todo: ran.extend(todo) or original(self, todo))
-    run.rollout(load(commands.SMOKE, sizes(4)), "oracle", 0, cut, TWO, 2)
+    run.rollout(load(commands.SMOKE, ten(4)), "oracle", 0, cut, TWO, 2)
     assert len(ran) == 20 - len(kept)
     assert content(cut) == content(tmp_path / "whole")

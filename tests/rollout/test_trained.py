@@ -8,6 +8,7 @@ import models
 import numpy as np
 import pandas as pd
 import pytest
+import sizes
 import synthetic
 from PIL import Image
 
@@ -43,7 +44,7 @@ def study(tmp_path_factory):
 @pytest.fixture
 def config(study, tmp_path):
     folder = shutil.copytree(study, tmp_path / "results")
-    change = {"results": str(folder), "rebuild_base": True, "rollout.episodes": 2}
+    change = {"results": str(folder), "rebuild_base": True, **sizes.episodes(2)}
     return load(commands.SMOKE, change)
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shutil
 from types import SimpleNamespace
 
 import commands
@@ -193,6 +194,22 @@ def test_the_robots_statistics_are_those_of_its_demonstrations(made):
     assert stored == manifest["statistics"]
     normalizer = checkpoint.load(made.root / "robot").codec.normalizer
     assert list(normalizer.q99) == stored["q99"]
+
+
+def test_a_round_goes_on_from_the_last_in_an_order_of_its_own(made, config, tmp_path):
+    robot = made.root / "robot"
+    first, last = (checkpoint.load(f).model.state_dict() for f in (robot / "round-1", robot))
+    name = "language_model.lm_head.weight"
+    # Two steps of AdamW change no weight by much more than the sum of their rates.
+    moved = (first[name] - last[name]).abs().max()
+    assert 0 < moved < 2.5 * config.base.robot[1].rate
+    logs = [(folder / "training.jsonl").read_text() for folder in (robot / "round-1", robot)]
+    assert [json.loads(log.splitlines()[-1])["step"] for log in logs] == [4, 2]
+    again = tmp_path / "robot"
+    shutil.copytree(robot, again)
+    (again / checkpoint.WEIGHTS).unlink()
+    stages.train_robot(Team(0, 1), config, made.root / "vlm", made.demos, made.pictures, again)
+    assert (again / checkpoint.WEIGHTS).read_bytes() == (robot / checkpoint.WEIGHTS).read_bytes()
 
 
 def test_a_stage_gives_the_same_bytes_again(made, config, tmp_path):

@@ -39,7 +39,7 @@ def estimate(config: Config) -> dict[str, float]:
         costs[f"training of {run}"] = len(config.seeds) * training
     for run in _runs(config):
         unit = UNIT_CPU_S[config.runs[run].policy] * config.rollout.max_steps / 80
-        each = start + len(CONDITIONS) * config.rollout.episodes * unit
+        each = start + sum(config.rollout.count(c.name) for c in CONDITIONS) * unit
         each += MODEL_CPU_S if run in models else 0
         costs[f"rollouts of {run}"] = len(config.seeds) * each
     return costs
@@ -58,7 +58,7 @@ def _rebuilt_base(config: Config, start: float) -> dict[str, float]:
         "base: demos": start + base.demos.successes * UNIT_CPU_S["demos"],
         "base: warm-up demos": start + base.warm_up_episodes * UNIT_CPU_S["demos"],
         "base: vlm": MODEL_CPU_S + _pictures(base.vlm) * UNIT_CPU_S["pretraining"],
-        "base: robot": MODEL_CPU_S + _pictures(base.robot) * UNIT_CPU_S["pretraining"],
+        "base: robot": MODEL_CPU_S + sum(map(_pictures, base.robot)) * UNIT_CPU_S["pretraining"],
         "base: warm-up": MODEL_CPU_S + warm_up + answers,
     }
 

@@ -49,7 +49,7 @@ def load_run(config: Config, run: str, folder: Path | str) -> Records:
             frame, meta = _read(path, _EPISODE)
             _check_origin(path, meta, config.part("rollout", run))
             said = {"run": run, "seed": seed, "condition": condition.name}
-            _check_episodes(path, frame, said, config.rollout.episodes)
+            _check_episodes(path, frame, said, config.rollout.count(condition.name))
             frames.append(frame)
             metas.append(meta)
             paths.append(path)

@@ -20,9 +20,8 @@ from unblind.sim.episodes import Episode, decode, sample_ids
 def evaluation_episodes(config: Config, condition: str, seed: int) -> list[Episode]:
     """Return the episodes of a condition: the same for every run with this seed."""
     chosen = conditions.get(condition)
-    ids = sample_ids(
-        condition, config.rollout.episodes, seed, chosen.split, fidelity=config.fidelity
-    )
+    wanted = config.rollout.count(condition)
+    ids = sample_ids(condition, wanted, seed, chosen.split, fidelity=config.fidelity)
     return [decode(condition, number, chosen.split, config.fidelity) for number in ids]
 
 
@@ -48,7 +47,7 @@ def rollout(
     made_from = _made_from(config, run, seed)
     chosen = [conditions.get(n).name for n in names or [c.name for c in conditions.CONDITIONS]]
     todo = [n for n in chosen if not is_current(Path(out) / f"{n}.parquet", **made_from)]
-    kind, total = config.run(run).policy, len(todo) * config.rollout.episodes
+    kind, total = config.run(run).policy, sum(map(config.rollout.count, todo))
     unit = UNIT_CPU_S[kind] * config.rollout.max_steps / 80
     progress = Progress(f"episodes of {run}, seed {seed}", total, unit)
     if not todo:

@@ -182,8 +182,28 @@ def train_vlm(team: Team, config: Config, pictures: Path, out: Path) -> None:
 def train_robot(
     team: Team, config: Config, start: Path, demos: Path, pictures: Path, out: Path
 ) -> None:
-    """Go on from the checkpoint ``start`` with broad demonstrations; write ``out``."""
-    base = config.base
+    """Go on from the checkpoint ``start`` with broad demonstrations; write ``out``.
+
+    Each round goes on from the stored weights of the one before, which stay in ``out/round-N``.
+    """
+    rounds = len(config.base.robot)
+    for number in range(rounds):
+        last = number + 1 == rounds
+        folder = out if last else out / f"round-{number + 1}"
+        _robot_round(team, config, number, start, demos, pictures, folder)
+        start = folder
+
+
+def _robot_round(
+    team: Team,
+    config: Config,
+    number: int,
+    start: Path,
+    demos: Path,
+    pictures: Path,
+    out: Path,
+) -> None:
+    base, plan, seed = config.base, config.base.robot[number], config.seed + number
     found = checkpoint.load(start)
     model, vocabulary = found.model.train(), found.vocabulary
     statistics = shards.load_manifest(demos)["statistics"]
@@ -196,18 +216,18 @@ def train_robot(
         config.demos.noop_filter,
         action_weights(base.loss),
         base.robot_questions,
-        config.seed,
+        seed,
     )
-    asked = base.robot_pictures_with_questions
-    shares = [data.Share(robot, base.robot.batch - asked)]
-    if asked:
-        source = data.Questions(pictures, "train", vocabulary, base.questions.turns, config.seed)
-        shares.append(data.Share(source, asked))
-    learner = Learner(model, shares, token_loss(base.loss, vocabulary), config.seed, base.jitter)
-    identity = config.part("robot") | {"start": found.sha256}
-    _train(team, model, learner, base.robot, out, identity, UNIT_CPU_S["pretraining"])
+    shares = [data.Share(robot, plan.batch - plan.pictures_with_questions)]
+    if plan.pictures_with_questions:
+        source = data.Questions(pictures, "train", vocabulary, base.questions.turns, seed)
+        shares.append(data.Share(source, plan.pictures_with_questions))
+    learner = Learner(model, shares, token_loss(base.loss, vocabulary), seed, base.jitter)
+    identity = config.part("robot") | {"round": number, "start": found.sha256}
+    _train(team, model, learner, plan, out, identity, UNIT_CPU_S["pretraining"])
     if team.leads:
         checkpoint.save(out, model, vocabulary, statistics)
+    team.wait()
 
 
 def action_weights(values: settings.ActionLoss) -> data.ActionWeights:
