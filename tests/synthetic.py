@@ -19,7 +19,8 @@ def write_records(config: Config, run: str, seed: int, folder: Path, finals: dic
     for condition in CONDITIONS:
         path, final = folder / f"{condition.name}.parquet", finals.get(condition.name, 0)
         if not provenance.is_current(path, config=part, code=code, seed=seed):
-            frame = episodes(run, seed, condition.name, config.rollout.episodes, final)
+            wanted = config.rollout.count(condition.name)
+            frame = episodes(run, seed, condition.name, wanted, final)
             _write(path, frame, part, code, seed)
 
 
