@@ -17,9 +17,11 @@ include: "workflow/rules/base.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/rollouts.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/audit.smk"
 
 
 rule all:
     default_target: True
     input:
         expand("{results}/table1.{kind}", results=RESULTS, kind=["md", "csv", "tex"]),
+        expand("{results}/audit.{kind}", results=RESULTS, kind=["md", "json", "html"]),

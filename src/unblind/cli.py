@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from unblind import cli_base, cli_learning, places
+from unblind import cli_audit, cli_base, cli_learning, cli_tables, places
 from unblind.cli_options import (
     MINI,
     AsJson,
@@ -35,6 +35,8 @@ app = typer.Typer(
 )
 app.add_typer(cli_base.app, name="base")
 app.add_typer(cli_learning.app)
+app.add_typer(cli_tables.app)
+app.add_typer(cli_audit.app)
 # Lets a negative number pass as an argument instead of being taken for an option.
 _NUMBERS = {"ignore_unknown_options": True}
 
@@ -287,19 +289,6 @@ def table1(
     answers = base_dir(settings) / "questions.json"
     for path in render(settings, *inputs, questions or (answers if answers.is_file() else None)):
         print(path)
-
-
-@app.command()
-def costs(
-    config: ConfigFile = MINI,
-    override: Overrides = None,
-    results: Annotated[Path | None, typer.Option(help="Folder of build outputs.")] = None,
-) -> None:
-    """Print CPU-seconds for each stage: estimated, and measured where a result exists."""
-    settings = load_config(config, override)
-    from unblind.report.costs import report
-
-    print(report(settings, results or Path(settings.results)))
 
 
 @app.command()

@@ -1,9 +1,30 @@
+import gc
+import math
+import re
+from fractions import Fraction
+from functools import cache
+from itertools import product
+from statistics import NormalDist
+
 import numpy as np
 import pytest
-from scipy.stats import binom
+from scipy.stats import binom, rankdata
+from statsmodels.stats.contingency_tables import mcnemar
 
 from unblind.errors import UnblindError
-from unblind.report.stats import paired_bootstrap, wilson
+from unblind.report.stats import (
+    Spread,
+    cohens_h,
+    holm,
+    mcnemar_exact,
+    mcnemar_power,
+    minimum_detectable_difference,
+    odds_ratio_paired,
+    paired_bootstrap,
+    seed_spread,
+    wilcoxon_greater,
+    wilson,
+)
 
 
 def test_wilson_worked_examples():
@@ -34,6 +55,17 @@ def test_wilson_covers():
         for p in np.linspace(0.05, 0.95, 91)
     ]
     assert 0.94 < np.mean(coverage) < 0.965 and min(coverage) > 0.88
+
+
+def test_wilson_is_the_inverted_score_test():
+    z = NormalDist().inv_cdf(0.975)
+    rng = np.random.default_rng(1)
+    for n in rng.integers(1, 2000, 200):
+        k = int(rng.integers(0, n + 1))
+        for end in wilson(k, int(n)):
+            # Each end is a rate whose distance from k / n is z of its own standard errors.
+            distance = (k / n - end) ** 2 - z**2 * end * (1 - end) / n
+            assert distance == pytest.approx(0, abs=1e-12)
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 0), (3, 2), (-1, 4)])
@@ -81,6 +113,21 @@ def test_bootstrap_covers():
     assert 0.90 < inside / 300 < 0.985
 
 
+@pytest.mark.parametrize("discordant", [0.1, 0.3])
+def test_bootstrap_of_paired_differences_covers(discordant):
+    rng = np.random.default_rng(6)
+    conditions, pairs, trials = 13, 16, 300
+    lost = rng.dirichlet(np.ones(conditions)) * discordant
+    won = rng.dirichlet(np.ones(conditions)) * 2 * discordant
+    inside = 0
+    for trial in range(trials):
+        drawn = rng.random((conditions, pairs))
+        difference = (drawn < won[:, None]).astype(int) - (drawn > 1 - lost[:, None])
+        _, low, high = paired_bootstrap(list(difference), seed=trial, resamples=400)
+        inside += low <= (won - lost).mean() <= high
+    assert 0.90 < inside / trials < 0.98
+
+
 def test_bootstrap_is_seeded():
     outcomes = list(np.random.default_rng(0).random((2, 30)))
     first, again, other = (paired_bootstrap(outcomes, seed, resamples=99) for seed in (3, 3, 4))
@@ -91,3 +138,216 @@ def test_bootstrap_is_seeded():
 def test_bootstrap_of_nothing(outcomes):
     with pytest.raises(UnblindError, match="without episodes"):
         paired_bootstrap(outcomes, seed=0)
+
+
+def test_seed_spread():
+    # Deviations -1, 0, 1: the variance with n - 1 is 1.
+    assert seed_spread([2.0, 3.0, 4.0]) == Spread(mean=3.0, sd=1.0, n=3)
+    assert seed_spread([0.4]) == Spread(mean=0.4, sd=None, n=1)
+    assert seed_spread([0.7] * 8).sd == 0
+
+
+@pytest.mark.parametrize("values", [[], [0.5, math.nan], [math.inf]])
+def test_seed_spread_of_no_numbers(values):
+    with pytest.raises(UnblindError, match="no spread over seeds"):
+        seed_spread(values)
+
+
+def test_mcnemar_worked_examples():
+    # By hand: ten fair coins show heads at most once in 1 + 10 of 1024 ways; two tails.
+    assert mcnemar_exact(1, 9) == mcnemar_exact(9, 1) == 22 / 1024
+    assert mcnemar_exact(0, 6) == 2 / 64
+    # Agresti, Categorical Data Analysis, chapter 10: approval of the prime minister in two
+    # surveys of the same 1,600 persons, 794 and 570 of one mind, 150 and 86 not.
+    tail = Fraction(2 * sum(math.comb(236, k) for k in range(87)), 2**236)
+    assert mcnemar_exact(86, 150) == pytest.approx(float(tail), rel=1e-9)
+    assert odds_ratio_paired(86, 150) == pytest.approx(0.573, abs=5e-4)
+
+
+def test_mcnemar_equals_statsmodels():
+    for won, lost in np.random.default_rng(2).integers(0, 120, (200, 2)).tolist():
+        theirs = mcnemar([[7, won], [lost, 5]], exact=True).pvalue if won + lost else 1.0
+        assert mcnemar_exact(won, lost) == pytest.approx(theirs, rel=1e-9)
+
+
+def test_mcnemar_finds_nothing_where_nothing_differs():
+    assert mcnemar_exact(0, 0) == 1
+    assert mcnemar_exact(4, 4) == 1
+    for n in (16, 64, 208):
+        assert 0 < mcnemar_power(n, 0.3, 0.0) < 0.05, "an exact test keeps its level"
+
+
+@pytest.mark.parametrize("test", [mcnemar_exact, odds_ratio_paired])
+@pytest.mark.parametrize("counts", [(-1, 3), (3, -1)])
+def test_negative_counts(test, counts):
+    with pytest.raises(UnblindError, match="no comparison"):
+        test(*counts)
+
+
+def test_odds_ratio_ends():
+    assert odds_ratio_paired(3, 0) == math.inf
+    assert odds_ratio_paired(0, 3) == 0
+    assert odds_ratio_paired(0, 0) is None
+
+
+def test_wilcoxon_worked_examples():
+    # All 8 seeds better: one of 2**8 equally likely patterns of signs.
+    assert wilcoxon_greater(np.arange(1, 9) / 10, np.zeros(8)) == 1 / 256
+    assert wilcoxon_greater(np.zeros(8), np.arange(1, 9) / 10) == 1
+    # Darwin's maize (Fisher, The Design of Experiments): 15 differences, ranks 10 and 14 of the
+    # negative ones sum to 24; two-sided exact p 0.0413.
+    heights = [6, 8, 14, 16, 23, 24, 28, 29, 41, -48, 49, 56, 60, -67, 75]
+    assert 2 * wilcoxon_greater(heights, np.zeros(15)) == pytest.approx(0.0413, abs=5e-5)
+
+
+def every_sign(delta):
+    """One-sided p by trying all signs of the ranks of the differences that are not 0."""
+    delta = delta[delta != 0]
+    ranks = rankdata(abs(delta))
+    sums = np.array(list(product((0, 1), repeat=len(delta)))) @ ranks
+    return np.mean(sums >= ranks[delta > 0].sum() - 1e-9)
+
+
+def test_wilcoxon_equals_trying_all_signs():
+    rng = np.random.default_rng(3)
+    for _ in range(200):
+        # Rates of 10 episodes: many ties and seeds without a difference.
+        first, second = rng.integers(0, 11, (2, rng.integers(1, 9)))
+        p = wilcoxon_greater(first / 10, second / 10)
+        assert p == pytest.approx(every_sign(first - second), abs=1e-12)
+
+
+def test_wilcoxon_of_many_seeds_is_nearly_exact():
+    rng = np.random.default_rng(4)
+    for shift in (0.0, 0.2, 0.4):
+        delta = rng.normal(shift, 1, 60).round(1)
+        ranks = rankdata(abs(delta[delta != 0]))
+        signs = rng.random((40_000, len(ranks))) < 0.5
+        drawn = np.mean(signs @ ranks >= ranks[delta[delta != 0] > 0].sum())
+        assert wilcoxon_greater(delta, np.zeros(60)) == pytest.approx(drawn, abs=0.01)
+
+
+def test_wilcoxon_of_few_or_equal_seeds():
+    assert wilcoxon_greater([0.6], [0.5]) == 0.5, "one seed can show nothing"
+    assert wilcoxon_greater([0.5], [0.6]) == 1
+    assert wilcoxon_greater([0.4] * 8, [0.4] * 8) == 1
+    assert wilcoxon_greater([0.4] * 80, [0.4] * 80) == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "problem"),
+    [([], [], r"\[\]"), ([0.1, 0.2], [0.1], "2 against 1 seeds"), ([math.nan], [0.1], "nan")],
+)
+def test_wilcoxon_refuses(first, second, problem):
+    with pytest.raises(UnblindError, match=f"no Wilcoxon test of .*{problem}"):
+        wilcoxon_greater(first, second)
+
+
+def test_holm_by_hand():
+    # In ascending order times 4, 3, 2, 1: 0.02, 0.03, 0.06, 0.04; the last may not fall below.
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm({"b": 0.5, "a": 0.7}) == {"b": 1.0, "a": 1.0}
+    assert holm([0.04]) == [0.04]
+    assert holm([]) == [] and holm({}) == {}
+
+
+def test_holm_rejects_what_the_step_down_rule_rejects(monkeypatch):
+    monkeypatch.setattr(gc, "collect", lambda: 0)  # statsmodels calls it each time, which is slow
+    rng = np.random.default_rng(5)
+    for _ in range(200):
+        p = rng.random(rng.integers(1, 20)) ** 3
+        order = np.argsort(p)
+        kept = [i for i, k in enumerate(order) if p[k] > 0.05 / (len(p) - i)]
+        rejected = order[: kept[0] if kept else len(p)]
+        assert sorted(np.flatnonzero(np.array(holm(p)) <= 0.05)) == sorted(rejected)
+
+
+@pytest.mark.parametrize("p", [[0.1, 1.2], [-0.1], [math.nan], {"a": math.nan}])
+def test_holm_refuses(p):
+    with pytest.raises(UnblindError, match="not within 0 and 1"):
+        holm(p)
+
+
+def test_cohens_h():
+    # The sines of 30, 45 and 60 degrees are the roots of 1/4, 1/2 and 3/4.
+    assert cohens_h(0.75, 0.25) == pytest.approx(math.pi / 3)
+    assert cohens_h(0.25, 0.5) == pytest.approx(-math.pi / 6)
+    assert cohens_h(1, 0) == pytest.approx(math.pi)
+    for first, second in np.random.default_rng(6).random((200, 2)):
+        direct = 2 * (math.asin(math.sqrt(first)) - math.asin(math.sqrt(second)))
+        assert cohens_h(first, second) == pytest.approx(direct)
+    for pair in ((1.1, 0.5), (0.5, math.nan)):
+        with pytest.raises(UnblindError, match="no effect size"):
+            cohens_h(*pair)
+
+
+def test_power_counts_every_outcome():
+    rng = np.random.default_rng(7)
+    found = cache(lambda won, lost: mcnemar_exact(won, lost) < 0.05)
+    for _ in range(40):
+        n, share = int(rng.integers(1, 25)), rng.random()
+        difference = rng.uniform(-share, share)
+        win, power = (share + difference) / (2 * share), 0.0
+        for m in range(n + 1):
+            chances = binom.pmf(np.arange(m + 1), m, win)
+            inside = [chance for won, chance in enumerate(chances) if found(won, m - won)]
+            power += binom.pmf(m, n, share) * sum(inside)
+        assert mcnemar_power(n, share, difference) == pytest.approx(power, abs=1e-8)
+
+
+def test_power_of_extremes():
+    assert mcnemar_power(16, 0.0, 0.0) == 0
+    assert mcnemar_power(16, 0.0, 1.0) == mcnemar_power(16, 0.5, -1.0) == 1
+    # More discordant pairs than given, if the difference needs them: 6 of 6 are 1 in 64.
+    assert mcnemar_power(6, 0.1, 0.5) == pytest.approx(1 / 64)
+
+
+@pytest.mark.parametrize(("n", "share"), [(16, 0.2), (64, 0.2), (128, 0.1), (208, 0.3)])
+def test_detectable_difference_by_simulation(n, share):
+    rng = np.random.default_rng(8)
+    difference = minimum_detectable_difference(n, share)
+    share = max(share, difference)
+    chances = [(share + difference) / 2, (share - difference) / 2, 1 - share]
+    drawn = rng.multinomial(n, np.clip(chances, 0, 1), size=2000)[:, :2]
+    found = sum(
+        times
+        for (won, lost), times in zip(*np.unique(drawn, axis=0, return_counts=True), strict=True)
+        if mcnemar_exact(won, lost) < 0.05
+    )
+    assert found / 2000 == pytest.approx(0.8, abs=0.03)
+
+
+def test_detectable_difference_of_many_pairs():
+    # Connor 1987 (Biometrics 43, 207-211), large samples: with d the difference,
+    # d sqrt(n) = z(0.975) sqrt(share) + z(0.8) sqrt(share - d**2).
+    upper, beta = NormalDist().inv_cdf(0.975), NormalDist().inv_cdf(0.8)
+    for n, share in ((1024, 0.2), (13_312, 0.4)):
+        d = minimum_detectable_difference(n, share)
+        needed = upper * math.sqrt(share) + beta * math.sqrt(share - d**2)
+        assert d * math.sqrt(n) == pytest.approx(needed, rel=0.03)
+
+
+def test_detectable_difference_needs_six_pairs():
+    assert minimum_detectable_difference(5, 0.5) is None
+    # 6 pairs: all must be discordant and on one side, with difference d: ((1 + d) / 2) ** 6.
+    assert minimum_detectable_difference(6, 1.0) == pytest.approx(2 * 0.8 ** (1 / 6) - 1, abs=1e-5)
+    stricter = minimum_detectable_difference(64, 0.2, level=1 - 0.05 / 15)
+    assert stricter > minimum_detectable_difference(64, 0.2)
+
+
+@pytest.mark.parametrize("arguments", [(0, 0.2), (16, 1.2), (16, math.nan), (16, 0.2, 0.01)])
+def test_detectable_difference_refuses(arguments):
+    with pytest.raises(UnblindError, match=r"no power|has power"):
+        minimum_detectable_difference(*arguments)
+
+
+def test_documented_detectable_differences(request):
+    page = (request.config.rootpath / "docs" / "statistics.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([\d,]+) ((?:\| [\d.]+ ){5})\|$", page, flags=re.MULTILINE)
+    assert {"16", "64", "128", "1,024"} <= {n for n, _ in rows}
+    settings = [(0.1, 0.95), (0.2, 0.95), (0.3, 0.95), (0.5, 0.95), (0.2, 1 - 0.05 / 15)]
+    for n, cells in rows:
+        pairs = int(n.replace(",", ""))
+        found = [minimum_detectable_difference(pairs, s, level=level) for s, level in settings]
+        printed = [float(cell) for cell in cells.strip("| ").split("|")]
+        assert printed == [round(100 * one, 1) for one in found], f"{n} pairs"

@@ -1,5 +1,13 @@
 # Tables, from the records alone.
 
+from unblind.report.cost_page import CODE as COSTS_CODE
+from unblind.report.hyperparameters import load_settings, settings as settings_shown
+
+
+def shown_settings(number):
+    """Return the settings that a table of hyper-parameters shows."""
+    return json.dumps(settings_shown(STUDY, load_settings()[number]), sort_keys=True)
+
 
 rule table1:
     input:
@@ -34,3 +42,57 @@ rule table1:
         settings=settings("table1"),
     shell:
         "step table1 > {log:q} 2>&1"
+
+
+rule settings_table:
+    input:
+        published="paper/hyperparameters.yaml",
+        templates=expand(
+            "paper/templates/hyperparameters.{kind}.j2", kind=["md", "tex"]
+        ),
+    output:
+        expand("{results}/table{{number}}.{kind}", results=RESULTS, kind=["md", "tex"]),
+    log:
+        f"{RESULTS}/logs/table{{number}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/table{{number}}.tsv"
+    wildcard_constraints:
+        number="9|14",
+    conda:
+        "../envs/main.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+        gpu=0,
+    params:
+        code=CODE_HASH["table1"],
+        settings=lambda wildcards: one_line(shown_settings, wildcards.number),
+    shell:
+        "step hyperparameters {wildcards.number} > {log:q} 2>&1"
+
+
+# What the stages took is known when the table is there, whose footer quotes them too.
+rule costs:
+    input:
+        table=f"{RESULTS}/table1.md",
+        paper="workflow/config/paper.yaml",
+        templates=expand("paper/templates/costs.{kind}.j2", kind=["md", "tex"]),
+    output:
+        expand("{results}/costs.{kind}", results=RESULTS, kind=["md", "tex"]),
+    log:
+        f"{RESULTS}/logs/costs.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/costs.tsv"
+    conda:
+        "../envs/main.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+        gpu=0,
+    params:
+        code=code_hash(*COSTS_CODE),
+        settings=json.dumps(STUDY.model_dump(mode="json"), sort_keys=True),
+    shell:
+        "step costs --page > {log:q} 2>&1"

@@ -1,14 +1,13 @@
 """CPU-seconds of each stage: estimated before a study, measured after it."""
 
-from collections.abc import Iterable
+import contextlib
 from pathlib import Path
 
-from unblind import places, provenance
 from unblind.config import Config, Schedule
 from unblind.errors import UnblindError
 from unblind.progress import START_CPU_S, UNIT_CPU_S
+from unblind.report import measured
 from unblind.sim.conditions import CONDITIONS, Space
-from unblind.store import BASE_FILES, PULLED_BASE
 
 TRAINING_OBJECTS = len(Space().objects)
 #: Labelled frames of a demonstration, as a mean over mini's.
@@ -27,17 +26,17 @@ def estimate(config: Config) -> dict[str, float]:
         "demos": start + episodes * UNIT_CPU_S["demos"],
         "replay": start + 2 * config.replay.episodes * UNIT_CPU_S["replay"],
     }
-    learning = [run for run in _runs(config) if config.runs[run].method]
-    models = [run for run in _runs(config) if config.runs[run].policy == "vla"]
+    learning = [run for run in measured.runs(config) if config.runs[run].method]
+    models = [run for run in measured.runs(config) if config.runs[run].policy == "vla"]
     if models:
         costs |= _rebuilt_base(config, start) if config.rebuild_base else {"base": PULL_CPU_S}
     frames = config.demos.successes * FRAMES
-    for kind in _features(config):
+    for kind in measured.feature_kinds(config):
         costs[f"features {kind}"] = MODEL_CPU_S + frames * UNIT_CPU_S[f"features_{kind}"]
     training = MODEL_CPU_S + _pictures(config.training.schedule) * UNIT_CPU_S["training"]
     for run in learning:
         costs[f"training of {run}"] = len(config.seeds) * training
-    for run in _runs(config):
+    for run in measured.runs(config):
         unit = UNIT_CPU_S[config.runs[run].policy] * config.rollout.max_steps / 80
         each = start + sum(config.rollout.count(c.name) for c in CONDITIONS) * unit
         each += MODEL_CPU_S if run in models else 0
@@ -67,63 +66,14 @@ def _pictures(schedule: Schedule) -> int:
     return schedule.steps * schedule.batch
 
 
-def _runs(config: Config) -> list[str]:
-    """Return the runs that the table needs."""
-    return [row for row in config.table1.rows if row in config.runs]
-
-
-def _features(config: Config) -> list[str]:
-    methods = {config.runs[run].method for run in _runs(config)} - {None}
-    return [*(["low"] if methods else []), *(["teacher"] if "align" in methods else [])]
-
-
 def measure(config: Config, results: Path) -> dict[str, float]:
-    """Return the CPU-seconds found in sidecars, for the stages that are complete."""
-    here = config.model_copy(update={"results": str(results)})
-    found = {name: _sum(paths) for name, paths in _artifacts(here).items()}
-    if not config.rebuild_base and all((PULLED_BASE / name).is_file() for name in BASE_FILES):
-        found["base"] = _benchmark(results / "benchmarks" / "pull_base.tsv")
-    return {name: seconds for name, seconds in found.items() if seconds is not None}
-
-
-def _artifacts(config: Config) -> dict[str, list[Path]]:
-    """Return, by stage, artifacts whose sidecars add up to its costs."""
-    results = Path(config.results)
-    artifacts = {
-        "demos": [places.demos(config) / places.MANIFEST],
-        "replay": [results / "replay.parquet"],
-    }
-    if config.rebuild_base:
-        artifacts |= _base_artifacts(config)
-    if "low" in _features(config):
-        artifacts["features low"] = [places.features_low(config)]
-    if "teacher" in _features(config):
-        artifacts["features teacher"] = [places.features_teacher(config)]
-    for run in _runs(config):
-        if config.runs[run].method:
-            artifacts[f"training of {run}"] = [
-                places.run_folder(config, run, seed) / places.ADAPTER_FILES[0]
-                for seed in config.seeds
-            ]
-    for run in _runs(config):
-        artifacts[f"rollouts of {run}"] = [
-            results / "rollouts" / run / str(seed) / f"{condition.name}.parquet"
-            for seed in config.seeds
-            for condition in CONDITIONS
-        ]
-    return artifacts
-
-
-def _base_artifacts(config: Config) -> dict[str, list[Path]]:
-    folder = places.rebuilt(config)
-    return {
-        "base: questions": [folder / "questions" / places.MANIFEST],
-        "base: demos": [places.demos(config, "pretraining") / places.MANIFEST],
-        "base: warm-up demos": [places.demos(config, "warm-up") / places.MANIFEST],
-        "base: vlm": [folder / "vlm" / "model.safetensors"],
-        "base: robot": [folder / "robot" / "model.safetensors"],
-        "base: warm-up": [folder / "model.safetensors", folder / "questions.json"],
-    }
+    """Return the CPU-seconds of the stages that are complete; damaged sidecars do not count."""
+    found = {}
+    for stage in measured.stages(config, results):
+        with contextlib.suppress(UnblindError):
+            if cost := measured.measure(stage):
+                found[stage.name] = cost.cpu_s
+    return found
 
 
 def report(config: Config, results: Path) -> str:
@@ -135,22 +85,6 @@ def report(config: Config, results: Path) -> str:
     total = sum(found.values()) if found else None
     lines.append(f"{'together':<24}{_number(sum(expected.values()))}{_number(total)}")
     return "\n".join(lines)
-
-
-def _sum(paths: Iterable[Path]) -> float | None:
-    try:
-        return sum(provenance.read(path)["cpu_s"] for path in paths)
-    except (UnblindError, KeyError):
-        return None
-
-
-def _benchmark(path: Path) -> float | None:
-    """Return the CPU-seconds of Snakemake's benchmark file of a job, if it can tell."""
-    try:
-        names, values = (line.split("\t") for line in path.read_text().splitlines()[:2])
-        return float(dict(zip(names, values, strict=True))["cpu_time"])
-    except (OSError, ValueError, KeyError):
-        return None
 
 
 def _number(value: float | None) -> str:

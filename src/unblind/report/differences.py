@@ -19,6 +19,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     **MEANS,
 }
 _KEY = ["seed", "condition", "episode_id"]
+_FINALS = ("success_final", "success_final_other")
+_ANYS = ("success_any", "success_any_other")
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def differences(rows: Sequence[Row], records: Mapping[str, Records], seed: int) 
     for first, second in PAIRS:
         is_run = first in records and second in records
         if {first, second} <= by_name.keys() and (is_run or (first, second) == PAIRS[0]):
-            pairs = _pairs(records[first], records[second]) if is_run else None
+            pairs = pair(records[first], records[second]) if is_run else None
             found.append(_difference(by_name[first], by_name[second], pairs, seed))
     return found
 
@@ -85,7 +87,7 @@ def differences(rows: Sequence[Row], records: Mapping[str, Records], seed: int) 
 def _difference(first: Row, second: Row, pairs: pd.DataFrame | None, seed: int) -> Difference:
     groups = {}
     if pairs is not None:
-        groups = {name: _paired(pairs, columns, seed) for name, columns in GROUPS.items()}
+        groups = {name: paired(pairs, columns, seed) for name, columns in GROUPS.items()}
     means = {name: (first.published_mean(name), second.published_mean(name)) for name in MEANS}
     published = {
         name: ours - theirs
@@ -96,8 +98,16 @@ def _difference(first: Row, second: Row, pairs: pd.DataFrame | None, seed: int) 
     return Difference(name, first.label, second.label, groups, published)
 
 
-def _pairs(first: Records, second: Records) -> pd.DataFrame:
-    """Return one row a pair: column of the table, differences -1, 0 or 1."""
+def pair(first: Records, second: Records) -> pd.DataFrame:
+    """Pair the episodes of two runs: one row a pair.
+
+    Columns: ``seed``, ``column`` of the table, ``first`` and ``second``, each run's success at the
+    last step, 0 or 1, and ``final`` and ``any``, the difference in success at the last and at any
+    step: -1, 0 or 1.
+
+    Raises:
+        UnblindError: the runs were not evaluated on the same episodes.
+    """
     columns = [*_KEY, "success_final", "success_any"]
     one, other = first.episodes[columns], second.episodes[columns]
     both = one.merge(other, on=_KEY, how="outer", suffixes=("", "_other"), indicator=True)
@@ -109,18 +119,26 @@ def _pairs(first: Records, second: Records) -> pd.DataFrame:
             f"{max(len(one), len(other))} episodes (seed/condition: {', '.join(places)})",
             "delete the records of one of them and evaluate it again",
         )
+    first_final, second_final = (both[c].astype(int) for c in _FINALS)
+    first_any, second_any = (both[c].astype(int) for c in _ANYS)
     return pd.DataFrame(
         {
+            "seed": both["seed"],
             "column": both["condition"].map(COLUMN_OF),
-            "final": both["success_final"].astype(int) - both["success_final_other"].astype(int),
-            "any": both["success_any"].astype(int) - both["success_any_other"].astype(int),
+            "first": first_final,
+            "second": second_final,
+            "final": first_final - second_final,
+            "any": first_any - second_any,
         }
     )
 
 
-def _paired(pairs: pd.DataFrame, columns: tuple[str, ...], seed: int) -> Paired:
+def paired(pairs: pd.DataFrame, columns: Sequence[str], seed: int, level: float = 0.95) -> Paired:
+    """Return the mean difference over columns; ``pairs`` as `pair` returns them."""
     chosen = [pairs[pairs["column"] == column] for column in columns]
-    delta, low, high = paired_bootstrap([group["final"].to_numpy() for group in chosen], seed)
+    delta, low, high = paired_bootstrap(
+        [group["final"].to_numpy() for group in chosen], seed, level=level
+    )
     final = np.concatenate([group["final"].to_numpy() for group in chosen])
     return Paired(
         delta=delta,

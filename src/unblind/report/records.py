@@ -1,6 +1,6 @@
 """Reading the records of rollouts and replay, with every check a report relies on."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,10 @@ from unblind.errors import UnblindError
 from unblind.files import sha256
 from unblind.sim.conditions import CONDITIONS
 
-_EPISODE = ("run", "seed", "condition", "episode_id", "success_final", "success_any", "grasped")
+_FLAGS = ("success_final", "success_any", "grasped")
+_NUMBERS = ("seed", "episode_id", "steps")
+#: Columns of a record that reports read.
+EPISODE = ("run", "condition", *_NUMBERS, *_FLAGS)
 _REPLAY = ("episode_id", "raw_success", "tokenised_success")
 
 
@@ -45,15 +48,64 @@ def load_run(config: Config, run: str, folder: Path | str) -> Records:
     frames, metas, paths = [], [], []
     for seed in config.seeds:
         for condition in CONDITIONS:
-            path = Path(folder, run, str(seed), f"{condition.name}.parquet")
-            frame, meta = _read(path, _EPISODE)
-            _check_origin(path, meta, config.part("rollout", run))
-            said = {"run": run, "seed": seed, "condition": condition.name}
-            _check_episodes(path, frame, said, config.rollout.count(condition.name))
+            frame, meta = load_cell(config, run, seed, condition.name, folder)
             frames.append(frame)
             metas.append(meta)
-            paths.append(path)
+            paths.append(record_path(folder, run, seed, condition.name))
     return Records(run, pd.concat(frames, ignore_index=True), tuple(metas), tuple(paths))
+
+
+def record_path(folder: Path | str, run: str, seed: int, condition: str) -> Path:
+    """Return where the record of a run, seed and condition lies in a folder of records."""
+    return Path(folder, run, str(seed), f"{condition}.parquet")
+
+
+def load_cell(
+    config: Config, run: str, seed: int, condition: str, folder: Path | str
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Read one record, one row an episode, and its sidecar.
+
+    Raises:
+        UnblindError: it is missing, corrupt, of another configuration, or holds other episodes
+            than it says.
+    """
+    path = record_path(folder, run, seed, condition)
+    frame, meta = _read(path, EPISODE)
+    _check_origin(path, meta, config.part("rollout", run))
+    said = {"run": run, "seed": seed, "condition": condition}
+    for problem in problems(frame, said, config.rollout.count(condition)):
+        raise _remake(path, problem)
+    return frame, meta
+
+
+def problems(frame: pd.DataFrame, said: Mapping[str, Any], n: int | None = None) -> Iterator[str]:
+    """Yield what is wrong with the rows of a record, in words that follow 'the record'.
+
+    Stop at the first: what comes later relies on it.
+
+    Args:
+        frame: with the columns of a record.
+        said: what the record's place says: run, seed and condition.
+        n: wanted episodes; None if any number will do.
+    """
+    if frame[list(EPISODE)].isna().any(axis=None):
+        holes = [column for column in EPISODE if frame[column].isna().any()]
+        yield f"lacks values of {', '.join(holes)}"
+        return
+    for column, value in said.items():
+        if not (frame[column] == value).all():
+            yield f"holds another {column} than '{value}'"
+    for columns, kinds, what in ((_FLAGS, "b", "true or false"), (_NUMBERS, "iu", "whole numbers")):
+        for column in columns:
+            if frame[column].dtype.kind not in kinds:
+                yield f"holds something else than {what} as {column}"
+    if (frame["success_final"] > frame["success_any"]).any():
+        yield "holds a success at the last step that is none at any step"
+    found = frame["episode_id"].nunique()
+    if found != len(frame):
+        yield f"holds an episode twice: {len(frame)} rows, {found} episodes"
+    elif n is not None and found != n:
+        yield f"holds {found} episodes instead of {n}"
 
 
 def load_replay(config: Config, path: Path | str) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -112,14 +164,6 @@ def _read(path: Path, columns: tuple[str, ...]) -> tuple[pd.DataFrame, dict[str,
 def _check_origin(path: Path, meta: Mapping[str, Any], config: Mapping[str, Any]) -> None:
     if meta.get("config_hash") != digest(config):
         raise _remake(path, "was made with another configuration")
-
-
-def _check_episodes(path: Path, frame: pd.DataFrame, said: Mapping[str, Any], n: int) -> None:
-    for column, value in said.items():
-        if not (frame[column] == value).all():
-            raise _remake(path, f"holds another {column} than '{value}'")
-    if len(frame) != n or frame["episode_id"].nunique() != n:
-        raise _remake(path, f"holds {frame['episode_id'].nunique()} episodes instead of {n}")
 
 
 def _remake(path: Path, what: str) -> UnblindError:

@@ -1,11 +1,27 @@
-"""Intervals for success rates."""
+"""Intervals, paired tests and effect sizes of success rates; rates are fractions.
 
-from collections.abc import Sequence
+`docs/statistics.md` says which number answers which question and what none of them covers.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import overload
 
 import numpy as np
-from statsmodels.stats.proportion import proportion_confint
+from scipy.optimize import brentq
+from scipy.stats import binom, binomtest, wilcoxon
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import proportion_confint, proportion_effectsize
 
 from unblind.errors import UnblindError
+
+_REMEDY = "check the records"
+#: Differences of per-seed rates are rounded to this many decimals before they are ranked.
+_DECIMALS = 9
+#: Tail of the number of discordant pairs that the power leaves out.
+_RARE = 1e-9
 
 
 def wilson(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
@@ -57,3 +73,195 @@ def paired_bootstrap(
     tail = (1 - level) / 2
     low, high = np.quantile(means / len(arrays), (tail, 1 - tail))
     return float(np.mean([array.mean() for array in arrays])), float(low), float(high)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Spread of a rate over seeds.
+
+    Attributes:
+        mean: of the seeds' rates.
+        sd: their plain standard deviation (n - 1); None with one seed.
+        n: seeds.
+    """
+
+    mean: float
+    sd: float | None
+    n: int
+
+
+def seed_spread(values: Sequence[float]) -> Spread:
+    """Return mean and plain standard deviation of one rate a seed.
+
+    Raises:
+        UnblindError: there is no seed, or a value is not a number.
+    """
+    rates = _finite(values, "spread over seeds").tolist()
+    return Spread(fmean(rates), stdev(rates) if len(rates) > 1 else None, len(rates))
+
+
+def mcnemar_exact(won: int, lost: int) -> float:
+    """Return the two-sided p of the exact McNemar test.
+
+    Under the hypothesis of equal success rates, a pair that only one of two policies solves is
+    as likely won as lost: ``won`` is binomial(won + lost, 1/2). Without such pairs p is 1.
+
+    Args:
+        won: pairs of identical episodes in which the first policy alone succeeds.
+        lost: pairs in which the second alone does.
+
+    Raises:
+        UnblindError: a count is negative.
+    """
+    _check_pairs(won, lost)
+    return float(binomtest(won, won + lost).pvalue) if won + lost else 1.0
+
+
+def odds_ratio_paired(won: int, lost: int) -> float | None:
+    """Return the conditional odds ratio of matched pairs, won / lost.
+
+    It is infinite if only the first policy ever succeeds alone, and None (undefined) if neither
+    does. Arguments and error as in `mcnemar_exact`.
+    """
+    _check_pairs(won, lost)
+    if lost:
+        return won / lost
+    return math.inf if won else None
+
+
+def wilcoxon_greater(first: Sequence[float], second: Sequence[float]) -> float:
+    """Return the one-sided p of Wilcoxon's signed-rank test on per-seed success rates.
+
+    Small where ``first`` is greater. This is the test of the paper's appendix A.5. Seeds with
+    equal rates are left out; if all are equal, p is 1. With n seeds left p is at least
+    1 / 2**n, so one seed gives no less than 0.5. It is exact for up to 13 seeds, and for up to
+    50 without ties; beyond that the normal approximation with continuity correction.
+
+    Args:
+        first: one rate a seed.
+        second: the other policy's rates, same seeds in the same order.
+
+    Raises:
+        UnblindError: no seeds, not the same number of them, or a value that is not a number.
+    """
+    one, other = (_finite(values, "Wilcoxon test") for values in (first, second))
+    if len(one) != len(other):
+        raise UnblindError(f"no Wilcoxon test of {len(one)} against {len(other)} seeds", _REMEDY)
+    # Rates of few episodes tie often; in floating point 0.3 - 0.2 and 0.2 - 0.1 would not.
+    delta = np.round(one - other, _DECIMALS)
+    delta = delta[delta != 0]
+    return float(wilcoxon(delta, alternative="greater").pvalue) if len(delta) else 1.0
+
+
+@overload
+def holm(p: Mapping[str, float]) -> dict[str, float]: ...
+@overload
+def holm(p: Sequence[float]) -> list[float]: ...
+def holm(p: Mapping[str, float] | Sequence[float]) -> dict[str, float] | list[float]:
+    """Return Holm's step-down adjusted p of one family of tests, in the given order.
+
+    An adjusted p below 1 - level is a finding while the chance of any false finding in the
+    family stays below 1 - level, however the tests depend on each other (Holm 1979).
+
+    Args:
+        p: of every test of the family, by name or in a row; none gives none.
+
+    Raises:
+        UnblindError: a p is not within 0 and 1.
+    """
+    if isinstance(p, Mapping):
+        return dict(zip(p, holm(list(p.values())), strict=True))
+    if not all(0 <= value <= 1 for value in p):
+        raise UnblindError(f"a p-value is not within 0 and 1: {list(p)}", _REMEDY)
+    return multipletests(p, method="holm")[1].tolist() if len(p) else []
+
+
+def cohens_h(first: float, second: float) -> float:
+    """Return Cohen's h, 2 asin sqrt(first) - 2 asin sqrt(second), from -pi to pi.
+
+    A difference of rates on a scale on which it is equally hard to detect everywhere; Cohen
+    (1988, chapter 6) calls 0.2 small, 0.5 medium and 0.8 large.
+
+    Raises:
+        UnblindError: a rate is not within 0 and 1.
+    """
+    if not (0 <= first <= 1 and 0 <= second <= 1):
+        raise UnblindError(f"no effect size of rates {first} and {second}", _REMEDY)
+    return float(proportion_effectsize(first, second))
+
+
+def mcnemar_power(
+    n_pairs: int, discordant_share: float, difference: float, level: float = 0.95
+) -> float:
+    """Return the chance that `mcnemar_exact` finds a difference: p below 1 - level.
+
+    The number of discordant pairs is binomial; given it, so is the number won. Exact but for
+    numbers of discordant pairs that occur once in a billion times.
+
+    Args:
+        n_pairs: pairs of identical episodes.
+        discordant_share: fraction of pairs that exactly one policy solves. Two rates cannot
+            differ by more than that, so a larger ``difference`` raises it to its own size.
+        difference: true difference of the two success rates, -1 to 1.
+        level: of the test.
+
+    Raises:
+        UnblindError: no pairs, or a share or a difference out of range.
+    """
+    if n_pairs < 1 or not (0 <= discordant_share <= 1 and -1 <= difference <= 1):
+        raise UnblindError(
+            f"no power for {n_pairs} pairs, a share of {discordant_share} of them discordant, "
+            f"and a difference of {difference}",
+            "give at least one pair, a share of 0 to 1, and a difference of -1 to 1",
+        )
+    share = max(discordant_share, abs(difference))
+    if share == 0:
+        return 0.0
+    fewest, most = binom.ppf((_RARE, 1 - _RARE), n_pairs, share).astype(int)
+    discordant = np.arange(max(fewest, 1), most + 1)
+    wins_needed = binom.isf((1 - level) / 2, discordant, 0.5) + 1
+    chance_of_win = (share + difference) / (2 * share)
+    found = binom.sf(wins_needed - 1, discordant, chance_of_win)
+    found += binom.cdf(discordant - wins_needed, discordant, chance_of_win)
+    return float(binom.pmf(discordant, n_pairs, share) @ found)
+
+
+def minimum_detectable_difference(
+    n_pairs: int, discordant_share: float, power: float = 0.8, level: float = 0.95
+) -> float | None:
+    """Return the smallest difference of success rates that n pairs detect, as a fraction.
+
+    It is the difference at which `mcnemar_power` reaches ``power``. None if no difference does:
+    at level 0.95 with fewer than 6 pairs. For a test that Holm adjusts in a family of m, give
+    level 1 - 0.05 / m: that suffices, whatever the other tests say.
+
+    Args:
+        n_pairs: pairs of identical episodes.
+        discordant_share: fraction of pairs that exactly one policy solves, as observed.
+        power: wanted chance of detection, above 1 - level.
+        level: of the test.
+
+    Raises:
+        UnblindError: no pairs, or a share or the power out of range.
+    """
+    if not 1 - level < power < 1:
+        raise UnblindError(
+            f"no test of level {level} has power {power}", "give a power such as 0.8"
+        )
+
+    def missing(difference: float) -> float:
+        return power - mcnemar_power(n_pairs, discordant_share, difference, level)
+
+    return None if missing(1.0) > 0 else float(brentq(missing, 0.0, 1.0, xtol=1e-6))
+
+
+def _check_pairs(won: int, lost: int) -> None:
+    if won < 0 or lost < 0:
+        raise UnblindError(f"no comparison with {won} pairs won and {lost} lost", _REMEDY)
+
+
+def _finite(values: Sequence[float], what: str) -> np.ndarray:
+    array = np.asarray(values, dtype=np.float64)
+    if not len(array) or not np.isfinite(array).all():
+        raise UnblindError(f"no {what} of {array.tolist()}", _REMEDY)
+    return array

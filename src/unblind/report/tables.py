@@ -1,6 +1,8 @@
 """Table 1: success rates by condition, from the records alone."""
 
 import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,26 @@ from unblind.files import write_text
 from unblind.report.differences import GROUPS as PAIRED_GROUPS
 from unblind.report.differences import Difference, differences
 from unblind.report.footer import facts, load_manifest
-from unblind.report.gates import gates
+from unblind.report.gates import Gate, gates
 from unblind.report.published import PAPER, load_claims
 from unblind.report.records import load_replay, load_run
 from unblind.report.render import render
 from unblind.report.summary import COLUMNS, GROUPS, MEANS, Row, summarise
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A table as it would be written.
+
+    Attributes:
+        texts: by suffix.
+        inputs: files that were read.
+        gates: marks, met or not.
+    """
+
+    texts: Mapping[str, str]
+    inputs: tuple[Path, ...]
+    gates: tuple[Gate, ...]
 
 
 def table1(
@@ -43,6 +60,20 @@ def table1(
         UnblindError: an input is missing, corrupt or does not belong to ``config``, or a gate is
             not met that shall stop. Nothing is written then.
     """
+    made = render_table1(config, records, demos, replay, questions)
+    for gate in made.gates:
+        if not gate.met:
+            print(f"warning: {gate.name}: {gate.text}", file=sys.stderr)
+    return [
+        _write(Path(f"{out}{suffix}"), text, config, made.inputs)
+        for suffix, text in made.texts.items()
+    ]
+
+
+def render_table1(
+    config: Config, records: Path, demos: Path, replay: Path, questions: Path | None = None
+) -> Rendered:
+    """Return Table 1 without writing it; arguments and errors as for `table1`."""
     runs = {
         name: load_run(config, name, records) for name in config.table1.rows if name in config.runs
     }
@@ -71,13 +102,10 @@ def table1(
     inputs += [questions] if questions else []
     inputs += [replay, Path(demos, "manifest.json"), PAPER / "claims.yaml"]
     inputs += [PAPER / "templates" / f"table1.{kind}.j2" for kind in ("md", "tex")]
-    for gate in judged:
-        if not gate.met:
-            print(f"warning: {gate.name}: {gate.text}", file=sys.stderr)
-    return [_write(Path(f"{out}{suffix}"), text, config, inputs) for suffix, text in texts.items()]
+    return Rendered(texts, tuple(inputs), tuple(judged))
 
 
-def _write(path: Path, text: str, config: Config, inputs: list[Path]) -> Path:
+def _write(path: Path, text: str, config: Config, inputs: Iterable[Path]) -> Path:
     part = config.part("table1")
     with provenance.record(path, config=part, code=provenance.CODE["table1"], inputs=inputs):
         write_text(path, text)

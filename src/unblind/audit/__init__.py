@@ -1,0 +1,1 @@
+"""Verdicts on the published claims, from records already made."""

@@ -1,0 +1,74 @@
+"""Shell commands that make what a claim stands on."""
+
+import json
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from unblind.config import Config, arguments
+
+#: Holds the settings that differ from the configuration file.
+_CHANGED = "changed.yaml"
+
+
+class Commands:
+    """Commands of one study.
+
+    Args:
+        config: the study.
+        path: the file that it was loaded from.
+        default: the file that commands take when none is named.
+    """
+
+    def __init__(self, config: Config, path: Path, default: Path) -> None:
+        _, file, *options = arguments([path], config.model_dump(mode="json"))
+        self._changed = options[1::2]
+        self._file = None if path == default else file
+        self._seeds = config.seeds
+        self._folder = shlex.quote(Path(config.results, "rollouts").as_posix())
+
+    def audit(self, claim: str) -> str:
+        """Return the command that shows one claim."""
+        words = ["unblind", "audit", "--cell", claim]
+        words += ["--config", self._file] if self._file else []
+        return shlex.join(words + [word for one in self._changed for word in ("--set", one)])
+
+    def records(self, runs: Iterable[str], conditions: Iterable[str]) -> str:
+        """Return the command that makes records of all seeds, with everything that they need."""
+        parts = map(_any_of, (runs, map(str, self._seeds), conditions))
+        words = ["snakemake --cores all", "/".join([self._folder, *parts]) + ".parquet"]
+        files = ([self._file] if self._file else []) + ([_CHANGED] if self._changed else [])
+        words += [shlex.join(["--configfile", *files])] if files else []
+        command = " ".join(words)
+        if not self._changed:
+            return command
+        # Snakemake's own option for single values takes no nested numbers.
+        return f"echo {shlex.quote(_nested(self._changed))} > {_CHANGED} && {command}"
+
+    def both(self, runs: Iterable[str], conditions: Iterable[str], claim: str) -> str:
+        """Return the command that makes records and then shows the claim they answer."""
+        return f"{self.records(runs, conditions)} && {self.audit(claim)}"
+
+
+def _any_of(names: Iterable[str]) -> str:
+    """Return the shell's braces for several plain names, and a single one as it is."""
+    found = list(dict.fromkeys(names))
+    return found[0] if len(found) == 1 else "{" + ",".join(found) + "}"
+
+
+def _nested(changed: Iterable[str]) -> str:
+    """Return changed values as the content of a configuration file.
+
+    Args:
+        changed: ``dotted.key=JSON`` each.
+    """
+    nested: dict[str, Any] = {}
+    for one in changed:
+        key, _, value = one.partition("=")
+        *parents, last = key.split(".")
+        place = nested
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[last] = json.loads(value)
+    return json.dumps(nested)

@@ -1,0 +1,190 @@
+"""The audit as one HTML page that works from a file, without a network."""
+
+import base64
+import hashlib
+import posixpath
+import re
+import urllib.parse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jinja2
+from markupsafe import Markup
+
+from unblind.audit.verdicts import VERDICTS, Verdict
+from unblind.errors import UnblindError
+from unblind.report.published import PAPER
+from unblind.report.render import signed
+
+#: What stands in the table filter for claims that belong to no table of the paper.
+NO_TABLE = "no table"
+
+_SHORT = 12  # hexadecimal digits shown of a hash
+
+
+class Look(NamedTuple):
+    """How a verdict is shown beside its word: a class of colours and a sign."""
+
+    tone: str
+    sign: str
+
+
+LOOKS: Mapping[Verdict, Look] = {
+    "reproduced": Look("good", "✓"),
+    "cached": Look("good", "↓"),
+    "contradicted": Look("bad", "✗"),
+    "inconclusive": Look("open", "?"),
+    "confirmed": Look("found", "!"),
+    "not confirmed": Look("none", "="),
+    "same setting": Look("good", "="),
+    "not comparable": Look("none", "~"),
+    "not run": Look("none", "○"),
+}
+
+
+@dataclass(frozen=True)
+class Group:
+    """One section of claims.
+
+    Attributes:
+        id: anchor of the section.
+        title: its heading.
+        note: one sentence under the heading.
+        measured: whether its claims stand beside measurements of ours.
+        claims: entries of ``claims`` of ``audit.json``, in their order there.
+    """
+
+    id: str
+    title: str
+    note: str
+    measured: bool
+    claims: Sequence[Mapping[str, Any]]
+
+
+def render_html(
+    values: Mapping[str, Any], folder: str = "results", templates: Path = PAPER / "templates"
+) -> str:
+    """Return the page of an audit.
+
+    Args:
+        values: the content of ``audit.json``.
+        folder: where the page will lie, relative to where the records' paths start.
+        templates: folder of ``audit.html.j2``, ``audit.css`` and ``audit.js``.
+
+    Raises:
+        UnblindError: a template is missing or broken, or the audit lacks something it names.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(templates),
+        undefined=jinja2.StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "anchor": anchor,
+        "chance": chance,
+        "link": lambda path: link(path, folder),
+        "number": number,
+        "short": short,
+        "signed": signed,
+    }
+    try:
+        script = environment.get_template("audit.js").render()
+        return environment.get_template("audit.html.j2").render(
+            values,
+            groups=groups(values["claims"]),
+            tables=sorted({one["table"] or NO_TABLE for one in values["claims"]}, key=_table_order),
+            no_table=NO_TABLE,
+            looks=LOOKS,
+            meanings=VERDICTS,
+            script=Markup(script),  # noqa: S704  (a file of this package)
+            script_hash=source_hash(script),
+        )
+    except jinja2.TemplateNotFound as error:
+        cause = f"the template {templates / error.name} is missing"
+        raise UnblindError(cause, "restore it from the repository") from None
+    except (jinja2.TemplateError, KeyError) as error:
+        raise UnblindError(
+            f"audit.html cannot be made: {error}", "run unblind audit again; mend the template"
+        ) from None
+
+
+def groups(claims: Sequence[Mapping[str, Any]]) -> list[Group]:
+    """Return the claims by section: orderings, contradictions, each table's values, text."""
+    tables = sorted({one["table"] for one in claims if one["kind"] == "value"}, key=_table_order)
+    numbers = "Printed values with their printed spread; ours with a 95 % interval."
+    found = [
+        _group(
+            claims,
+            "ordering",
+            "Orderings",
+            "What the paper says is better; ours: the paired difference on identical episodes.",
+        ),
+        _group(
+            claims,
+            "arithmetic",
+            "Contradictions inside the paper",
+            "Arithmetic on the paper's own numbers; needs no run.",
+            measured=False,
+        ),
+        *(_group(claims, "value", f"Table {name}", numbers, table=name) for name in tables),
+        _group(claims, "text", "Numbers of the text", "Numbers that stand outside the tables."),
+    ]
+    return [group for group in found if group.claims]
+
+
+def _group(
+    claims: Sequence[Mapping[str, Any]],
+    kind: str,
+    title: str,
+    note: str,
+    table: str | None = None,
+    measured: bool = True,
+) -> Group:
+    chosen = [
+        one for one in claims if one["kind"] == kind and (table is None or one["table"] == table)
+    ]
+    return Group(anchor(title, "section"), title, note, measured, chosen)
+
+
+def _table_order(name: str) -> tuple[bool, int, str]:
+    """Sort tables by number; names that are no number come last."""
+    return (not name.isdigit(), int(name) if name.isdigit() else 0, name)
+
+
+def anchor(name: str, kind: str = "claim") -> str:
+    """Return an HTML id for a claim, a defect or a section."""
+    return f"{kind}-" + re.sub(r"[^\w./-]+", "-", name)
+
+
+def link(path: str, folder: str) -> str:
+    """Return the relative address of a file as seen from a page in ``folder``."""
+    return urllib.parse.quote(posixpath.relpath(path, folder))
+
+
+def number(value: float) -> str:
+    """Return a value with two decimals, or three where the third is not zero; large ones short."""
+    if abs(value) > 1:
+        return f"{value:.6g}"
+    text = f"{value:.3f}"
+    return text.removesuffix("0")
+
+
+def chance(p: float) -> str:
+    """Return a p-value with its sign of comparison."""
+    return "< 0.001" if p < 0.001 else f"= {p:.3f}"
+
+
+def short(commits: str) -> str:
+    """Return commits joined by " | " with the digits that identify them."""
+    return " | ".join(commit[:_SHORT] for commit in commits.split(" | "))
+
+
+def source_hash(script: str) -> str:
+    """Return the Content Security Policy's name of a script: no other one may run."""
+    digest = hashlib.sha256(script.encode()).digest()
+    return f"sha256-{base64.b64encode(digest).decode()}"

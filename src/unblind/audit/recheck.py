@@ -1,0 +1,134 @@
+"""A sample of stored episodes, rolled out again here."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from unblind.audit.records import Evidence, Piece
+from unblind.config import Config
+from unblind.errors import UnblindError
+from unblind.provenance import is_current, rollout_code
+from unblind.rollout.loop import Crew
+from unblind.rollout.policies import make_policy
+from unblind.rollout.trained import model_files, trained
+from unblind.rollout.worker import Setup
+from unblind.sim import conditions
+from unblind.sim.episodes import Episode, decode
+
+FIELDS = ("success_any", "success_final", "grasped", "steps")
+
+
+@dataclass(frozen=True)
+class Rerun:
+    """One stored episode and how it went here.
+
+    Attributes:
+        run, seed, condition, episode_id: which episode.
+        stored, again: outcome by name, see `FIELDS`.
+        is_current: whether the record was made by this very code from this very model.
+    """
+
+    run: str
+    seed: int
+    condition: str
+    episode_id: int
+    stored: dict[str, Any]
+    again: dict[str, Any]
+    is_current: bool
+
+    @property
+    def agrees(self) -> bool:
+        """Whether both went the same way."""
+        return self.stored == self.again
+
+
+def recheck(config: Config, evidence: Evidence, n: int, n_workers: int) -> list[Rerun]:
+    """Roll out a seeded random sample of the stored episodes again.
+
+    Args:
+        config: the study; its seed draws the sample.
+        evidence: the records.
+        n: episodes; all of them if there are fewer.
+        n_workers: processes; the result does not depend on it.
+
+    Raises:
+        UnblindError: there is no record, a model is missing or damaged, or a worker died.
+    """
+    if not evidence.pieces:
+        raise UnblindError("there is no record to check", "run: make table1")
+    sample = _sample(evidence, n, config.seed)
+    found: list[Rerun] = []
+    for (run, seed), chosen in groupby(sample, lambda one: (one[0].run, one[0].seed)):
+        found += _again(config, run, seed, list(chosen), n_workers)
+    return found
+
+
+def report(reruns: Iterable[Rerun]) -> str:
+    """Return the agreement as text, an episode a line."""
+    reruns = list(reruns)
+    lines = []
+    for one in reruns:
+        place = f"{one.run}/{one.seed}/{one.condition} episode {one.episode_id}"
+        differ = [
+            f"{name} {one.stored[name]} stored, {one.again[name]} here"
+            for name in FIELDS
+            if one.stored[name] != one.again[name]
+        ]
+        origin = "" if one.is_current else " (made by other code or from another model)"
+        lines.append(f"{place}: {', '.join(differ) or 'agrees'}{origin}")
+    agreed = sum(one.agrees for one in reruns)
+    lines.append(f"{agreed} of {len(reruns)} episodes went as stored")
+    return "\n".join(lines)
+
+
+def _sample(evidence: Evidence, n: int, seed: int) -> list[tuple[Piece, int]]:
+    """Draw records and rows of them, without replacement, in the order of the records."""
+    rows = [
+        (piece, row) for piece in evidence.pieces.values() for row in range(len(piece.episodes))
+    ]
+    chosen = np.random.default_rng(seed).choice(len(rows), min(n, len(rows)), replace=False)
+    return [rows[index] for index in sorted(chosen)]
+
+
+def _again(
+    config: Config, run: str, seed: int, chosen: list[tuple[Piece, int]], n_workers: int
+) -> list[Rerun]:
+    """Roll out episodes of one run and seed."""
+    kind = config.run(run).policy
+    made_from = {
+        "config": config.part("rollout", run),
+        "code": rollout_code(kind),
+        "seed": seed,
+        "inputs": model_files(config, run, seed),
+    }
+    policy = make_policy(kind, seed, trained(config, run, seed))
+    setup = Setup(config, images=bool(policy and policy.needs_images), oracle=policy is None)
+    episodes = [_episode(config, piece, row) for piece, row in chosen]
+    with Crew(setup, min(n_workers, len(episodes)), policy) as crew:
+        outcomes = {
+            (one.episode.condition, one.episode.episode_id): {
+                name: getattr(one, name) for name in FIELDS
+            }
+            for one in crew.run(episodes)
+        }
+    return [
+        Rerun(
+            run,
+            seed,
+            episode.condition,
+            episode.episode_id,
+            stored={name: piece.episodes[name].iloc[row].item() for name in FIELDS},
+            again=outcomes[episode.condition, episode.episode_id],
+            is_current=is_current(piece.path, **made_from),
+        )
+        for episode, (piece, row) in zip(episodes, chosen, strict=True)
+    ]
+
+
+def _episode(config: Config, piece: Piece, row: int) -> Episode:
+    split = conditions.get(piece.condition).split
+    number = piece.episodes["episode_id"].iloc[row].item()
+    return decode(piece.condition, number, split, config.fidelity)

@@ -1,0 +1,181 @@
+"""The records that an audit stands on: read one by one, so that a missing one harms no other."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from unblind import store
+from unblind.config import Config
+from unblind.errors import UnblindError
+from unblind.report.records import Records, load_cell, record_path
+from unblind.report.summary import COLUMN_OF, MEANS
+
+#: 'cached': the bytes are those that a pointer of the store names. 'recomputed': made here.
+Origin = Literal["recomputed", "cached"]
+#: Conditions by heading: a column of Table 1 or a group of columns, as summaries print it.
+CONDITIONS_OF: Mapping[str, tuple[str, ...]] = {
+    **{column: (name,) for name, column in COLUMN_OF.items()},
+    **{
+        group.capitalize(): tuple(name for name, column in COLUMN_OF.items() if column in columns)
+        for group, columns in MEANS.items()
+    },
+}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that does not hold together.
+
+    Attributes:
+        path: the file, with the line if one is to blame.
+        problem: what is wrong with it.
+    """
+
+    path: str
+    problem: str
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """One record: the episodes of a run, seed and condition.
+
+    Attributes:
+        run, seed, condition: what it is a record of.
+        episodes: one row an episode.
+        meta: its sidecar.
+        path: the file.
+        origin: whether it was made here.
+    """
+
+    run: str
+    seed: int
+    condition: str
+    episodes: pd.DataFrame
+    meta: Mapping[str, Any]
+    path: Path
+    origin: Origin
+
+    @property
+    def commit(self) -> str:
+        """The commit it was made at, and whether the checkout differed from it."""
+        commit = str(self.meta.get("commit"))
+        return f"{commit} (with changes)" if self.meta.get("dirty") else commit
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """All records of a study that stand.
+
+    Attributes:
+        folder: of the records.
+        seeds: evaluation seeds of the study.
+        pieces: by run, seed and condition.
+        refused: records that are there but must not be believed.
+    """
+
+    folder: Path
+    seeds: tuple[int, ...]
+    pieces: Mapping[tuple[str, int, str], Piece]
+    refused: tuple[Problem, ...]
+
+    def of(self, run: str, headings: Sequence[str]) -> list[Piece] | str:
+        """Return a run's records behind these headings, all seeds, or what is missing."""
+        wanted = [(run, seed, name) for seed in self.seeds for name in conditions(headings)]
+        found = [self.pieces[key] for key in wanted if key in self.pieces]
+        if len(found) == len(wanted):
+            return found
+        missing = next(key for key in wanted if key not in self.pieces)
+        path = record_path(self.folder, *missing).as_posix()
+        refused = any(problem.path == path for problem in self.refused)
+        count = f"{len(wanted) - len(found)} of {len(wanted)} records: "
+        return f"{count}{path} is {'refused' if refused else 'not there'}"
+
+    @cached_property
+    def commits(self) -> tuple[str, ...]:
+        """Commits that the records were made at."""
+        return tuple(sorted({str(piece.meta.get("commit")) for piece in self.pieces.values()}))
+
+    @cached_property
+    def dirty(self) -> bool:
+        """Whether a record was made in a checkout that differed from its commit."""
+        return any(piece.meta.get("dirty") for piece in self.pieces.values())
+
+
+def conditions(headings: Sequence[str]) -> tuple[str, ...]:
+    """Return the conditions behind headings of a table of success rates, each once."""
+    return tuple(dict.fromkeys(name for heading in headings for name in CONDITIONS_OF[heading]))
+
+
+def joined(run: str, pieces: Iterable[Piece]) -> Records:
+    """Return records as one, the form in which reports take them."""
+    pieces = tuple(pieces)
+    return Records(
+        run,
+        pd.concat([piece.episodes for piece in pieces], ignore_index=True),
+        tuple(dict(piece.meta) for piece in pieces),
+        tuple(piece.path for piece in pieces),
+    )
+
+
+def gather(config: Config, folder: Path) -> Evidence:
+    """Read ``folder/run/seed/condition.parquet`` for all runs, seeds and conditions of a study.
+
+    A missing record is left out. So is one that is malformed or belongs to another study, and it
+    is named in `Evidence.refused`.
+    """
+    pieces, refused = {}, []
+    stored = _Stored()
+    for run in config.runs:
+        for seed in config.seeds:
+            for condition in COLUMN_OF:
+                path = record_path(folder, run, seed, condition)
+                if not path.is_file():
+                    continue
+                try:
+                    frame, meta = load_cell(config, run, seed, condition, folder)
+                except UnblindError as error:
+                    why = error.cause.removeprefix(f"the record {path} ")
+                    refused.append(Problem(path.as_posix(), f"refused: {why}"))
+                else:
+                    key = (run, seed, condition)
+                    pieces[key] = Piece(*key, frame, meta, path, stored.origin(path))
+    return Evidence(folder, tuple(config.seeds), pieces, tuple(refused))
+
+
+class _Stored:
+    """Knows which bytes the pointers of the checkout name."""
+
+    def __init__(self) -> None:
+        self._listed: dict[Path, dict[str, str]] = {}
+
+    def origin(self, path: Path) -> Origin:
+        """Tell whether a file is what a pointer to it, or to a folder around it, names."""
+        for target in (path, *path.parents[:-1]):
+            if store.pointer_path(target).is_file():
+                named = self._list(target).get(path.relative_to(target).as_posix())
+                return "cached" if named == store.md5(path) else "recomputed"
+        return "recomputed"
+
+    def _list(self, target: Path) -> dict[str, str]:
+        """Return the hashes that a pointer names, by path inside its target."""
+        if target not in self._listed:
+            name = store.read_pointer(target).md5
+            self._listed[target] = _listing(name) if name.endswith(".dir") else {".": name}
+        return self._listed[target]
+
+
+def _listing(name: str) -> dict[str, str]:
+    """Return the hashes of a stored folder's files by path."""
+    blob = store.STORE / "files" / "md5" / name[:2] / name[2:]
+    try:
+        return {entry["relpath"]: entry["md5"] for entry in json.loads(blob.read_bytes())}
+    except (OSError, ValueError, TypeError, KeyError):
+        raise UnblindError(
+            f"the list of stored files {blob} is missing or unreadable",
+            f"restore it: git checkout -- {store.STORE}",
+        ) from None

@@ -1,0 +1,207 @@
+"""Tables 9 and 14: our hyper-parameters beside the published ones, from the configuration."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from unblind import provenance
+from unblind.config import Config
+from unblind.errors import UnblindError
+from unblind.files import write_text
+from unblind.report.published import PAPER
+from unblind.report.render import render
+
+SOURCE = PAPER / "hyperparameters.yaml"
+_KINDS = ("md", "tex")
+#: A checkout's file has a few kilobytes.
+_MOST_BYTES = 200_000
+
+Table = Literal["9", "14"]
+Value = bool | int | float | str | list[int] | None
+
+
+class Published(BaseModel):
+    """One published setting.
+
+    Attributes:
+        name: the setting.
+        published: its value, as printed.
+        means: the same in the words of our configuration; None: as printed.
+        key: dotted key of our configuration.
+        fixed: what our code always does, where no key decides.
+        why: why ours differs, or what a row without key and fixed value waits for.
+        location: where the value is published; None: in the table itself.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    name: str
+    published: Value
+    means: Value = None
+    key: str | None = None
+    fixed: Value = None
+    why: str | None = None
+    location: str | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if self.key is not None and self.fixed is not None:
+            raise ValueError(f"'{self.name}' has both a key and a fixed value")
+        if self.key is None and self.fixed is None and self.why is None:
+            raise ValueError(f"'{self.name}' has no key, no fixed value, and does not say why")
+        return self
+
+
+class PublishedSettings(BaseModel):
+    """A published table of settings.
+
+    Attributes:
+        title: what is set.
+        location: its place in the paper.
+        section: section of our configuration that holds these settings, maybe not there yet.
+        rows: the settings in order.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    title: str
+    location: str
+    section: str
+    rows: list[Published] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One setting, published and ours.
+
+    Attributes:
+        name: the setting.
+        published: the published value.
+        ours: our value, or 'not run yet'.
+        state: how they compare.
+        place: our key, or that the code decides.
+        location: where the value is published.
+        note: why ours differs or is missing; empty if there is nothing to say.
+    """
+
+    name: str
+    published: str
+    ours: str
+    state: Literal["same", "differs", "not run yet"]
+    place: str
+    location: str
+    note: str
+
+
+def load_settings(path: Path = SOURCE) -> Mapping[Table, PublishedSettings]:
+    """Load and check the published settings.
+
+    Raises:
+        UnblindError: the file is missing, too large or malformed.
+    """
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise UnblindError(f"{path} is too large", "restore the file")
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return TypeAdapter(dict[Table, PublishedSettings]).validate_python(values)
+    except OSError as error:
+        cause = f"cannot read the published settings {path}: {error.strerror}"
+        raise UnblindError(cause, "run from a checkout of this repository") from None
+    except (yaml.YAMLError, UnicodeDecodeError, ValidationError) as error:
+        reason = " ".join(str(error).split())
+        raise UnblindError(f"bad published settings {path}: {reason}", "restore the file") from None
+
+
+def lines(config: Config, table: PublishedSettings) -> list[Line]:
+    """Return our settings beside a table's.
+
+    Raises:
+        UnblindError: a row names a key that the configuration does not have.
+    """
+    values = config.model_dump(mode="json")
+    return [_line(row, table, values) for row in table.rows]
+
+
+def _line(row: Published, table: PublishedSettings, values: Mapping[str, Any]) -> Line:
+    wanted = row.published if row.means is None else row.means
+    location, published = row.location or table.location, _text(row.published)
+    missing = table.section not in values
+    if missing or (row.key is None and row.fixed is None):
+        note = f"The configuration has no section '{table.section}' yet." if missing else row.why
+        return Line(row.name, published, "not run yet", "not run yet", "-", location, note or "")
+    ours = row.fixed if row.key is None else _value(values, row.key, table)
+    place = "fixed in the code" if row.key is None else row.key
+    if _same(ours, wanted):
+        text = published if row.means is not None else _text(ours)
+        return Line(row.name, published, text, "same", place, location, "")
+    note = row.why or "Chosen in this configuration."
+    return Line(row.name, published, _text(ours), "differs", place, location, note)
+
+
+def _same(ours: Any, wanted: Any) -> bool:
+    """Compare values; True is not 1."""
+    return isinstance(ours, bool) == isinstance(wanted, bool) and ours == wanted
+
+
+def _value(values: Mapping[str, Any], key: str, table: PublishedSettings) -> Any:
+    found: Any = values
+    for part in key.split("."):
+        if not isinstance(found, Mapping) or part not in found:
+            raise UnblindError(
+                f"{table.location}: the configuration has no key '{key}'",
+                f"mend the row in {SOURCE.name}",
+            )
+        found = found[part]
+    return found
+
+
+def _text(value: Any) -> str:
+    """Return a value as it is printed."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(_text, value))
+    return (
+        f"{value:,}"
+        if isinstance(value, int)
+        else f"{value:g}"
+        if isinstance(value, float)
+        else str(value)
+    )
+
+
+def settings(config: Config, table: PublishedSettings) -> dict[str, Any]:
+    """Return the plain values that a table depends on beside its input files."""
+    values = config.model_dump(mode="json")
+    keys = (row.key for row in table.rows if row.key and table.section in values)
+    return {"scale": config.scale, **{key: _value(values, key, table) for key in keys}}
+
+
+def hyperparameters(config: Config, number: Table, out: Path) -> list[Path]:
+    """Write a table as ``out`` + ``.md`` and ``.tex``, each with its sidecar.
+
+    Args:
+        config: our settings.
+        number: of the table in the paper.
+        out: output path without suffix.
+
+    Raises:
+        UnblindError: see `load_settings` and `lines`. Nothing is written then.
+    """
+    table = load_settings()[number]
+    values = {"config": config, "number": number, "table": table, "lines": lines(config, table)}
+    texts = {kind: render(f"hyperparameters.{kind}.j2", values) for kind in _KINDS}
+    return list(_written(texts, out, settings(config, table)))
+
+
+def _written(texts: Mapping[str, str], out: Path, part: Any) -> Iterator[Path]:
+    inputs = [SOURCE, *(PAPER / "templates" / f"hyperparameters.{kind}.j2" for kind in _KINDS)]
+    for kind, text in texts.items():
+        path = Path(f"{out}.{kind}")
+        with provenance.record(path, config=part, code=provenance.CODE["table1"], inputs=inputs):
+            write_text(path, text)
+        yield path

@@ -1,0 +1,189 @@
+"""What the stages of a study took, as their artifacts tell: CPU, wall time, memory, disk."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from unblind import places, provenance
+from unblind.config import Config, digest
+from unblind.errors import UnblindError
+from unblind.sim.conditions import CONDITIONS
+from unblind.store import PULLED_BASE
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of a study and where its costs are written down.
+
+    Attributes:
+        name: the stage in tables.
+        artifacts: files whose sidecars add up to its costs, each with the settings it must have
+            been made with (`Config.part`); None: not checked.
+        outputs: files and folders that take up disk.
+        benchmark: Snakemake's benchmark file, for a stage without sidecars of its own.
+    """
+
+    name: str
+    artifacts: Mapping[Path, Any]
+    outputs: tuple[Path, ...]
+    benchmark: Path | None = None
+
+    def sources(self) -> list[Path]:
+        """Return the files that `measure` reads."""
+        if self.benchmark:
+            return [self.benchmark]
+        return [provenance.sidecar_path(path) for path in self.artifacts]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a stage took.
+
+    Attributes:
+        cpu_s: CPU-seconds of all processes.
+        wall_s: seconds from start to end, summed over the stage's artifacts.
+        memory_mib: largest resident memory in MiB.
+        disk: bytes of its files as they lie there.
+        metas: sidecars that say so; empty if a benchmark file does.
+    """
+
+    cpu_s: float
+    wall_s: float
+    memory_mib: float
+    disk: int
+    metas: tuple[Mapping[str, Any], ...] = field(default=(), compare=False)
+
+
+def runs(config: Config) -> list[str]:
+    """Return the runs that Table 1 needs."""
+    return [row for row in config.table1.rows if row in config.runs]
+
+
+def feature_kinds(config: Config) -> list[str]:
+    """Return which features the runs of Table 1 need."""
+    methods = {config.runs[run].method for run in runs(config)} - {None}
+    return [*(["low"] if methods else []), *(["teacher"] if "align" in methods else [])]
+
+
+def stages(config: Config, results: Path) -> list[Stage]:
+    """Return the stages up to Table 1, in the order in which they run.
+
+    Args:
+        config: names runs and seeds.
+        results: folder of the artifacts; a pulled base lies elsewhere.
+    """
+    here = config.model_copy(update={"results": str(results)})
+    replay = results / "replay.parquet"
+    found = [
+        _demos("demos", places.demos(here), config.part("demos")),
+        Stage("replay", {replay: config.part("replay")}, (replay,)),
+    ]
+    if any(config.runs[run].policy == "vla" for run in runs(config)):
+        pulled = Stage("base", {}, (PULLED_BASE,), results / "benchmarks" / "pull_base.tsv")
+        found += _base(here) if config.rebuild_base else [pulled]
+    files = {"low": places.features_low(here), "teacher": places.features_teacher(here)}
+    for kind in feature_kinds(config):
+        part = config.part("features_low" if kind == "low" else "features_teacher")
+        found.append(Stage(f"features {kind}", {files[kind]: part}, (files[kind],)))
+    found += [_training(here, run) for run in runs(config) if config.runs[run].method]
+    found += [_rollouts(here, run) for run in runs(config)]
+    tables = tuple(results / f"table1.{kind}" for kind in ("md", "csv", "tex"))
+    return [*found, Stage("table 1", {}, tables, results / "benchmarks" / "table1.tsv")]
+
+
+def _demos(name: str, folder: Path, part: Any) -> Stage:
+    return Stage(name, {folder / places.MANIFEST: part}, (folder,))
+
+
+def _training(config: Config, run: str) -> Stage:
+    folders = [places.run_folder(config, run, seed) for seed in config.seeds]
+    part = config.part("training", run)
+    weights = {folder / places.ADAPTER_FILES[0]: part for folder in folders}
+    return Stage(f"training of {run}", weights, tuple(folders))
+
+
+def _rollouts(config: Config, run: str) -> Stage:
+    folders = [Path(config.results, "rollouts", run, str(seed)) for seed in config.seeds]
+    part = config.part("rollout", run)
+    records = {folder / f"{c.name}.parquet": part for folder in folders for c in CONDITIONS}
+    return Stage(f"rollouts of {run}", records, tuple(folders))
+
+
+def _base(config: Config) -> list[Stage]:
+    """Return the stages that make the base."""
+    folder, part = places.rebuilt(config), config.part
+    questions, weights = folder / "questions", "model.safetensors"
+    pretraining, warm_up = places.demos(config, "pretraining"), places.demos(config, "warm-up")
+    learned = {folder / weights: part("warm_up"), folder / "questions.json": {}}
+    return [
+        _demos("base: questions", questions, None),
+        _demos("base: demos", pretraining, part("pretraining_demos")),
+        _demos("base: warm-up demos", warm_up, part("warm_up_demos")),
+        Stage("base: vlm", {folder / "vlm" / weights: part("vlm")}, (folder / "vlm",)),
+        Stage("base: robot", {folder / "robot" / weights: part("robot")}, (folder / "robot",)),
+        Stage("base: warm-up", learned, tuple(learned)),
+    ]
+
+
+def measure(stage: Stage) -> Cost | None:
+    """Return what a stage took; None if it is not complete, or was made with other settings.
+
+    Raises:
+        UnblindError: a sidecar or benchmark file is damaged.
+    """
+    if not all(path.is_file() for path in stage.sources()):
+        return None
+    if stage.benchmark:
+        if not all(path.exists() for path in stage.outputs):
+            return None
+        return Cost(*_benchmark(stage.benchmark), _disk(stage.outputs))
+    metas = tuple(provenance.read(path) for path in stage.artifacts)
+    wanted = stage.artifacts.values()
+    if any(
+        part is not None and meta.get("config_hash") != digest(part)
+        for meta, part in zip(metas, wanted, strict=True)
+    ):
+        return None
+    columns = [_numbers(path, meta) for path, meta in zip(stage.artifacts, metas, strict=True)]
+    cpu, wall, memory = zip(*columns, strict=True)
+    return Cost(sum(cpu), sum(wall), max(memory), _disk(stage.outputs), metas)
+
+
+def _numbers(path: Path, meta: Mapping[str, Any]) -> tuple[float, ...]:
+    keys = ("cpu_s", "wall_s", "peak_memory_mib")
+    return _checked(provenance.sidecar_path(path), [meta.get(key) for key in keys])
+
+
+def _benchmark(path: Path) -> tuple[float, ...]:
+    """Return CPU-seconds, wall seconds and memory that Snakemake saw of a job."""
+    lines = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()[:2]]
+    try:
+        values = dict(zip(*lines, strict=True))
+        # A job that is over at once has no samples: Snakemake writes NA or "-".
+        found = [float(values[key]) for key in ("cpu_time", "s", "max_rss")]
+    except (TypeError, ValueError, KeyError):
+        found = [None]
+    return _checked(path, found)
+
+
+def _checked(path: Path, values: Iterable[Any]) -> tuple[float, ...]:
+    found = tuple(values)
+    for value in found:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not math.isfinite(value) or value < 0:
+            raise UnblindError(
+                f"{path} tells no costs: {value!r} is no amount",
+                "delete it and its artifact, then run the command that makes them",
+            )
+    return found
+
+
+def _disk(outputs: Iterable[Path]) -> int:
+    """Return the bytes of files and folders, without sidecars."""
+    files = [f for path in outputs for f in ([path] if path.is_file() else path.rglob("*"))]
+    return sum(f.stat().st_size for f in files if f.is_file() and f.suffixes[-2:] != _SIDECAR)
+
+
+_SIDECAR = [".meta", ".json"]

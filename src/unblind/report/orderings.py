@@ -1,0 +1,118 @@
+"""Claims that one row of a printed table beats another."""
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal
+
+from pydantic import Field
+
+from unblind.report.printed import Measure, Part, PublishedTable, Share, Slug, Suite, Text, near
+
+
+class Ordering(Part):
+    """A claim that one row beats another.
+
+    Attributes:
+        id: its name.
+        text: the claim in one sentence.
+        location: where the paper makes it.
+        table, better, worse: keys of the table and its two rows.
+        measure: that of the table.
+        columns: headings whose mean is compared.
+        suite: the group that these headings are, if they are one.
+        margin: 'greater': fraction by which ``better`` must exceed ``worse``; 'collapse': share of
+            ``better`` that ``worse`` stays below.
+        kind: which of the two.
+    """
+
+    id: Slug
+    text: Text
+    location: Text
+    table: str
+    measure: Measure
+    better: Slug
+    worse: Slug
+    columns: list[str]
+    suite: Suite | None
+    margin: Share
+    kind: Literal["greater", "collapse"]
+
+
+class OrderingBlock(Part):
+    """Orderings as the file writes them: one for each combination of the lists.
+
+    Attributes:
+        id: start of the orderings' ids; the members of the lists are appended.
+        text: sentence with {better}, {worse}, {suite} or {column} to be filled in.
+        location, table, kind: as in `Ordering`.
+        better, worse: one row or several, an ordering for each.
+        suites: groups, an ordering for each.
+        columns: headings, an ordering for each. Without these two: the mean of all columns.
+        margin: as in `Ordering`; that of the tolerances if not given.
+    """
+
+    id: Slug
+    text: Text
+    location: Text
+    table: str
+    better: Slug | list[Slug]
+    worse: Slug | list[Slug]
+    suites: list[Suite] = Field(default_factory=list)
+    columns: list[str] = Field(default_factory=list)
+    margin: Share | None = None
+    kind: Literal["greater", "collapse"] = "greater"
+
+    def orderings(self, table: PublishedTable, margin: float) -> Iterator[Ordering]:
+        """Yield every ordering.
+
+        Args:
+            table: the table it speaks of.
+            margin: used if the block names none.
+
+        Raises:
+            ValueError: it names a row, column or word that is not there.
+        """
+        betters, worses = _listed(self.better), _listed(self.worse)
+        places: list[tuple[str, Suite | None, list[str]]]
+        places = [(suite, suite, table.headings(suite)) for suite in self.suites]
+        places += [(column, None, [column]) for column in self.columns]
+        places = places or [("", None, table.columns)]
+        for better, worse, (place, suite, columns) in itertools.product(betters, worses, places):
+            for key in (better, worse):
+                self._require(key, table.rows, table)
+            if not columns:
+                raise ValueError(f"ordering '{self.id}': {table.location} has no {suite} columns")
+            for column in columns:
+                self._require(column, table.columns, table)
+            words = {"better": table.rows[better].label, "worse": table.rows[worse].label}
+            parts = [better] * (len(betters) > 1) + [worse] * (len(worses) > 1)
+            yield Ordering(
+                id="-".join([self.id, *parts, *([place.lower()] if place else [])]),
+                text=_filled(self.text, {**words, "suite": place, "column": place}),
+                location=self.location,
+                table=self.table,
+                measure=table.measure,
+                better=better,
+                worse=worse,
+                columns=columns,
+                suite=suite,
+                margin=margin if self.margin is None else self.margin,
+                kind=self.kind,
+            )
+
+    def _require(self, key: str, known: Iterable[str], table: PublishedTable) -> None:
+        if key not in known:
+            raise ValueError(
+                f"ordering '{self.id}': no '{key}' in {table.location}{near(key, known)}"
+            )
+
+
+def _listed(rows: str | list[str]) -> list[str]:
+    return [rows] if isinstance(rows, str) else rows
+
+
+def _filled(text: str, words: Mapping[str, str]) -> str:
+    try:
+        return text.format_map(words)
+    except (KeyError, IndexError, ValueError) as error:
+        raise ValueError(f"cannot fill in {text!r}: {error}") from None

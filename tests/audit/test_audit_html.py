@@ -1,0 +1,83 @@
+import copy
+import html
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from made_up_audit import audit
+
+from unblind.audit.html import LOOKS, anchor, groups, link, number, render_html
+from unblind.audit.verdicts import VERDICTS
+from unblind.errors import UnblindError
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_numbers_are_printed_as_in_the_paper():
+    assert [number(value) for value in (0.61, 0.6, 0.605, 0.3125, 1.0, -0.5)] == [
+        *("0.61", "0.60", "0.605", "0.312", "1.00", "-0.50")
+    ]
+    assert [number(value) for value in (4096.0, 7, 15.8)] == ["4096", "7", "15.8"]
+
+
+def test_every_verdict_has_a_look_of_its_own():
+    assert list(LOOKS) == list(VERDICTS)
+    assert len(set(LOOKS.values())) == len(LOOKS)
+
+
+def test_links_are_relative_and_never_another_scheme_or_host():
+    assert link("results/rollouts/a b/0/x.parquet", "results") == "rollouts/a%20b/0/x.parquet"
+    assert link("store/x.parquet", "results") == "../store/x.parquet"
+    assert link("results/javascript:alert(1)", "results") == "javascript%3Aalert%281%29"
+    assert not link("//host/x", "/results").startswith("//")
+
+
+def test_every_claim_stands_in_one_section_in_order():
+    values = audit()
+    found = groups(values["claims"])
+    assert [group.title for group in found] == [
+        *("Orderings", "Contradictions inside the paper", "Table 1", "Table 10"),
+        "Numbers of the text",
+    ]
+    assert sorted(one["id"] for group in found for one in group.claims) == sorted(
+        one["id"] for one in values["claims"]
+    )
+
+
+def test_page_is_the_same_bytes_and_holds_each_claim():
+    values = audit()
+    before = copy.deepcopy(values)
+    page = render_html(values)
+    assert page == render_html(values) and values == before
+    for one in values["claims"]:
+        row = re.search(rf'<tr id="{anchor(one["id"])}".*?</tr>', page, re.DOTALL)[0]
+        assert f"</span> {one['verdict']}</span>" in row
+        assert html.escape(one["command"], quote=False)[:8] in row
+    assert "+9.0 points [+7.0, +11.0]" in page
+    assert "+12.0 points" in page and "208 pairs: 31 won, 20 lost; McNemar p = 0.160" in page
+    assert "McNemar p &lt; 0.001; Cohen's h +0.05" in page
+    assert "commit <code>0123456789ab | fedcba987654</code>" in page
+    assert "0.312 [0.142, 0.556]" in page and "0.61 ± 0.01" in page and "0.605" in page
+    assert "<script>document" not in page
+
+
+def test_what_is_missing_is_named(tmp_path):
+    values = audit()
+    del values["claims"][0]["verdict"]
+    with pytest.raises(UnblindError, match="verdict"):
+        render_html(values)
+    with pytest.raises(UnblindError, match=r"audit\.js is missing"):
+        render_html(audit(), templates=tmp_path)
+
+
+def test_nothing_run_and_nothing_wrong_is_a_page_too():
+    values = audit() | {"integrity": [], "defects": [], "remark": ""}
+    values["claims"] = values["claims"][3:5]
+    values["facts"] |= {"commits": [], "seeds": []}
+    page = render_html(values)
+    assert 'id="integrity"' not in page and "no findings" in page and "no records" in page
+
+
+def test_browser_script_is_valid_shell():
+    subprocess.run(["sh", "-n", ROOT / "scripts/browser.sh"], check=True)

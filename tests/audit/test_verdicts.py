@@ -1,0 +1,121 @@
+import math
+from typing import get_args
+
+import pandas as pd
+import pytest
+
+from unblind.audit.measure import Ours, effect, excess
+from unblind.audit.verdicts import (
+    VERDICTS,
+    Judgement,
+    Verdict,
+    of_collapse,
+    of_ordering,
+    of_value,
+    with_origin,
+)
+from unblind.report.stats import wilson
+
+
+def pairs(first, second, n=16, columns=("Carrot",), seeds=(0,)):
+    """Nested successes: of n pairs a column, the first run wins `first`, the second `second`."""
+    rows = [
+        {"seed": s, "column": c, "first": int(i < first), "second": int(i < second)}
+        for s in seeds
+        for c in columns
+        for i in range(n)
+    ]
+    frame = pd.DataFrame(rows)
+    return frame.assign(final=frame["first"] - frame["second"], any=0)
+
+
+def test_an_effect_by_hand():
+    found = effect(pairs(14, 8), 0, 0.95)
+    assert (found.n, found.won, found.lost, found.delta) == (16, 6, 0, 0.375)
+    # Six of six heads or tails: 2 / 2^6.
+    assert found.p == pytest.approx(0.03125)
+    h = 2 * math.asin(math.sqrt(14 / 16)) - 2 * math.asin(math.sqrt(0.5))
+    assert found.cohens_h == pytest.approx(h)
+    # The share of wins is 6/16: SD sqrt(.375 * .625 / 16) = .121.
+    assert (found.low, found.high) == pytest.approx((0.375 - 0.237, 0.375 + 0.237), abs=0.03)
+    assert found.wilcoxon is None
+    assert (found.first, found.second) == (0.875, 0.5)
+
+
+def test_every_condition_weighs_the_same_and_seeds_are_paired():
+    frame = pd.concat([pairs(8, 0, columns=("Carrot",)), pairs(4, 4, n=4, columns=("Plate",))])
+    assert effect(frame, 0, 0.95).delta == pytest.approx(0.25)
+    # Five seeds that all agree: 1 / 2^5.
+    assert effect(pairs(9, 8, seeds=range(5)), 0, 0.95).wilcoxon == pytest.approx(1 / 32)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "p_holm", "margin", "verdict"),
+    [
+        (14, 8, 0.03, 0.0, "reproduced"),
+        (14, 8, 0.06, 0.0, "inconclusive"),
+        (14, 8, 0.03, 0.3, "inconclusive"),
+        (8, 14, 0.03, 0.0, "contradicted"),
+        (8, 14, 0.06, 0.0, "inconclusive"),
+        (8, 8, 0.03, 0.0, "inconclusive"),
+    ],
+)
+def test_orderings(first, second, p_holm, margin, verdict):
+    found = effect(pairs(first, second), 0, 0.95)
+    assert of_ordering(found, p_holm, margin, 0.95).verdict == verdict
+
+
+def test_an_open_ordering_says_what_would_have_been_found():
+    assert (
+        "points with a power of 80 %" in of_ordering(effect(pairs(8, 8), 0, 0.95), 1, 0, 0.95).why
+    )
+    few = effect(pairs(2, 1, n=4), 0, 0.95)
+    assert "so few pairs detect no difference" in of_ordering(few, 1, 0, 0.95).why
+
+
+@pytest.mark.parametrize(
+    ("better", "worse", "verdict"),
+    [(8, 0, "reproduced"), (8, 2, "inconclusive"), (8, 8, "contradicted"), (0, 0, "inconclusive")],
+)
+def test_a_collapse_is_measured_against_a_share_of_the_better_run(better, worse, verdict):
+    frame = pairs(better, worse)
+    above = excess(frame, 0.25, 0, 0.95)
+    assert above[0] == pytest.approx((worse - 0.25 * better) / 16)
+    assert of_collapse(effect(frame, 0, 0.95), 0.25, above).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("printed", "spread", "won", "n", "verdict"),
+    [
+        (0.61, 0.01, 625, 1024, "reproduced"),
+        (0.61, None, 640, 1024, "reproduced"),
+        (0.61, 0.01, 500, 1024, "contradicted"),
+        # 1.96 standard errors of the difference: sqrt(.096^2 + .098^2) = .137; the interval and
+        # 1.96 spreads together: .096 + .098 = .194.
+        (0.63, 0.05, 50, 100, "reproduced"),
+        (0.66, 0.05, 50, 100, "inconclusive"),
+        (0.70, 0.05, 50, 100, "contradicted"),
+    ],
+)
+def test_values_at_the_papers_scale(printed, spread, won, n, verdict):
+    ours = Ours(won / n, *wilson(won, n), n)
+    assert of_value(printed, spread, ours, 1.96, 0.95, "paper").verdict == verdict
+
+
+def test_values_are_not_comparable_at_another_scale():
+    ours = Ours(0.61, *wilson(61, 100), 100)
+    judgement = of_value(0.61, 0.01, ours, 1.96, 0.95, "mini")
+    assert judgement.verdict == "not comparable"
+    assert "7 B" in judgement.why
+
+
+def test_pulled_records_reproduce_nothing():
+    assert with_origin(Judgement("reproduced", "x"), "recomputed").verdict == "reproduced"
+    cached = with_origin(Judgement("reproduced", "x"), "cached")
+    assert (cached.verdict, cached.why) == ("cached", "cached, from pulled records: x")
+    for verdict in ("contradicted", "inconclusive", "not comparable"):
+        assert with_origin(Judgement(verdict, "x"), "cached").verdict == verdict
+
+
+def test_every_verdict_has_a_meaning():
+    assert tuple(VERDICTS) == get_args(Verdict)

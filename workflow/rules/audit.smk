@@ -1,0 +1,31 @@
+# The audit: a verdict on every published claim, from the records alone.
+# It fails, after its pages are written, if a record or a rendered table was changed by hand.
+
+
+rule audit:
+    input:
+        records=rules.table1.input.records,
+        tables=rules.table1.output,
+        claims=["paper/claims.yaml", "paper/defects.yaml"],
+        templates=[
+            f"paper/templates/audit.{name}"
+            for name in ["md.j2", "html.j2", "css", "js"]
+        ],
+    output:
+        expand("{results}/audit.{kind}", results=RESULTS, kind=["md", "json", "html"]),
+    log:
+        f"{RESULTS}/logs/audit.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/audit.tsv"
+    conda:
+        "../envs/main.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+        gpu=0,
+    params:
+        code=CODE_HASH["audit"],
+        settings=json.dumps(STUDY.model_dump(mode="json"), sort_keys=True),
+    shell:
+        "step audit > {log:q} 2>&1"
