@@ -12,7 +12,7 @@ UNIT_CPU_S = {
     "oracle": 1.1,
     "random": 0.65,
     "noop": 0.55,
-    "vla": 2.0,
+    "vla": 2.2,
     "pretraining": 0.03,
     "features_low": 0.006,
     "features_teacher": 0.03,

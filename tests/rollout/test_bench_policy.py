@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from unblind.config import load
-from unblind.rollout import bench_policy, loop, worker
+from unblind.rollout import bench_policy, worker
 from unblind.rollout.policies import NoopPolicy
 from unblind.sim.episodes import decode
 from unblind.vla import checkpoint
@@ -81,7 +81,6 @@ def test_a_rollout_of_the_real_environment_is_accounted_for(config, renderer, mo
     parts = [found[part] for part in (*bench_policy.PARTS, "other", "idle")]
     assert sum(parts) == pytest.approx(1, abs=0.01)
     assert found["physics"] > 0 and found["resets"] > 0 and 1 <= found["cores"] <= 2
-    assert loop.serve is worker.serve
 
 
 def test_the_policy_is_timed_at_all_batch_sizes():

@@ -42,7 +42,7 @@ class FakeScenes:
         return Reply(self.now[scene].copy(), bool(success), bool(number % 2 and step == 2))
 
 
-def fake_serve(pipe, setup):
+def fake_serve(pipe, setup, scenes):
     scenes = FakeScenes()
     while True:
         try:
@@ -135,9 +135,8 @@ def test_a_worker_that_dies_is_one_error_and_finished_episodes_are_out(crew):
 def served(monkeypatch):
     """Our end of a real worker's pipe and a function that lets it work, in this process."""
     monkeypatch.setattr(worker.workers, "follow_parent", lambda: None)
-    monkeypatch.setattr(worker, "Scenes", lambda setup: FakeScenes())
     ours, theirs = Pipe()
-    return ours, lambda: worker.serve(theirs, None)
+    return ours, lambda: worker.serve(theirs, None, lambda setup: FakeScenes())
 
 
 def test_a_worker_answers_in_order_until_the_pipe_closes(served):

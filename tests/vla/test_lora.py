@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import models
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -8,37 +9,13 @@ from unblind.errors import UnblindError
 from unblind.vla import lora
 from unblind.vla.prismatic import Prismatic, PrismaticConfig, Text
 
-SMALL = {
-    "towers": ("lite0",),
-    "image_size": 64,
-    "frozen_blocks": 5,
+SMALL = models.SMALL | {
     "projector_width": 24,
     "hidden_size": 16,
-    "layers": 2,
-    "heads": 2,
     "intermediate_size": 20,
     "vocab_size": 300,
-    "padded": 0,
     "bos": 0,
-    "position_scale": 0.5,
-    "rms_norm_eps": 1e-6,
     "max_positions": 64,
-}
-OPENVLA = {
-    "towers": ("dinov2", "siglip"),
-    "image_size": 224,
-    "frozen_blocks": 0,
-    "projector_width": 8704,
-    "hidden_size": 4096,
-    "layers": 32,
-    "heads": 32,
-    "intermediate_size": 11008,
-    "vocab_size": 32064,
-    "padded": 64,
-    "bos": 1,
-    "position_scale": 0.0,
-    "rms_norm_eps": 1e-6,
-    "max_positions": 2048,
 }
 IMAGES = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 TEXT = Text(
@@ -105,7 +82,7 @@ def test_count_equals_the_formula(vision):
 
 def test_count_at_paper_scale_is_the_published_one():
     with torch.device("meta"):
-        model = Prismatic(PrismaticConfig(**OPENVLA))
+        model = Prismatic(PrismaticConfig(**models.OPENVLA))
     # Released set-up of finetune_align.py: rank 32, "all-linear" with the output head and both
     # patch embeddings.
     assert lora.lora_parameters(model, rank=32, vision=True) == 110_828_288

@@ -6,8 +6,7 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from multiprocessing.connection import Connection
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -93,21 +92,8 @@ class TimedScenes(worker.Scenes):
         return env
 
 
-def _serve(pipe: Connection, setup: worker.Setup) -> None:
-    """Serve as any worker does, with scenes that account for their time."""
-    worker.Scenes = TimedScenes  # this process has no other purpose
-    worker.serve(pipe, setup)
-
-
 class _TimedCrew(loop.Crew):
     """A crew whose workers can be asked how they spent their time."""
-
-    def __enter__(self) -> Self:
-        usual, loop.serve = loop.serve, _serve
-        try:
-            return super().__enter__()
-        finally:
-            loop.serve = usual
 
     def spent(self) -> Counter[str]:
         """Return what all workers have spent since this was asked last."""
@@ -175,7 +161,8 @@ def shares(
     setup = worker.Setup(config, images=policy.needs_images, oracle=False)
     cores = min(len(os.sched_getaffinity(0)), n_workers + 1)
     measured = []
-    with _TimedCrew(setup, n_workers, _TimedPolicy(policy, ledger)) as crew:
+    timed = _TimedPolicy(policy, ledger)
+    with _TimedCrew(setup, n_workers, timed, TimedScenes) as crew:
         list(crew.run(episodes))  # loads libraries and draws first pictures
         crew.spent(), ledger.take()
         for _ in range(rounds):

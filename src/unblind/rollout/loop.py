@@ -11,7 +11,7 @@ import numpy as np
 from unblind import workers
 from unblind.errors import UnblindError
 from unblind.rollout.policies import Observation, Policy
-from unblind.rollout.worker import Reply, Setup, serve
+from unblind.rollout.worker import Reply, Scenes, Setup, serve
 from unblind.sim.episodes import Episode
 
 
@@ -80,10 +80,18 @@ class Crew:
         setup: what each worker builds.
         n_workers: processes.
         policy: acts for the scenes; None if the workers' own actors do.
+        scenes: what a worker keeps its scenes in.
     """
 
-    def __init__(self, setup: Setup, n_workers: int, policy: Policy | None) -> None:
+    def __init__(
+        self,
+        setup: Setup,
+        n_workers: int,
+        policy: Policy | None,
+        scenes: type[Scenes] = Scenes,
+    ) -> None:
         self._setup, self._n_workers, self._policy = setup, n_workers, policy
+        self._scenes = scenes
         self._workers: list[_Worker] = []
 
     def __enter__(self) -> Self:
@@ -91,7 +99,9 @@ class Crew:
         context = workers.context()
         for _ in range(self._n_workers):
             pipe, theirs = context.Pipe()
-            process = context.Process(target=serve, args=(theirs, self._setup), daemon=True)
+            process = context.Process(
+                target=serve, args=(theirs, self._setup, self._scenes), daemon=True
+            )
             process.start()
             theirs.close()
             scenes = list(range(self._setup.config.rollout.scenes))

@@ -89,14 +89,14 @@ def _reply(obs: dict, info: dict) -> Reply:
     return Reply(image, bool(info["success"]), bool(info["is_src_obj_grasped"]))
 
 
-def serve(pipe: Connection, setup: Setup) -> None:
-    """Answer requests until the pipe closes.
+def serve(pipe: Connection, setup: Setup, kind: type[Scenes] = Scenes) -> None:
+    """Answer requests to scenes of a kind until the pipe closes.
 
     A request is a list of (method name, scene, argument); the answer is the list of replies, or
     the exception that a request raised.
     """
     workers.follow_parent()
-    scenes = Scenes(setup)
+    scenes = kind(setup)
     with contextlib.suppress(EOFError, ConnectionError):  # the parent has closed the pipe
         while True:
             requests = pipe.recv()
