@@ -25,3 +25,9 @@ rule all:
     input:
         expand("{results}/table1.{kind}", results=RESULTS, kind=["md", "csv", "tex"]),
         expand("{results}/audit.{kind}", results=RESULTS, kind=["md", "json", "html"]),
+        expand(
+            "{results}/{page}.{kind}",
+            results=RESULTS,
+            page=["table9", "table14", "costs"],
+            kind=["md", "tex"],
+        ),

@@ -74,14 +74,21 @@ def test_an_open_ordering_says_what_would_have_been_found():
 
 
 @pytest.mark.parametrize(
-    ("better", "worse", "verdict"),
-    [(8, 0, "reproduced"), (8, 2, "inconclusive"), (8, 8, "contradicted"), (0, 0, "inconclusive")],
+    ("better", "worse", "p_holm", "verdict"),
+    [
+        (8, 0, 0.01, "reproduced"),
+        (8, 0, 0.2, "inconclusive"),
+        (8, 2, 0.01, "inconclusive"),
+        (8, 8, 1.0, "contradicted"),
+        (0, 0, 1.0, "inconclusive"),
+    ],
 )
-def test_a_collapse_is_measured_against_a_share_of_the_better_run(better, worse, verdict):
+def test_a_collapse_is_measured_against_a_share_of_the_better_run(better, worse, p_holm, verdict):
     frame = pairs(better, worse)
     above = excess(frame, 0.25, 0, 0.95)
     assert above[0] == pytest.approx((worse - 0.25 * better) / 16)
-    assert of_collapse(effect(frame, 0, 0.95), 0.25, above).verdict == verdict
+    found = of_collapse(effect(frame, 0, 0.95), p_holm, 0.25, above, 0.95)
+    assert found.verdict == verdict
 
 
 @pytest.mark.parametrize(

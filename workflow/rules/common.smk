@@ -15,6 +15,8 @@ from unblind.base import pointer_file
 from unblind.config import arguments, check
 from unblind.errors import UnblindError
 from unblind.provenance import CODE, code_hash, rollout_code
+from unblind.report.cost_page import CODE as COSTS_CODE
+from unblind.report.hyperparameters import load_settings, settings as settings_shown
 from unblind.sim.conditions import CONDITIONS
 from unblind.store import BASE_FILES, base_dir
 
@@ -55,6 +57,11 @@ def one_line(function, *arguments):
 def settings(stage, run=None):
     """Return what a stage's result depends on; a rule's parameter, so a change re-runs it."""
     return json.dumps(STUDY.part(stage, run), sort_keys=True)
+
+
+def shown_settings(number):
+    """Return the settings that a table of hyper-parameters shows."""
+    return json.dumps(settings_shown(STUDY, load_settings()[number]), sort_keys=True)
 
 
 def model_files(folder):

@@ -1,14 +1,5 @@
 # Tables, from the records alone.
 
-from unblind.report.cost_page import CODE as COSTS_CODE
-from unblind.report.hyperparameters import load_settings, settings as settings_shown
-
-
-def shown_settings(number):
-    """Return the settings that a table of hyper-parameters shows."""
-    return json.dumps(settings_shown(STUDY, load_settings()[number]), sort_keys=True)
-
-
 rule table1:
     input:
         records=expand(

@@ -183,7 +183,7 @@ def _judge(study: Study, one: Ordering, found: _Measured, p_holm: float) -> Judg
     if one.kind == "greater":
         return of_ordering(found.effect, p_holm, one.margin, level)
     above = excess(found.pairs, one.margin, seed, level)
-    return of_collapse(found.effect, one.margin, above)
+    return of_collapse(found.effect, p_holm, one.margin, above, level)
 
 
 def _arithmetic(study: Study) -> Iterator[Claim]:

@@ -104,17 +104,26 @@ def of_ordering(effect: Effect, p_holm: float, margin: float, level: float) -> J
     return Judgement("inconclusive", f"{chance}; {power}")
 
 
-def of_collapse(effect: Effect, share: float, excess: tuple[float, float, float]) -> Judgement:
+def of_collapse(
+    effect: Effect,
+    p_holm: float,
+    share: float,
+    excess: tuple[float, float, float],
+    level: float,
+) -> Judgement:
     """Judge the claim that the second run reaches less than a share of the first's success.
 
     Args:
         effect: of the first against the second.
+        p_holm: its p adjusted over the table's orderings.
         share: fraction of the first's success rate that the second stays below.
         excess: by how much the second lies above it, with interval.
+        level: 1 minus the level of significance.
     """
     _, low, high = excess
     verdict: Verdict = "inconclusive"
-    if high < 0:
+    # Where all episodes agree the interval has no width: few of them would be enough.
+    if high < 0 and p_holm < 1 - level:
         verdict = "reproduced"
     elif low > 0:
         verdict = "contradicted"

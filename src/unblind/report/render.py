@@ -49,7 +49,7 @@ def render(template: str, values: dict[str, Any], folder: Path = PAPER / "templa
         return environment.get_template(template).render(values)
     except jinja2.TemplateNotFound as error:
         raise UnblindError(
-            f"the template {folder / str(error)} is missing", "restore it from the repository"
+            f"the template {folder / str(error.name)} is missing", "restore it from the repository"
         ) from None
     except jinja2.TemplateError as error:
         raise UnblindError(f"the template {template} is broken: {error}", "mend it") from None

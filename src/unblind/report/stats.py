@@ -3,7 +3,6 @@
 `docs/statistics.md` says which number answers which question and what none of them covers.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
@@ -115,18 +114,6 @@ def mcnemar_exact(won: int, lost: int) -> float:
     """
     _check_pairs(won, lost)
     return float(binomtest(won, won + lost).pvalue) if won + lost else 1.0
-
-
-def odds_ratio_paired(won: int, lost: int) -> float | None:
-    """Return the conditional odds ratio of matched pairs, won / lost.
-
-    It is infinite if only the first policy ever succeeds alone, and None (undefined) if neither
-    does. Arguments and error as in `mcnemar_exact`.
-    """
-    _check_pairs(won, lost)
-    if lost:
-        return won / lost
-    return math.inf if won else None
 
 
 def wilcoxon_greater(first: Sequence[float], second: Sequence[float]) -> float:

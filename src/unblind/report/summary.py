@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import fmean, stdev
+from statistics import fmean
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ import pandas as pd
 from unblind.config import Config
 from unblind.report.published import PublishedRow, PublishedTable
 from unblind.report.records import Records
-from unblind.report.stats import paired_bootstrap, wilson
+from unblind.report.stats import paired_bootstrap, seed_spread, wilson
 from unblind.sim.conditions import CONDITIONS
 
 GROUPS = ("semantic", "vision", "execution")
@@ -144,4 +144,4 @@ def _mean(episodes: pd.DataFrame, columns: tuple[str, ...], seed: int) -> Mean:
     # Every condition weighs the same, also within a seed.
     per_cell = chosen.groupby(["seed", "column"])["success_final"].mean()
     per_seed = per_cell.groupby("seed").mean().tolist()
-    return Mean(rate, at_any_step, low, high, stdev(per_seed) if len(per_seed) > 1 else None)
+    return Mean(rate, at_any_step, low, high, seed_spread(per_seed).sd)
