@@ -33,7 +33,8 @@ def test_every_difference_at_mini_is_explained():
     found = shown("9").values()
     differing = [line for line in found if line.state == "differs"]
     steps = shown("9")["Training steps"]
-    assert (steps.ours, steps.state) == ("1,000", "differs")
+    mini = load(CONFIGS / "mini.yaml").training.schedule.steps
+    assert (steps.ours, steps.state) == (f"{mini:,}", "differs")
     assert shown("9")["Aligned layer"].ours == "3"
     for line in differing:
         assert line.note and line.note != "Chosen in this configuration.", line.name
@@ -100,14 +101,12 @@ def test_files_are_the_same_twice_and_quote_their_settings(tmp_path):
     again = hyperparameters(config, "9", tmp_path / "table9")
     assert {path: path.read_bytes() for path in again} == first
     markdown, tex = (text.decode() for text in first.values())
-    assert (
-        "| Training steps | 60,000 | **1,000** | **differs** | training.schedule.steps |"
-        in markdown
-    )
+    steps = config.training.schedule.steps
+    assert f"| Training steps | 60,000 | **{steps:,}** | **differs** | training." in markdown
     assert r"LoRA rank & 32 & 32 &  \\" in tex
     assert r"MLP Ln\&D" in tex
     meta = json.loads((tmp_path / "table9.md.meta.json").read_text())
-    assert meta["config"]["training.schedule.steps"] == 1000
+    assert meta["config"]["training.schedule.steps"] == steps
 
 
 @pytest.mark.parametrize(

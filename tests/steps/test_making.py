@@ -63,6 +63,17 @@ def test_an_interrupted_training_goes_on_and_ends_without_checkpoint(tmp_path, o
     assert left(folder) == ["000002.safetensors"]
 
 
+def test_checkpoints_of_rounds_end_with_the_last_round(tmp_path, origin):
+    with continued(tmp_path, origin):
+        (tmp_path / "round-1").mkdir()
+        for folder in (tmp_path, tmp_path / "round-1"):
+            (folder / "checkpoint.safetensors").write_text("done")
+            (folder / "model.safetensors").write_text("weights")
+    assert (
+        sorted(path.name for path in tmp_path.rglob("*.safetensors")) == ["model.safetensors"] * 2
+    )
+
+
 @pytest.mark.parametrize("change", ["settings", "input", "seed"])
 def test_a_checkpoint_of_another_origin_is_thrown_away(tmp_path, origin, change):
     folder = tmp_path / "run"

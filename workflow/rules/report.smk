@@ -1,5 +1,6 @@
 # Tables, from the records alone.
 
+
 rule table1:
     input:
         records=expand(

@@ -74,14 +74,15 @@ def make(
 def continued(folder: Path, origin: Origin) -> Iterator[None]:
     """Keep what an interrupted training has left in ``folder`` if it had the same origin.
 
-    When the block succeeds, its checkpoint is deleted.
+    When the block succeeds, its checkpoints are deleted, those of rounds in folders below too.
     """
     place, stamp = folder / "origin.json", {"origin": origin.stamp()}
     if not place.is_file() or json.loads(place.read_text(encoding="utf-8")) != stamp:
         with files.explained(folder):
-            for name in _WORK:
-                (folder / name).unlink(missing_ok=True)
+            for path in (path for name in _WORK for path in sorted(folder.rglob(name))):
+                path.unlink()
             shutil.rmtree(folder / "snapshots", ignore_errors=True)
         files.write_json(place, stamp)
     yield
-    (folder / _WORK[0]).unlink(missing_ok=True)
+    for path in sorted(folder.rglob(_WORK[0])):
+        path.unlink()
