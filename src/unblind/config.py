@@ -8,7 +8,7 @@ import difflib
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -64,6 +64,7 @@ __all__ = [
     "check",
     "digest",
     "load",
+    "near",
     "schema",
 ]
 
@@ -171,7 +172,7 @@ class Config(Section):
         known = [*self.runs, *METHODS]
         for row in self.table1.rows:
             if row not in known:
-                raise ValueError(f"table1.rows names no run or method: '{row}'{_near(row, known)}")
+                raise ValueError(f"table1.rows names no run or method: '{row}'{near(row, known)}")
         return self
 
     def run(self, name: str) -> Run:
@@ -182,7 +183,7 @@ class Config(Section):
         """
         if name not in self.runs:
             raise UnblindError(
-                f"unknown run '{name}'{_near(name, self.runs)}", f"runs: {', '.join(self.runs)}"
+                f"unknown run '{name}'{near(name, self.runs)}", f"runs: {', '.join(self.runs)}"
             )
         return self.runs[name]
 
@@ -298,7 +299,7 @@ def _replace(values: dict[str, Any], key: str, value: Any) -> None:
 def _problem(detail: Any) -> str:
     key = ".".join(str(part) for part in detail["loc"])
     if detail["type"] == "extra_forbidden":
-        return f"unknown key '{key}'{_near(str(detail['loc'][-1]), _keys_at(detail['loc'][:-1]))}"
+        return f"unknown key '{key}'{near(str(detail['loc'][-1]), _keys_at(detail['loc'][:-1]))}"
     if detail["type"] == "missing":
         return f"missing key '{key}'"
     message = detail["msg"].removeprefix("Value error, ")
@@ -321,6 +322,7 @@ def _section(model: Any, part: Any) -> Any:
     return field.annotation if field else model
 
 
-def _near(word: str, known: Any) -> str:
+def near(word: str, known: Iterable[str]) -> str:
+    """Return ", did you mean ...?" with up to three known words like ``word``, or nothing."""
     match = difflib.get_close_matches(word, list(known), n=3, cutoff=0.5)
     return f", did you mean {' or '.join(repr(m) for m in match)}?" if match else ""

@@ -7,8 +7,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from unblind.audit.arithmetic_checks import CHECKS, Outcome
+from unblind.config import near
 from unblind.errors import UnblindError
-from unblind.report.printed import near
 from unblind.report.published import Claims
 
 

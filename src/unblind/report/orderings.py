@@ -6,7 +6,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from unblind.report.printed import Measure, Part, PublishedTable, Share, Slug, Suite, Text, near
+from unblind.config import near
+from unblind.config_sections import Share
+from unblind.report.printed import Measure, Part, PublishedTable, Slug, Suite, Text
 
 
 class Ordering(Part):

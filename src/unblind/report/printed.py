@@ -3,18 +3,17 @@
 All rates and spreads are fractions. In the file a row is lists in the order of the headings.
 """
 
-import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from unblind.config_sections import Name
+from unblind.config import near
+from unblind.config_sections import Name, Section, Share
 from unblind.errors import UnblindError
 from unblind.sim.conditions import CONDITIONS
 
-Share = Annotated[float, Field(ge=0, le=1)]
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
 Text = Annotated[str, Field(min_length=1)]
 Suite = Literal["semantic", "vision", "execution"]
@@ -23,16 +22,8 @@ Measure = Literal["success", "vl_think", "probe"]
 Pair = Annotated[tuple[Share, Share | None], Field(strict=False)]
 
 
-def near(word: str, known: Iterable[str]) -> str:
-    """Return ", did you mean 'x'?" for the known words like ``word``, or nothing."""
-    match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f", did you mean '{match[0]}'?" if match else ""
-
-
-class Part(BaseModel):
-    """Base of all parts: unknown keys are errors, values cannot change, no silent casts."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+class Part(Section):
+    """Base of all parts: a section whose unknown keys are named with what may be meant."""
 
     @model_validator(mode="before")
     @classmethod

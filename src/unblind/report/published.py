@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from unblind.config_sections import Share
 from unblind.errors import UnblindError
 from unblind.report.orderings import Ordering, OrderingBlock
-from unblind.report.printed import Part, PublishedRow, PublishedTable, Share, Slug, Text
+from unblind.report.printed import Part, PublishedRow, PublishedTable, Slug, Text
 
 __all__ = [
     "PAPER",
