@@ -1,10 +1,10 @@
-# make table1 | audit | test | lint | bench      each sets up what it needs, once
-# make setup | lock | clean
+# make table1 | audit | test | lint | bench | publish      each sets up what it needs, once
+# make test-reliability | setup | lock | clean
 # UNBLIND_PYTHON=/path/to/python3.11 names the interpreter if python3 is another version.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup table1 audit test lint bench lock clean
+.PHONY: help setup table1 audit test test-reliability lint bench publish lock clean
 
 CONFIG := workflow/config/mini.yaml
 
@@ -28,6 +28,10 @@ test: setup
 	@sh scripts/browser.sh
 	.venv/bin/python -m pytest -n 2 --dist loadfile
 
+# Kills, full disks, damaged files; writes docs/reliability.md. About 20 minutes on two idle cores.
+test-reliability: setup
+	.venv/bin/python tests/reliability/reliability.py
+
 lint: setup
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
@@ -36,6 +40,10 @@ lint: setup
 
 bench: setup
 	.venv/bin/unblind bench
+
+# Checks, stores and commits the results that are there; refuses what is stale, corrupt or too large.
+publish: setup
+	.venv/bin/unblind publish --config $(CONFIG)
 
 # Recompile the lock after a change of requirements.in; versions move only where they must.
 lock: setup

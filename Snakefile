@@ -1,6 +1,7 @@
 # The study as one graph. Build everything: snakemake --cores all
 # One target: snakemake --cores all results/table1.md     Dry run: snakemake -n
 # Another size: snakemake --cores all --configfile workflow/config/paper.yaml
+# One self-contained page of what was run: snakemake --report results/report.html
 # Rules only call the command line `unblind`; settings are explained in workflow/config/schema.json.
 
 from snakemake.utils import min_version
@@ -9,6 +10,9 @@ min_version("9.27")
 
 
 configfile: "workflow/config/mini.yaml"
+
+
+report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"

@@ -8,20 +8,22 @@ from safetensors.numpy import save_file
 
 from unblind import provenance
 from unblind.config import Config
-from unblind.files import atomic_path, write_json
+from unblind.files import atomic_path, sha256, write_json
 from unblind.sim.conditions import CONDITIONS
 
 
-def write_records(config: Config, run: str, seed: int, folder: Path, finals: dict[str, int]):
+def write_records(
+    config: Config, run: str, seed: int, folder: Path, finals: dict[str, int], inputs=()
+):
     """Write the records that are missing; `finals` says how many episodes end in success."""
     part = config.part("rollout", run)
     code = provenance.rollout_code(config.run(run).policy)
     for condition in CONDITIONS:
         path, final = folder / f"{condition.name}.parquet", finals.get(condition.name, 0)
-        if not provenance.is_current(path, config=part, code=code, seed=seed):
+        if not provenance.is_current(path, config=part, code=code, seed=seed, inputs=inputs):
             wanted = config.rollout.count(condition.name)
             frame = episodes(run, seed, condition.name, wanted, final)
-            _write(path, frame, part, code, seed)
+            _write(path, frame, part, code, seed, inputs)
 
 
 def episodes(run: str, seed: int, condition: str, n: int, final: int) -> pd.DataFrame:
@@ -44,7 +46,8 @@ def episodes(run: str, seed: int, condition: str, n: int, final: int) -> pd.Data
 def write_demos(config: Config, folder: Path):
     """Write a manifest: one attempt in four failed."""
     path, successes = folder / "manifest.json", config.demos.successes
-    with provenance.record(path, config=config.part("demos"), code=provenance.CODE["demos"]):
+    made_from = {"config": config.part("demos"), "code": provenance.CODE["demos"]}
+    with provenance.record(path, **made_from, seed=config.seed):
         values = {
             "attempts": successes * 4 // 3,
             "successes": successes,
@@ -54,7 +57,7 @@ def write_demos(config: Config, folder: Path):
         write_json(path, values)
 
 
-def write_replay(config: Config, path: Path):
+def write_replay(config: Config, path: Path, inputs=()):
     """Write a replay in which everything works raw, and one episode fails tokenised."""
     n = config.replay.episodes
     frame = pd.DataFrame(
@@ -64,11 +67,14 @@ def write_replay(config: Config, path: Path):
             "tokenised_success": np.arange(n) > 0,
         }
     )
-    _write(path, frame, config.part("replay"), provenance.CODE["replay"], config.seed)
+    _write(path, frame, config.part("replay"), provenance.CODE["replay"], config.seed, inputs)
 
 
-def _write(path: Path, frame: pd.DataFrame, part: dict, code: tuple[str, ...], seed: int):
-    with provenance.record(path, config=part, code=code, seed=seed), atomic_path(path) as place:
+def _write(
+    path: Path, frame: pd.DataFrame, part: dict, code: tuple[str, ...], seed: int, inputs=()
+):
+    made_from = {"config": part, "code": code, "seed": seed, "inputs": inputs}
+    with provenance.record(path, **made_from), atomic_path(path) as place:
         frame.to_parquet(place)
 
 
@@ -90,16 +96,27 @@ def tiny_base(folder: Path):
     checkpoint.save(folder, models.small(), models.VOCABULARY, statistics)
 
 
-def write_adapter(config: Config, run: str, seed: int):
-    """Write the files of a trained run, of no use beside their names and sidecar."""
+def write_features(path: Path, part: dict, stage: str, inputs=()):
+    """Write a file in the place of features."""
+    with provenance.record(path, config=part, code=provenance.CODE[stage], inputs=inputs):
+        write_json(path, part)
+
+
+def write_adapter(config: Config, run: str, seed: int, inputs=()):
+    """Write the files of a trained run, of no use beside names and checksums, unless they stand."""
     from unblind import places
 
-    folder = places.run_folder(config, run, seed)
-    part = config.part("training", run)
-    weights = folder / places.ADAPTER_FILES[0]
-    with provenance.record(weights, config=part, code=provenance.CODE["training"], seed=seed):
-        for name in places.RUN_FILES:
-            write_json(folder / name, {"training_seed": seed})
+    folder, told = places.run_folder(config, run, seed), {"training_seed": seed}
+    made_from = {"config": config.part("training", run), "code": provenance.CODE["training"]}
+    made_from |= {"seed": seed, "inputs": inputs}
+    weights, *others = (folder / name for name in places.RUN_FILES)
+    if provenance.is_current(weights, **made_from):
+        return
+    with provenance.record(weights, **made_from, extra={"run_details": told}):
+        write_json(weights, made_from["config"])
+        for path in others:
+            identity = {"adapter_sha256": sha256(weights)} if path.stem == "identity" else {}
+            write_json(path, told | identity if path.name != "run.json" else told)
 
 
 class CrewStandIn:

@@ -1,4 +1,5 @@
 import hashlib
+import importlib.metadata
 import os
 import re
 import shutil
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from unblind.machine.doctor import pins, versions_check
 
@@ -49,6 +51,54 @@ def test_lock_holds_every_wanted_package_with_hashes_and_no_cuda():
     cuda = [name for name in locked if re.match(r"nvidia-|cuda-|triton$", name)]
     assert cuda == ["nvidia-ml-py"]  # pure Python, reads a driver's counters
     assert "opencv-python" not in locked
+
+
+def test_one_python_everywhere():
+    version = "3.11"
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project["project"]["requires-python"] == f">={version},<3.12"
+    assert project["tool"]["ruff"]["target-version"] == "py311"
+    assert f"--python-version {version} " in (ROOT / "Makefile").read_text()
+    for name in ("environment.yml", "workflow/envs/main.yaml"):
+        dependencies = yaml.safe_load((ROOT / name).read_text())["dependencies"]
+        (python,) = (d for d in dependencies if isinstance(d, str) and d.startswith("python"))
+        assert python.removesuffix(".*") == f"python={version}", name
+
+
+def test_nothing_is_installed_by_conda_and_by_pip():
+    dependencies = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    by_conda = {re.split("[=<>]", item)[0] for item in dependencies if isinstance(item, str)}
+    assert by_conda & {normal(name) for name in pins(LOCK)} == set()
+    assert "torch" not in by_conda
+
+
+def test_the_lock_was_made_from_the_wanted_packages():
+    # The compiler notes below each package who asked for it.
+    asked = {
+        normal(entry.split("==")[0])
+        for entry in re.split(r"\n(?=[A-Za-z])", LOCK.strip())
+        if "-r requirements.in" in entry
+    }
+    assert asked == {normal(name) for name in pins(WANTED)} - {"torch"}
+    dropped = (ROOT / "requirements.overrides").read_text()
+    never = re.findall(r"^([a-z0-9-]+) ; sys_platform == 'never'$", dropped, re.MULTILINE)
+    assert never and not set(never) & {normal(name) for name in pins(LOCK)}
+
+
+def test_locked_packages_fit_together():
+    locked = {normal(name): version for name, version in pins(LOCK).items()}
+    locked["torch"] = pins(WANTED)["torch"]
+    problems = []
+    for name in locked.keys() - {"torch"}:
+        for text in importlib.metadata.distribution(name).requires or []:
+            wanted = Requirement(text)
+            if wanted.marker and not wanted.marker.evaluate({"extra": ""}):
+                continue
+            version = locked.get(normal(wanted.name), "none")
+            if version == "none" or not wanted.specifier.contains(version, prereleases=True):
+                problems.append((name, normal(wanted.name), version))
+    # opencv-python-headless stands in for it.
+    assert problems == [("sapien", "opencv-python", "none")]
 
 
 def test_installed_versions_are_the_locked_ones():

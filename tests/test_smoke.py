@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from test_workflow import ROOT
+from toy_study import ROOT
 
 SETTINGS = """
 rebuild_base: true

@@ -1,80 +1,22 @@
-"""The workflow as a whole, in a copy of the repository whose simulator and learning are fakes.
+"""The workflow as a whole, on the toy study."""
 
-The fakes write made-up artifacts in no time; everything else (Snakefile, profile, command line,
-store, table) is real, started with an empty environment as in a plain shell on a bare machine.
-"""
-
+import json
 import os
-import shutil
 import subprocess
-import sys
-from pathlib import Path
 
+import browser
+import crate_profile
 import pytest
-import synthetic
+import toy_study
+from toy_study import SMOKE, TABLE, environment, jobs, snakemake
 
-from unblind import base
 from unblind.provenance import CODE, code_hash
-
-ROOT = Path(__file__).parents[1]
-FAKES = {
-    "sim/demos.py": "def collect(config, out, workers, which):\n    write_demos(config, out)\n",
-    "rollout/replay.py": (
-        "def replay(config, demos, out, workers):\n    write_replay(config, out)\n"
-    ),
-    "rollout/run.py": (
-        "def rollout(config, run, seed, out, conditions, workers):\n"
-        "    finals = {'carrot': 2} if run == 'oracle' else {}\n"
-        "    write_records(config, run, seed, out, finals)\n"
-    ),
-    "steps/finetuning.py": (
-        "from unblind import files, places\n\n\n"
-        "def low(config):\n    files.write_text(places.features_low(config), 'low')\n\n\n"
-        "def teacher(config):\n    files.write_text(places.features_teacher(config), 'teacher')\n"
-        "\n\ntrain = write_adapter\n"
-    ),
-}
-SMOKE = ("--configfile", "workflow/config/smoke.yaml")
-TABLE = "results/table1.md"
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     """A repository in a folder whose name needs quoting, with fakes and a published base."""
-    folder = tmp_path_factory.mktemp("a project's copy")
-    for name in ("src", "workflow", "profiles", "paper"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("Snakefile", ".dvcignore", ".dvc/config", "dvcstore/.gitattributes"):
-        (folder / name).parent.mkdir(exist_ok=True)
-        shutil.copy(ROOT / name, folder / name)
-    for name, text in FAKES.items():
-        (folder / "src" / "unblind" / name).write_text(f"from synthetic import *\n\n\n{text}")
-    synthetic.write_base(folder / "made")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        base.promote("made")
-    shutil.rmtree(folder / "results" / "base")
-    return folder
-
-
-def environment(project):
-    """Nothing but the place of the fakes."""
-    return {"PYTHONPATH": f"{project / 'src'}:{ROOT / 'tests'}"}
-
-
-def snakemake(project, *words):
-    command = [sys.executable, "-m", "snakemake", *words]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    return subprocess.run(command, cwd=project, env=environment(project), text=True, **pipes)
-
-
-def jobs(project, *words):
-    """Return how many jobs of each rule a call would run."""
-    done = snakemake(project, "-n", TABLE, "--quiet", "host", *words)
-    assert done.returncode == 0, done.stdout
-    lines = done.stdout.partition("Job stats:")[2].partition("\n\n")[0].splitlines()
-    counts = [line.split() for line in lines[3:]]
-    return {rule: int(count) for rule, count in counts if rule != "total"}
+    return toy_study.make(tmp_path_factory.mktemp("a project's copy"))
 
 
 @pytest.fixture(scope="module")
@@ -258,3 +200,61 @@ def test_scripted_policies_know_nothing_of_the_model():
     assert set(scripted) < set(model)
     assert not [name for name in scripted if "vla" in name or name == "unblind.rollout"]
     assert code_hash(*scripted) != code_hash(*model)
+
+
+# ---- what a finished study gives away --------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pages(study):
+    """The study with all pages that captions are written for."""
+    names = ("table9.md", "table14.md", "costs.md", "audit.html")
+    wanted = (TABLE, *(f"results/{name}" for name in names))
+    done = snakemake(study, "--cores", "2", *wanted, *SMOKE)
+    assert done.returncode == 0, done.stdout
+    return wanted
+
+
+def test_the_report_is_one_page_with_captions(study, pages, tmp_path):
+    out = tmp_path / "report.html"
+    done = snakemake(study, *pages, "--report", str(out), *SMOKE)
+    assert done.returncode == 0, done.stdout
+    text = out.read_text()
+    told = {
+        "workflow": "at scale <strong>smoke</strong>",
+        "table1": "success at the last step in percent",
+        "settings_table": "Table 14: this study",
+        "costs": "What every stage took",
+        "audit": "a verdict on every number and claim",
+    }
+    assert {path.stem for path in (study / "workflow" / "report").iterdir()} == set(told)
+    assert [words for words in told.values() if words not in text] == []
+    assert "{{" not in text.partition('<script id="results">')[2].partition("</script>")[0]
+    assert str(study) not in text, "no path of this machine"
+    with browser.chromium(tmp_path / "profile") as page:
+        page.requests(), page.complaints()
+        page.open(out)
+        assert "The simulated study of" in page.ask("return document.body.innerText")
+        assert [url for url in page.requests() if not url.startswith(("file:", "data:"))] == []
+        # Snakemake's page has its style sheet made in the browser, which says so.
+        assert [line for line in page.complaints() if "tailwindcss" not in line] == []
+
+
+def test_the_study_exports_as_a_crate_that_conforms(study, pages, tmp_path):
+    out = tmp_path / "crate"
+    done = toy_study.python(study, "unblind.cli", "crate", str(out), *toy_study.options())
+    assert done.returncode == 0, done.stdout
+    document = json.loads((out / "ro-crate-metadata.json").read_text())
+    assert crate_profile.problems(document, out) == []
+    graph = crate_profile.Graph(document)
+    steps = [step["name"] for step in graph.of_type("HowToStep")]
+    assert steps == [
+        *("demos", "replay", "features_low", "train", "rollout"),
+        *("table1", "settings_table", "costs", "audit"),
+    ]
+    # What was run last has read what was made before, down to the base.
+    made = {name for a in graph.of_type("CreateAction") for name in graph.linked(a, "result")}
+    (audit,) = (
+        a for a in graph.of_type("CreateAction") if a["@id"] != "#run" and "audit" in a["name"]
+    )
+    assert {one for one in graph.linked(audit, "object") if one.endswith(".parquet")} <= made

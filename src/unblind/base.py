@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from unblind import store
+from unblind.config import Config
 from unblind.errors import UnblindError
 from unblind.files import explained
 from unblind.provenance import sidecar_path
-from unblind.store import BASE_FILES, PULLED_BASE, STORE
+from unblind.store import BASE_FILES, PULLED_BASE
 
 #: May lie beside `BASE_FILES`: the model before robot pretraining, answers to held-out questions.
 OPTIONAL_FILES = ("vlm.safetensors", "questions.json")
@@ -40,6 +41,21 @@ def pull_base() -> bool:
     return store.pull(PULLED_BASE, _REBUILD)
 
 
+def bring_along(config: Config) -> bool:
+    """Fetch the published base if a study has trained runs but no base; tell whether it was so.
+
+    That is a checkout with only trained runs pulled. A job that fetches the base would count as a
+    change of it, and the workflow would train them again.
+
+    Raises:
+        UnblindError: see `pull_base`.
+    """
+    runs = Path(config.results, "training").glob("*/*/adapter_model.safetensors")
+    if config.rebuild_base or PULLED_BASE.exists() or not any(runs):
+        return False
+    return pull_base()
+
+
 def promote(folder: Path | str) -> dict[str, int]:
     """Publish the base in ``folder``: copy it over the pulled one, add it and store it.
 
@@ -63,7 +79,8 @@ def promote(folder: Path | str) -> dict[str, int]:
             f"{folder} has {sum(sizes.values()):,} bytes, more than {LIMIT_BYTES:,}",
             "store weights as float16, or make the model smaller",
         )
-    with _replaced(PULLED_BASE, files), _unchanged_on_failure():
+    pointer = store.pointer_path(PULLED_BASE)
+    with _replaced(PULLED_BASE, files), store.restored_on_failure(pointer):
         store.add(PULLED_BASE)
         store.push(PULLED_BASE)
     store.prune()
@@ -133,24 +150,3 @@ def _check_only_base(target: Path) -> None:
         raise UnblindError(
             f"{target} also holds {', '.join(sorted(found - known))}", "move that elsewhere"
         )
-
-
-@contextlib.contextmanager
-def _unchanged_on_failure() -> Iterator[None]:
-    """Give the base's pointer and the store back as they were if the block fails."""
-    pointer, blobs = store.pointer_path(PULLED_BASE), _blobs()
-    before = pointer.read_bytes() if pointer.is_file() else None
-    try:
-        yield
-    except BaseException:
-        if before is None:
-            pointer.unlink(missing_ok=True)
-        else:
-            pointer.write_bytes(before)
-        for blob in _blobs() - blobs:
-            blob.unlink(missing_ok=True)
-        raise
-
-
-def _blobs() -> set[Path]:
-    return {path for path in STORE.rglob("*") if path.is_file()}

@@ -13,7 +13,17 @@ from typing import Annotated
 
 import typer
 
-from unblind import cli_audit, cli_base, cli_learning, cli_tables, places
+from unblind import (
+    carried,
+    cli_audit,
+    cli_base,
+    cli_crate,
+    cli_learning,
+    cli_lineage,
+    cli_store,
+    cli_tables,
+    places,
+)
 from unblind.cli_options import (
     MINI,
     AsJson,
@@ -23,7 +33,7 @@ from unblind.cli_options import (
     Workers,
     load_config,
 )
-from unblind.config import Config, DemoSet
+from unblind.config import DemoSet
 from unblind.errors import UnblindError
 from unblind.files import write_json
 
@@ -37,6 +47,9 @@ app.add_typer(cli_base.app, name="base")
 app.add_typer(cli_learning.app)
 app.add_typer(cli_tables.app)
 app.add_typer(cli_audit.app)
+app.add_typer(cli_crate.app)
+app.add_typer(cli_lineage.app)
+app.add_typer(cli_store.app)
 # Lets a negative number pass as an argument instead of being taken for an option.
 _NUMBERS = {"ignore_unknown_options": True}
 
@@ -219,7 +232,7 @@ def replay(
     settings = load_config(config, override)
     from unblind.rollout.replay import replay as run_replay
 
-    demos, out = demos or places.demos(settings), out or _replay_file(settings)
+    demos, out = demos or places.demos(settings), out or carried.own_replay(settings)
     run_replay(settings, demos, out, workers or settings.rollout.workers)
 
 
@@ -284,8 +297,9 @@ def table1(
     from unblind.store import base_dir
 
     results = Path(settings.results)
-    inputs = (records or results / "rollouts", demos or places.demos(settings))
-    inputs += (replay or _replay_file(settings), out or results / "table1")
+    manifest, ceiling = carried.sources(settings)
+    inputs = (records or results / "rollouts", demos or manifest)
+    inputs += (replay or ceiling, out or results / "table1")
     answers = base_dir(settings) / "questions.json"
     for path in render(settings, *inputs, questions or (answers if answers.is_file() else None)):
         print(path)
@@ -317,10 +331,6 @@ def schema(
         print(out)
     else:
         print(json.dumps(generate(), indent=2, sort_keys=True))
-
-
-def _replay_file(settings: Config) -> Path:
-    return Path(settings.results, "replay.parquet")
 
 
 if __name__ == "__main__":

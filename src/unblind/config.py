@@ -8,6 +8,7 @@ import difflib
 import hashlib
 import json
 import os
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
@@ -260,9 +261,26 @@ def digest(values: Any) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """Refuses a key that a mapping names twice, of which PyYAML silently takes the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for name in names:
+            if names.count(name) > 1:
+                raise yaml.YAMLError(f"key '{name}' is given twice, {str(node.start_mark).strip()}")
+        return super().construct_mapping(node, deep)
+
+
+#: Values in messages are cut short: a few lines of YAML can stand for gigabytes.
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
+_SHORT.maxlevel = 2
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = _UniqueKeys(path.read_text(encoding="utf-8")).get_single_data()
     except OSError as error:
         raise UnblindError(
             f"cannot read configuration {path}: {error.strerror}",
@@ -271,6 +289,8 @@ def _read(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         raise UnblindError(f"configuration {path} is not YAML: {reason}", "mend the file") from None
+    except RecursionError:
+        raise UnblindError(f"configuration {path} is nested too deeply", "mend the file") from None
     if not isinstance(values, dict):
         raise UnblindError(f"configuration {path} is not a mapping of keys", "mend the file")
     return values
@@ -303,7 +323,7 @@ def _problem(detail: Any) -> str:
     if detail["type"] == "missing":
         return f"missing key '{key}'"
     message = detail["msg"].removeprefix("Value error, ")
-    got = "" if isinstance(detail["input"], dict) else f" (got {detail['input']!r})"
+    got = "" if isinstance(detail["input"], dict) else f" (got {_SHORT.repr(detail['input'])})"
     return f"'{key}': {message}{got}" if key else message
 
 

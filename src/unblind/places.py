@@ -5,7 +5,7 @@ from pathlib import Path
 
 from unblind.config import Config, DemoSet
 from unblind.errors import UnblindError
-from unblind.store import BASE_FILES, PULLED_BASE, base_dir, pointer_path
+from unblind.store import BASE_FILES, PULLED_BASE, base_dir, is_whole, pointer_path
 
 #: Files of an adapter, of which the first carries the sidecar.
 ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json", "identity.json")
@@ -46,7 +46,7 @@ def base_files(config: Config) -> list[Path]:
     """Return the files of the base model.
 
     Raises:
-        UnblindError: some of them are missing.
+        UnblindError: some of them are missing, or the pulled base is not the published one.
     """
     folder = base_dir(config)
     if config.rebuild_base:
@@ -56,6 +56,13 @@ def base_files(config: Config) -> list[Path]:
     missing = [name for name in BASE_FILES if not (folder / name).is_file()]
     if missing:
         raise UnblindError(f"no base in {folder}: {', '.join(missing)} missing", remedy)
+    pointer = pointer_path(PULLED_BASE)
+    # A pull that was killed may leave a file in its place that is cut off.
+    if not config.rebuild_base and pointer.is_file() and not is_whole(PULLED_BASE):
+        raise UnblindError(
+            f"{folder} is not what {pointer} names: changed, or pulled by half",
+            f"move {folder} away, then run: unblind base pull",
+        )
     return [folder / name for name in BASE_FILES]
 
 

@@ -22,6 +22,7 @@ from typing import Any
 
 import psutil
 
+from unblind import sources
 from unblind.config import digest
 from unblind.errors import UnblindError
 from unblind.files import sha256, write_json
@@ -120,6 +121,8 @@ def read(path: Path | str) -> dict[str, Any]:
 def code_hash(*modules: str) -> str:
     """Return the SHA-256 over names and contents of the files of modules or subpackages.
 
+    The layout of Python files does not count (`unblind.sources`).
+
     Args:
         modules: dotted names such as ``unblind.sim`` or ``unblind.rollout.run``.
 
@@ -127,9 +130,10 @@ def code_hash(*modules: str) -> str:
         UnblindError: a name is no part of this package.
     """
     total = hashlib.sha256()
-    for file in sorted({file for module in modules for file in _source_files(module)}):
+    found = sorted({file for module in modules for file in _source_files(module)})
+    for file, checksum in zip(found, sources.checksums(found), strict=True):
         total.update(file.relative_to(_ROOT).as_posix().encode() + b"\0")
-        total.update(hashlib.sha256(file.read_bytes()).digest())
+        total.update(bytes.fromhex(checksum))
     return total.hexdigest()
 
 
@@ -277,7 +281,9 @@ def _git() -> dict[str, Any]:
     commit = _run_git(root, "rev-parse", "HEAD") if (root / ".git").exists() else None
     if not commit:
         return {"commit": "unknown", "dirty": None}
-    status = _run_git(root, "status", "--porcelain", "--untracked-files=no")
+    # What the workflow itself writes into the checkout is no change of it.
+    written = (":(exclude).snakemake", ":(exclude)paper/published")
+    status = _run_git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", *written)
     return {"commit": commit, "dirty": None if status is None else bool(status)}
 
 

@@ -1,22 +1,27 @@
 """Results kept by DVC: small pointer files in git, contents in a store.
 
 Snakemake owns the graph; DVC only stores. The default store is the folder ``dvcstore`` of the
-repository itself, so that a clone is complete without a network. A pointer ``X.dvc`` lies beside
-the file or folder ``X`` and names its content by MD5, as DVC does.
+repository itself, so that a clone is complete without a network; another one can be chosen
+(docs/storage.md). A pointer ``X.dvc`` lies beside the file or folder ``X`` and names its content by
+MD5, as DVC does. What ``.dvcignore`` names is no part of a folder's content.
 
 Paths are relative to the working folder, which is the root of the repository. Everything here
-works offline and without ``PATH``; nothing is reported to anybody.
+works without ``PATH``, and with the default store offline; nothing is reported to anybody.
 """
 
+import configparser
+import contextlib
 import hashlib
 import importlib.util
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import pathspec
 import yaml
 
 from unblind.config import Config
@@ -24,6 +29,16 @@ from unblind.errors import UnblindError
 
 STORE = Path("dvcstore")
 _REMOTE = "embedded"  # the store's name in .dvc/config
+_ELSEWHERE = "docs/storage.md"
+#: What DVC says of another store, and what helps.
+_REMEDIES = {
+    "Unable to locate credentials": "put credentials into the environment or .dvc/config.local",
+    "Could not connect to the endpoint": "start the server, or check the remote's endpointurl",
+    "bucket does not exist": "make the bucket, or check the remote's url",
+}
+
+#: What is published, each folder with its pointer beside it.
+RESULTS = Path("results")
 
 #: Where the pulled base lies; beside it its pointer. It is an input of every study, whatever
 #: folder the study's results go to.
@@ -84,11 +99,28 @@ def md5(target: Path | str) -> str:
     if not target.is_dir():
         with open(target, "rb") as handle:
             return hashlib.file_digest(handle, "md5").hexdigest()
-    files = sorted(path for path in target.rglob("*") if path.is_file())
-    names = {path.relative_to(target).as_posix(): md5(path) for path in files}
+    names = {path.relative_to(target).as_posix(): md5(path) for path in content(target)}
     entries = [{"md5": names[name], "relpath": name} for name in sorted(names)]
     text = json.dumps(entries, sort_keys=True)
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() + ".dir"
+
+
+def content(folder: Path | str) -> list[Path]:
+    """Return the files of a folder that are stored, sorted: all but those in ``.dvcignore``."""
+    ignored, here = _ignored(), Path.cwd()
+    files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+    return [path for path in files if not ignored.match_file(os.path.relpath(path, here))]
+
+
+def _ignored() -> pathspec.GitIgnoreSpec:
+    place = Path(".dvcignore")
+    lines = place.read_text(encoding="utf-8").splitlines() if place.is_file() else []
+    return pathspec.GitIgnoreSpec.from_lines(lines)
+
+
+def pointers() -> list[Path]:
+    """Return what the checkout has pointers to, sorted."""
+    return sorted(path.with_suffix("") for path in RESULTS.glob("*.dvc"))
 
 
 def is_whole(target: Path | str) -> bool:
@@ -100,22 +132,27 @@ def is_whole(target: Path | str) -> bool:
     return Path(target).exists() and md5(target) == read_pointer(target).md5
 
 
-def add(target: Path | str) -> None:
-    """Write the pointer to ``target`` as it is now.
+def add(*targets: Path | str) -> None:
+    """Write the pointers to ``targets`` as they are now.
 
     Raises:
         UnblindError: DVC is absent or refuses.
     """
-    _dvc("add", str(target))
+    _dvc("add", *map(str, targets))
 
 
-def push(target: Path | str) -> None:
-    """Copy the content that the pointer to ``target`` names into the embedded store.
+def push(*targets: Path | str, remote: str | None = _REMOTE) -> None:
+    """Copy the contents that the pointers to ``targets`` name into a store.
+
+    Args:
+        targets: files or folders.
+        remote: the store's name; None: the checkout's default.
 
     Raises:
-        UnblindError: DVC is absent or refuses.
+        UnblindError: DVC is absent or refuses, or the store cannot be reached.
     """
-    _dvc("push", "--remote", _REMOTE, str(pointer_path(target)))
+    chosen = ["--remote", remote] if remote else []
+    _dvc("push", *chosen, *(str(pointer_path(target)) for target in targets))
 
 
 def prune() -> None:
@@ -127,6 +164,38 @@ def prune() -> None:
     _dvc("gc", "--force", "--workspace", "--cloud", "--remote", _REMOTE)
 
 
+@contextlib.contextmanager
+def restored_on_failure(*paths: Path | str) -> Iterator[None]:
+    """Give these files and the embedded store back as they were if the block fails.
+
+    Contents that the block has pruned are not brought back.
+    """
+    blobs = _blobs()
+    before = {Path(p): Path(p).read_bytes() if Path(p).is_file() else None for p in paths}
+    try:
+        yield
+    except BaseException:
+        for path, data in before.items():
+            if data is None:
+                path.unlink(missing_ok=True)
+            else:
+                path.write_bytes(data)
+        for blob in _blobs() - blobs:
+            blob.unlink(missing_ok=True)
+        raise
+
+
+def _blobs() -> set[Path]:
+    return {path for path in STORE.rglob("*") if path.is_file()}
+
+
+def is_embedded() -> bool:
+    """Tell whether the checkout's default store is the embedded one."""
+    settings = configparser.ConfigParser(interpolation=None)
+    settings.read([".dvc/config", ".dvc/config.local"], encoding="utf-8")
+    return settings.get("core", "remote", fallback=_REMOTE) == _REMOTE
+
+
 def pull(target: Path | str, remedy: str = "") -> bool:
     """Make ``target`` what its pointer says; return False if it is so already.
 
@@ -135,8 +204,8 @@ def pull(target: Path | str, remedy: str = "") -> bool:
         remedy: how to come by it when it cannot be pulled.
 
     Raises:
-        UnblindError: no pointer, DVC is absent, the store lacks the content or holds a damaged
-            copy, or ``target`` was changed by hand. ``target`` stays as it was.
+        UnblindError: no pointer, DVC is absent, the store cannot be reached, lacks the content or
+            holds a damaged copy, or ``target`` was changed by hand. ``target`` stays as it was.
     """
     pointer = read_pointer(target, remedy)
     if is_whole(target):
@@ -149,21 +218,29 @@ def pull(target: Path | str, remedy: str = "") -> bool:
                 f"{target} was changed: it is not what {pointer_path(target)} names",
                 f"move {target} away and run the same command again",
             ) from None
-        damage = _damage(pointer)
+        damage = _damage(pointer) if is_embedded() else None
         if damage is None:
             raise
         restore = f"restore it: git checkout -- {STORE}"
         raise UnblindError(damage, f"{restore}; or {remedy}" if remedy else restore) from None
     if not is_whole(target):
-        raise UnblindError(f"{target} differs from its pointer after dvc pull", remedy)
+        raise UnblindError(
+            f"{target} differs from its pointer after dvc pull: DVC's own copies are damaged",
+            f"delete .dvc/cache and {target}, then run the same command again",
+        )
     return True
+
+
+def _blob(name: str) -> Path:
+    """Return where the embedded store keeps the content with this hash."""
+    return STORE / "files" / "md5" / name[:2] / name[2:]
 
 
 def _damage(pointer: Pointer) -> str | None:
     """Return what is wrong with a content's copy in the embedded store, None if it is whole."""
     wanted = [pointer.md5]
     for name in wanted:
-        blob = STORE / "files" / "md5" / name[:2] / name[2:]
+        blob = _blob(name)
         if not blob.is_file():
             return f"{blob} is missing"
         if md5(blob) != name.removesuffix(".dir"):
@@ -188,4 +265,6 @@ def _dvc(*words: str) -> None:
     if done.returncode != 0:
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
         reason = " ".join(line.removeprefix("ERROR: ") for line in lines) or "no reason given"
-        raise UnblindError(f"dvc {words[0]} failed: {reason}", "see: python -m dvc doctor")
+        known = [remedy for said, remedy in _REMEDIES.items() if said in reason]
+        remedy = f"{known[0]}: see {_ELSEWHERE}" if known else "see: python -m dvc doctor"
+        raise UnblindError(f"dvc {words[0]} failed: {reason}", remedy)

@@ -13,7 +13,10 @@ def config(request):
     return load(request.config.rootpath / "workflow" / "config" / "smoke.yaml")
 
 
-def test_every_method_is_measured_and_the_model_stays_as_it_is(config, capsys):
+def test_every_method_is_measured_and_the_model_stays_as_it_is(
+    config, capsys, monkeypatch, tmp_path
+):
+    monkeypatch.chdir(tmp_path)  # where no base has been pulled
     base, weights = bench.loaded_model(config)
     before = {name: value.clone() for name, value in base.model.state_dict().items()}
     found = bench.bench(config, base, steps=3, rounds=1)

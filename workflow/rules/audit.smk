@@ -12,7 +12,7 @@ rule audit:
             for name in ["md.j2", "html.j2", "css", "js"]
         ],
     output:
-        expand("{results}/audit.{kind}", results=RESULTS, kind=["md", "json", "html"]),
+        pages("audit", ["md", "json", "html"], "Audit", "audit"),
     log:
         f"{RESULTS}/logs/audit.log",
     benchmark:

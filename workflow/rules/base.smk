@@ -9,6 +9,7 @@ if STUDY.rebuild_base:
     include: "rebuild_base.smk"
 
 else:
+    one_line(bring_along, STUDY)
 
     rule pull_base:
         input:

@@ -1,24 +1,29 @@
 # What all rules share: checks at parse time, and how a rule calls the command line.
 
+import contextlib
+import functools
 import inspect
 import json
 import os
 import shlex
 import sys
+import time
+from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.jobs import Job
 from snakemake.settings.types import ExecMode
 from snakemake.utils import validate
 
-from unblind import places
-from unblind.base import pointer_file
+from unblind import carried, places
+from unblind.base import bring_along, pointer_file
 from unblind.config import arguments, check
 from unblind.errors import UnblindError
 from unblind.provenance import CODE, code_hash, rollout_code
 from unblind.report.cost_page import CODE as COSTS_CODE
 from unblind.report.hyperparameters import load_settings, settings as settings_shown
 from unblind.sim.conditions import CONDITIONS
-from unblind.store import BASE_FILES, base_dir
+from unblind.store import BASE_FILES, PULLED_BASE, base_dir, pointer_path
 
 
 def snakemake_options():
@@ -46,6 +51,43 @@ def check_profile(options):
         )
 
 
+def keep_failures_incomplete():
+    """Make Snakemake run a failed job again, and keep what the job had finished.
+
+    By itself it records a failed job as finished, under the settings that the job should have had,
+    and puts back the `update` outputs from before (Snakemake 9.27; its issue 3808): the next call
+    would take outdated results for current ones.
+    """
+    original = Job.postprocess
+    if hasattr(original, "__wrapped__"):
+        return
+
+    @functools.wraps(original)
+    async def postprocess(job, *arguments, error=False, **options):
+        if not error:
+            return await original(job, *arguments, **options)
+        # On a full disk the mark that was set when the job started remains.
+        with contextlib.suppress(OSError):
+            job.dag.workflow.persistence.started(job)
+
+    Job.postprocess = postprocess
+
+
+def forget_future_times(*folders):
+    """Give files from the future the present time.
+
+    After a clock was set back, Snakemake would refuse each new result as older than its inputs.
+    Whether something changed is decided by checksums anyway.
+    """
+    now = time.time()
+    paths = [path for folder in folders for path in Path(folder).rglob("*")]
+    for path in paths:
+        # Files of another call come and go; where nothing may be written, nothing is made.
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime > now:
+                os.utime(path, (now, now))
+
+
 def one_line(function, *arguments):
     """Return the function's result, or stop with its one-line error."""
     try:
@@ -62,6 +104,14 @@ def settings(stage, run=None):
 def shown_settings(number):
     """Return the settings that a table of hyper-parameters shows."""
     return json.dumps(settings_shown(STUDY, load_settings()[number]), sort_keys=True)
+
+
+def pages(name, kinds, title, caption):
+    """Return a rendered page's files, shown with a caption by `snakemake --report`."""
+    place = {"caption": f"../report/{caption}.rst", "category": "Tables and audit"}
+    show = functools.partial(report, **place)
+    paths = {kind: f"{RESULTS}/{name}.{kind}" for kind in kinds}
+    return [show(paths[kind], labels={"page": title, "format": kind}) for kind in kinds]
 
 
 def model_files(folder):
@@ -83,11 +133,13 @@ def policy_files(wildcards):
 os.environ.setdefault("PATH", os.defpath)
 
 check_profile(snakemake_options())
+keep_failures_incomplete()
 STUDY = one_line(check, config, "of the workflow")
 validate(config, "../config/schema.json")
 
 RESULTS = STUDY.results
 BASE = model_files(base_dir(STUDY))
+forget_future_times(RESULTS, pointer_path(PULLED_BASE).parent, "paper")
 CODE_HASH = {stage: code_hash(*modules) for stage, modules in CODE.items()}
 
 # `step X ...` in a rule runs `unblind X ... --config FILE [--set KEY=VALUE ...]` with the Python

@@ -1,5 +1,7 @@
 # Tables, from the records alone.
 
+DEMOS, REPLAY = one_line(carried.sources, STUDY)
+
 
 rule table1:
     input:
@@ -10,14 +12,15 @@ rule table1:
             seed=STUDY.seeds,
             condition=[condition.name for condition in CONDITIONS],
         ),
-        manifest=f"{RESULTS}/demos/manifest.json",
-        replay=f"{RESULTS}/replay.parquet",
+        # The study's own, or the copies that pulled runs bring along.
+        manifest=str(DEMOS / places.MANIFEST),
+        replay=str(REPLAY),
         # A pulled base brings its answers, if it has any.
         answers=[f"{REBUILT}/questions.json"] if STUDY.rebuild_base else [],
         claims="paper/claims.yaml",
         templates=expand("paper/templates/table1.{kind}.j2", kind=["md", "tex"]),
     output:
-        expand("{results}/table1.{kind}", results=RESULTS, kind=["md", "csv", "tex"]),
+        pages("table1", ["md", "csv", "tex"], "Table 1", "table1"),
     log:
         f"{RESULTS}/logs/table1.log",
     benchmark:
@@ -43,7 +46,7 @@ rule settings_table:
             "paper/templates/hyperparameters.{kind}.j2", kind=["md", "tex"]
         ),
     output:
-        expand("{results}/table{{number}}.{kind}", results=RESULTS, kind=["md", "tex"]),
+        pages("table{number}", ["md", "tex"], "Table {number}", "settings_table"),
     log:
         f"{RESULTS}/logs/table{{number}}.log",
     benchmark:
@@ -71,7 +74,7 @@ rule costs:
         paper="workflow/config/paper.yaml",
         templates=expand("paper/templates/costs.{kind}.j2", kind=["md", "tex"]),
     output:
-        expand("{results}/costs.{kind}", results=RESULTS, kind=["md", "tex"]),
+        pages("costs", ["md", "tex"], "Costs", "costs"),
     log:
         f"{RESULTS}/logs/costs.log",
     benchmark:

@@ -10,7 +10,7 @@ import pandas as pd
 from unblind.audit import arithmetic
 from unblind.audit.commands import Commands
 from unblind.audit.measure import Effect, Ours, effect, excess, rate
-from unblind.audit.records import CONDITIONS_OF, Evidence, Origin, Piece, conditions, joined
+from unblind.audit.records import CONDITIONS_OF, Evidence, Piece, conditions, joined
 from unblind.audit.verdicts import (
     Judgement,
     Verdict,
@@ -20,6 +20,7 @@ from unblind.audit.verdicts import (
     with_origin,
 )
 from unblind.config import Config
+from unblind.lineage.stored import Origin
 from unblind.report.differences import pair
 from unblind.report.published import Claims, Ordering, PublishedTable, TextNumber
 from unblind.report.stats import holm

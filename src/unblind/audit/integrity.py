@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from unblind import places, provenance
+from unblind import carried, provenance
 from unblind.audit.records import Evidence, Problem
 from unblind.config import Config
 from unblind.errors import UnblindError
@@ -48,8 +48,7 @@ def _render(config: Config) -> Mapping[Path, str]:
         made = render_table1(
             config.model_copy(update={"gates": gates}),
             results / "rollouts",
-            places.demos(config),
-            results / "replay.parquet",
+            *carried.sources(config),
             answers if answers.is_file() else None,
         )
     except UnblindError:

@@ -1,22 +1,19 @@
 """The records that an audit stands on: read one by one, so that a missing one harms no other."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
-from unblind import store
 from unblind.config import Config
 from unblind.errors import UnblindError
+from unblind.lineage.stored import Origin, Stored
 from unblind.report.records import Records, load_cell, record_path
 from unblind.report.summary import COLUMN_OF, MEANS
 
-#: 'cached': the bytes are those that a pointer of the store names. 'recomputed': made here.
-Origin = Literal["recomputed", "cached"]
 #: Conditions by heading: a column of Table 1 or a group of columns, as summaries print it.
 CONDITIONS_OF: Mapping[str, tuple[str, ...]] = {
     **{column: (name,) for name, column in COLUMN_OF.items()},
@@ -129,7 +126,7 @@ def gather(config: Config, folder: Path) -> Evidence:
     is named in `Evidence.refused`.
     """
     pieces, refused = {}, []
-    stored = _Stored()
+    stored = Stored()
     for run in config.runs:
         for seed in config.seeds:
             for condition in COLUMN_OF:
@@ -145,37 +142,3 @@ def gather(config: Config, folder: Path) -> Evidence:
                     key = (run, seed, condition)
                     pieces[key] = Piece(*key, frame, meta, path, stored.origin(path))
     return Evidence(folder, tuple(config.seeds), pieces, tuple(refused))
-
-
-class _Stored:
-    """Knows which bytes the pointers of the checkout name."""
-
-    def __init__(self) -> None:
-        self._listed: dict[Path, dict[str, str]] = {}
-
-    def origin(self, path: Path) -> Origin:
-        """Tell whether a file is what a pointer to it, or to a folder around it, names."""
-        for target in (path, *path.parents[:-1]):
-            if store.pointer_path(target).is_file():
-                named = self._list(target).get(path.relative_to(target).as_posix())
-                return "cached" if named == store.md5(path) else "recomputed"
-        return "recomputed"
-
-    def _list(self, target: Path) -> dict[str, str]:
-        """Return the hashes that a pointer names, by path inside its target."""
-        if target not in self._listed:
-            name = store.read_pointer(target).md5
-            self._listed[target] = _listing(name) if name.endswith(".dir") else {".": name}
-        return self._listed[target]
-
-
-def _listing(name: str) -> dict[str, str]:
-    """Return the hashes of a stored folder's files by path."""
-    blob = store.STORE / "files" / "md5" / name[:2] / name[2:]
-    try:
-        return {entry["relpath"]: entry["md5"] for entry in json.loads(blob.read_bytes())}
-    except (OSError, ValueError, TypeError, KeyError):
-        raise UnblindError(
-            f"the list of stored files {blob} is missing or unreadable",
-            f"restore it: git checkout -- {store.STORE}",
-        ) from None

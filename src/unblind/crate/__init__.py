@@ -1,0 +1,1 @@
+"""The published study as a Workflow Run RO-Crate."""

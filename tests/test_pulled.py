@@ -1,0 +1,327 @@
+"""A clone with pulled results: what runs, with real git, DVC and Snakemake, on the toy study."""
+
+import ast
+import os
+import random
+import subprocess
+from pathlib import Path
+
+import pytest
+import toy_study
+from toy_study import SMOKE, TABLE, jobs, python, snakemake
+
+ROLLOUTS = {"rollout": 5}
+IDENTITY = ("-c", "user.name=a", "-c", "user.email=a@b.c")
+PUBLISH = ("unblind.cli", "publish", *toy_study.options())
+#: git needs an identity to commit, and nothing of the machine's settings.
+AUTHOR = {
+    f"GIT_{role}_{kind}": value
+    for role in ("AUTHOR", "COMMITTER")
+    for kind, value in (("NAME", "a"), ("EMAIL", "a@b.c"))
+}
+AUTHOR |= {"PATH": os.environ.get("PATH", os.defpath)}
+
+
+def git(folder, *words):
+    command = ["git", "-C", str(folder), *IDENTITY, *words]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """The toy study, made and published."""
+    folder = toy_study.make(tmp_path_factory.mktemp("a publisher's"))
+    git(folder, "init", "-q")
+    git(folder, "add", ".")
+    git(folder, "commit", "-qm", "study")
+    done = snakemake(folder, "--cores", "2", *SMOKE)
+    assert done.returncode == 0, done.stdout
+    done = python(folder, *PUBLISH, **AUTHOR)
+    assert done.returncode == 0, done.stdout
+    assert "commit " in done.stdout
+    return folder
+
+
+@pytest.fixture
+def clone(published, tmp_path):
+    """A fresh clone."""
+    git(tmp_path, "clone", "-q", str(published), "a clone")
+    return tmp_path / "a clone"
+
+
+def pull(clone, *names):
+    done = python(clone, "dvc", "pull", "-q", *(f"results/{name}.dvc" for name in names))
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.fixture(scope="module")
+def pulled(published, tmp_path_factory):
+    """A clone with everything pulled; tests put back what they change."""
+    folder = tmp_path_factory.mktemp("a reader's")
+    git(folder, "clone", "-q", str(published), "clone")
+    pull(folder / "clone")
+    return folder / "clone"
+
+
+@pytest.fixture
+def change(pulled, published):
+    """Change files of the publisher's or the reader's tree until the test is over."""
+    kept = {}
+
+    def apply(path, edit):
+        kept[path] = (path.read_bytes(), path.stat())
+        path.write_text(edit(path.read_text()))
+
+    yield apply
+    for path, (data, stat) in kept.items():
+        path.write_bytes(data)
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+# ---- publishing ------------------------------------------------------------------------------
+
+
+def test_one_commit_holds_pointers_store_records_and_readers_copies(published):
+    names = git(published, "show", "--name-only", "--format=%s").splitlines()
+    assert names[0] == "Publish the smoke study"
+    folders = {name.split("/")[0] for name in names[2:]}
+    assert folders == {".snakemake", "dvcstore", "paper", "results"}
+    assert {name for name in names if name.startswith("results")} == {
+        "results/training.dvc",
+        "results/rollouts.dvc",
+    }
+    for page in ("table1.md", "table1.csv", "table1.tex", "table9.md", "audit.md"):
+        copy = published / "paper" / "published" / page
+        assert copy.read_bytes() == (published / "results" / page).read_bytes()
+    # What only rendering has written down stays outside.
+    left = git(published, "status", "--porcelain", "--untracked-files=all").splitlines()
+    assert left
+    assert all(line.startswith("?? .snakemake/metadata/") for line in left)
+
+
+def test_committed_records_name_no_place_of_the_publisher(published):
+    names = git(published, "ls-files", ".snakemake/metadata").split()
+    # 4 files of the base, 1 manifest, 1 replay, 1 feature file, 5 of the run, 5 x 14 records.
+    assert len(names) == 4 + 1 + 1 + 1 + 5 + 5 * 14
+    for name in names:
+        text = (published / name).read_text()
+        assert str(published) not in text
+        assert "bin/python" not in text
+
+
+def test_publishing_again_commits_nothing(published):
+    head = git(published, "rev-parse", "HEAD")
+    done = python(published, *PUBLISH, **AUTHOR)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (
+        0,
+        "all of this is published already",
+    )
+    assert git(published, "rev-parse", "HEAD") == head
+
+
+def test_stale_results_and_a_dirty_tree_are_refused(published, change):
+    change(published / "src" / "unblind" / "rollout" / "vla.py", lambda text: text + "x = 1\n")
+    done = python(published, *PUBLISH, **AUTHOR)
+    assert done.returncode == 1
+    assert "src/unblind/rollout/vla.py not committed" in done.stdout
+    head = git(published, "rev-parse", "HEAD").strip()
+    git(published, "commit", "-qam", "other code")
+    try:
+        done = python(published, *PUBLISH, **AUTHOR)
+    finally:
+        git(published, "reset", "-q", head)
+    assert done.returncode == 1
+    assert "jobs to run: " in done.stdout
+    assert "2 rollout" in done.stdout
+
+
+def test_a_corrupt_record_is_refused(published):
+    place = published / "results" / "rollouts" / "noop" / "0" / "plate.parquet"
+    before, stat = place.read_bytes(), place.stat()
+    place.write_bytes(before[:-1] + b"x")
+    os.utime(place, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    try:
+        done = python(published, *PUBLISH, **AUTHOR)
+    finally:
+        place.write_bytes(before)
+        os.utime(place, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert done.returncode == 1
+    assert "noop/0/plate.parquet is corrupt" in done.stdout
+    assert (published / "results" / "rollouts.dvc").is_file()
+
+
+# ---- pulling ---------------------------------------------------------------------------------
+
+
+def test_with_everything_pulled_only_the_table_is_rendered(published, clone):
+    done = python(clone, "unblind.cli", "pull")
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.splitlines() == [
+        f"results/{name}: pulled" for name in ("base", "rollouts", "training")
+    ]
+    assert jobs(clone, *SMOKE) == {"table1": 1}
+    assert snakemake(clone, "--cores", "1", TABLE, *SMOKE).returncode == 0
+    for kind in ("md", "csv", "tex"):
+        copy = (clone / "paper" / "published" / f"table1.{kind}").read_bytes()
+        assert (clone / "results" / f"table1.{kind}").read_bytes() == copy
+    assert not (clone / "results" / "demos").exists()
+    assert not (clone / "results" / "features").exists()
+    assert jobs(clone, *SMOKE) == {}
+    assert jobs(clone, "--forcerun", "table1", *SMOKE) == {"table1": 1}  # as `make table1` does
+    for path in git(clone, "status", "--porcelain").splitlines():
+        assert path.startswith("?? .snakemake/"), path
+
+
+def test_without_pulling_everything_below_the_base_is_made(clone):
+    once = dict.fromkeys(("pull_base", "demos", "replay", "features_low", "train", "table1"), 1)
+    assert jobs(clone, *SMOKE) == {**once, **ROLLOUTS}
+
+
+def test_with_adapters_alone_rollouts_and_table_are_made(published, clone):
+    pull(clone, "training")
+    assert jobs(clone, *SMOKE) == {**ROLLOUTS, "table1": 1}
+    done = snakemake(clone, "--cores", "2", TABLE, *SMOKE)
+    assert done.returncode == 0, done.stdout
+    wanted = published / "results" / "rollouts"
+    for path in wanted.rglob("*.parquet"):
+        made = clone / "results" / "rollouts" / path.relative_to(wanted)
+        assert made.read_bytes() == path.read_bytes()
+    assert not (clone / "results" / "demos").exists()
+    table, copy = (
+        [line for line in path.read_text().splitlines() if line.startswith("|")]
+        for path in (clone / TABLE, clone / "paper" / "published" / "table1.md")
+    )
+    assert "| 0/2 | 2/2 | 0/2 |" in "\n".join(table)
+    assert [a for a, b in zip(table, copy, strict=True) if a != b and "CPU" not in a] == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_times_of_files_decide_nothing(pulled, seed):
+    shuffle_times(pulled, seed)
+    assert jobs(pulled, *SMOKE) == {"table1": 1}
+
+
+def test_nor_do_they_at_the_publishers(published):
+    shuffle_times(published, 0)
+    assert jobs(published, *SMOKE) == {}
+
+
+def shuffle_times(folder, seed):
+    """Give all files times of the last year, in random order."""
+    rng = random.Random(seed)
+    files = sorted(
+        path for path in folder.rglob("*") if path.is_file() and ".git" not in path.parts
+    )
+    now = int(os.stat(folder).st_ctime)
+    for path in sorted(files):
+        then = now - rng.randrange(365 * 86400)
+        os.utime(path, (then, then))
+
+
+# ---- what runs again -------------------------------------------------------------------------
+
+
+def config(change, folder, text):
+    """Write a changed setting into smoke.yaml."""
+    old, new = text
+    change(folder / "workflow" / "config" / "smoke.yaml", lambda t: t.replace(old, new, 1))
+
+
+#: Never published, so made again if something asks for them.
+UNSTORED = {"demos": 1, "features_low": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (("rank: 4", "rank: 8"), {"train": 1, "rollout": 1}),
+        (("attempts_per_slot: 8", "attempts_per_slot: 9"), {"train": 1, "rollout": 1, "replay": 1}),
+    ],
+)
+def test_a_changed_hyper_parameter_runs_its_descendants(pulled, change, text, wanted):
+    config(change, pulled, text)
+    assert jobs(pulled, *SMOKE) == {**UNSTORED, **wanted, "table1": 1}
+
+
+@pytest.mark.parametrize(
+    ("module", "wanted"),
+    [
+        ("rollout/vla.py", {"rollout": 2}),
+        ("align/losses.py", {**UNSTORED, "train": 1, "rollout": 1}),
+        ("training/features.py", {**UNSTORED, "train": 1, "rollout": 1}),
+        ("report/stats.py", {}),
+        ("audit/build.py", {}),
+    ],
+)
+def test_a_changed_module_runs_its_descendants(pulled, change, module, wanted):
+    change(pulled / "src" / "unblind" / module, lambda text: text + "\n\ncheck = 1\n")
+    assert jobs(pulled, *SMOKE) == {**wanted, "table1": 1}
+
+
+def test_a_changed_demonstration_runs_its_descendants(published, change):
+    change(published / "results" / "demos" / "manifest.json", lambda text: text + "\n")
+    found = jobs(published, *SMOKE)
+    assert found == {"replay": 1, "features_low": 1, "train": 1, "rollout": 1, "table1": 1}
+
+
+def test_a_changed_copy_of_what_demonstrations_were_is_not_believed(pulled, change):
+    place = pulled / "results" / "training" / "demonstrations" / "manifest.json"
+    change(place, lambda text: text.replace("9000", "9001"))
+    found = jobs(pulled, *SMOKE)
+    assert (found["demos"], found["replay"]) == (1, 1)
+
+
+def spread(text):
+    """Lay Python out as no formatter would, with the same meaning."""
+    found = text.replace("\n\n\n", "\n\n\n\n\n").replace(" return ", " return   ")
+    assert found != text
+    assert ast.dump(ast.parse(found)) == ast.dump(ast.parse(text))
+    return found
+
+
+def test_a_touched_or_laid_out_file_runs_nothing(published, change):
+    for name in ("rollout/vla.py", "sim/demos.py", "training/features.py", "rollout/records.py"):
+        change(published / "src" / "unblind" / name, str)
+    change(published / "src" / "unblind" / "sim" / "camera.py", spread)
+    change(published / "results" / "demos" / "manifest.json", str)
+    place = published / "workflow" / "config" / "smoke.yaml"
+    change(place, lambda text: "# another layout\n" + text.replace("seeds: [0]", "seeds:\n  - 0"))
+    assert "seeds:\n  - 0" in place.read_text()
+    assert jobs(published, *SMOKE) == {}
+
+
+def test_only_what_a_change_concerns_is_made_again(published, clone):
+    """Demonstrations are made for a new run; the old one's jobs find their work standing."""
+    pull(clone)
+    (clone / "more.yaml").write_text(
+        "runs: {align: {policy: vla, label: Align, method: align}}\n"
+        "table1: {rows: [default, align, base, oracle, random, noop]}\n"
+    )
+    old = sorted((clone / "results").rglob("*/default/0/*.meta.json"))
+    assert len(old) == 1 + 14
+    before = [path.read_bytes() for path in old]
+    once = dict.fromkeys(("demos", "features_low", "features_teacher", "table1"), 1)
+    assert jobs(clone, *SMOKE, "more.yaml") == {**once, "train": 2, "rollout": 2}
+    done = snakemake(clone, "--cores", "2", TABLE, *SMOKE, "more.yaml")
+    assert done.returncode == 0, done.stdout
+    assert (clone / "results" / "training" / "align" / "0" / "run.json").is_file()
+    assert [path.read_bytes() for path in old] == before
+    names = ("demos/manifest.json", "features/low.npy")
+    made, first = (
+        [(folder / "results" / name).read_bytes() for name in names]
+        for folder in (clone, published)
+    )
+    assert made == first
+
+
+def test_a_changed_result_is_not_overwritten(clone):
+    pull(clone)
+    place = clone / "results" / "rollouts" / "noop" / "0" / "plate.parquet"
+    place.write_bytes(b"mine")
+    done = python(clone, "unblind.cli", "pull", "rollouts")
+    assert done.returncode == 1
+    assert "error: results/rollouts was changed" in done.stdout
+    assert place.read_bytes() == b"mine"
+    done = python(clone, "unblind.cli", "pull", "demos")
+    assert "error: the pointer results/demos.dvc is missing" in done.stdout
+    assert Path(clone, "results", "training").is_dir()

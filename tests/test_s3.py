@@ -1,0 +1,136 @@
+"""Another store: a real S3 server on the loopback device, with real DVC."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from unblind import store
+from unblind.errors import UnblindError
+
+ROOT = Path(__file__).parents[1]
+SETTINGS = (".dvc/config", ".dvc/.gitignore", ".dvcignore")
+KEYS = {"AWS_ACCESS_KEY_ID": "anybody", "AWS_SECRET_ACCESS_KEY": "anything"}
+NAME = "results/rollouts"
+FILES = {"noop/0/plate.parquet": b"records" * 1000, "noop/0/plate.parquet.meta.json": b"{}"}
+
+
+@pytest.fixture
+def no_credentials(tmp_path, monkeypatch):
+    """An environment in which no credentials can be found, and no proxy is asked."""
+    for name in list(os.environ):
+        if name.startswith("AWS_") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.fixture
+def credentials(no_credentials, monkeypatch):
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(scope="module")
+def server():
+    """An S3 server with a bucket; its address."""
+    running = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    running.start()
+    host, port = running.get_host_and_port()
+    address = f"http://{host}:{port}"
+    keys = {name.lower(): value for name, value in KEYS.items()}
+    client = boto3.client("s3", endpoint_url=address, region_name="us-east-1", **keys)
+    client.create_bucket(Bucket="results")
+    yield address
+    running.stop()
+
+
+def checkout(folder, address):
+    """Make a checkout whose default store is a bucket, as docs/storage.md tells."""
+    for name in SETTINGS:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    options = [
+        ["remote", "add", "--local", "--default", "bucket", "s3://results/study"],
+        ["remote", "modify", "--local", "bucket", "endpointurl", address],
+    ]
+    for words in options:
+        command = [sys.executable, "-m", "dvc", *words]
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+def fill(folder):
+    for name, data in FILES.items():
+        (folder / NAME / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / NAME / name).write_bytes(data)
+    store.add(NAME)
+
+
+def test_results_go_to_a_bucket_and_come_back(server, credentials, tmp_path, monkeypatch):
+    first = checkout(tmp_path / "first", server)
+    monkeypatch.chdir(first)
+    assert not store.is_embedded()
+    fill(first)
+    store.push(NAME, remote=None)
+    assert not Path("dvcstore").exists(), "nothing goes to the embedded store"
+    assert "endpointurl" not in Path(".dvc/config").read_text()
+
+    second = checkout(tmp_path / "second", server)
+    monkeypatch.chdir(second)
+    (second / "results").mkdir()
+    shutil.copy(store.pointer_path(first / NAME), store.pointer_path(second / NAME))
+    assert store.pull(NAME) is True
+    assert {
+        path.relative_to(second / NAME).as_posix(): path.read_bytes()
+        for path in store.content(second / NAME)
+    } == FILES
+    assert store.pull(NAME) is False
+
+
+@pytest.mark.parametrize("direction", ["push", "pull"])
+def test_no_credentials_is_one_clear_error(
+    server, no_credentials, tmp_path, monkeypatch, direction
+):
+    monkeypatch.chdir(checkout(tmp_path / "first", server))
+    fill(Path.cwd())
+    with pytest.raises(UnblindError) as caught:
+        transfer(direction)
+    assert "Unable to locate credentials" in caught.value.cause
+    assert "credentials into the environment or .dvc/config.local" in caught.value.remedy
+    assert "docs/storage.md" in caught.value.remedy
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("direction", ["push", "pull"])
+def test_a_server_that_is_down_is_one_clear_error(credentials, tmp_path, monkeypatch, direction):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+    monkeypatch.chdir(checkout(tmp_path / "first", address))
+    fill(Path.cwd())
+    with pytest.raises(UnblindError) as caught:
+        transfer(direction)
+    assert "Could not connect to the endpoint URL" in caught.value.cause
+    assert address in caught.value.cause
+    assert "start the server, or check the remote's endpointurl" in caught.value.remedy
+    assert "\n" not in str(caught.value)
+
+
+def transfer(direction):
+    """Push what is there, or pull it after it was lost here."""
+    if direction == "push":
+        store.push(NAME, remote=None)
+        return
+    shutil.rmtree(NAME)
+    shutil.rmtree(".dvc/cache")
+    try:
+        store.pull(NAME)
+    finally:
+        assert not Path(NAME).exists(), "nothing half-pulled"

@@ -1,0 +1,118 @@
+"""The toy study: a copy of the repository whose simulator and learning are fakes.
+
+The fakes write made-up artifacts in no time; everything else (Snakefile, profile, command line,
+store, table) is real, started with an empty environment as in a plain shell on a bare machine.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import synthetic
+import yaml
+
+from unblind import base
+
+ROOT = Path(__file__).parents[1]
+FAKES = {
+    "sim/demos.py": "def collect(config, out, workers, which):\n    write_demos(config, out)\n",
+    "rollout/replay.py": (
+        "def replay(config, demos, out, workers):\n"
+        "    write_replay(config, out, [demos / 'manifest.json'])\n"
+    ),
+    "rollout/run.py": (
+        "from unblind.rollout.trained import model_files\n\n\n"
+        "def rollout(config, run, seed, out, conditions, workers):\n"
+        "    finals = {'carrot': 2} if run == 'oracle' else {}\n"
+        "    write_records(config, run, seed, out, finals, model_files(config, run, seed))\n"
+    ),
+    "steps/finetuning.py": (
+        "from unblind import places\n\n\n"
+        "def _demos(config):\n"
+        "    return places.demos(config) / places.MANIFEST\n\n\n"
+        "def low(config):\n"
+        "    inputs = [*places.base_files(config), _demos(config)]\n"
+        "    part = config.part('features_low')\n"
+        "    write_features(places.features_low(config), part, 'features_low', inputs)\n\n\n"
+        "def teacher(config):\n"
+        "    inputs = [places.base_files(config)[0], _demos(config)]\n"
+        "    part, path = config.part('features_teacher'), places.features_teacher(config)\n"
+        "    write_features(path, part, 'features_teacher', inputs)\n\n\n"
+        "def train(config, run, seed):\n"
+        "    features = [places.features_low(config)]\n"
+        "    if config.run(run).method == 'align':\n"
+        "        features.append(places.features_teacher(config))\n"
+        "    inputs = [*places.base_files(config), _demos(config), *features]\n"
+        "    write_adapter(config, run, seed, inputs)\n"
+    ),
+}
+SMOKE = ("--configfile", "workflow/config/smoke.yaml")
+TABLE = "results/table1.md"
+_FOLDERS = ("src", "workflow", "profiles", "paper")
+_FILES = ("Snakefile", ".dvcignore", ".gitignore", ".dvc/config", ".dvc/.gitignore")
+_FILES += ("results/.gitignore", "dvcstore/.gitattributes")
+
+
+def make(folder: Path) -> Path:
+    """Copy the repository to ``folder``, with fakes and a published base."""
+    for name in _FOLDERS:
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in _FILES:
+        (folder / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    shutil.rmtree(folder / "paper" / "published", ignore_errors=True)
+    for name, text in FAKES.items():
+        (folder / "src" / "unblind" / name).write_text(f"from synthetic import *\n\n\n{text}")
+    synthetic.write_base(folder / "made")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        base.promote("made")
+    shutil.rmtree(folder / "results" / "base")
+    shutil.rmtree(folder / "made")
+    return folder
+
+
+def options() -> list[str]:
+    """Return the options that give a command the settings which Snakemake gives the toy study.
+
+    Snakemake merges smoke.yaml into mini.yaml, so that mini's other runs stay.
+    """
+    mini, smoke = (
+        yaml.safe_load((ROOT / "workflow" / "config" / f"{name}.yaml").read_text())
+        for name in ("mini", "smoke")
+    )
+    return ["--config", SMOKE[1], "--set", f"runs={json.dumps(mini['runs'] | smoke['runs'])}"]
+
+
+def environment(project: Path) -> dict[str, str]:
+    """Return nothing but the place of the fakes."""
+    return {"PYTHONPATH": f"{project / 'src'}:{ROOT / 'tests'}"}
+
+
+def python(project: Path, *words: str, **variables: str) -> subprocess.CompletedProcess:
+    """Run a Python module in a project; its output and errors are one text."""
+    return subprocess.run(
+        [sys.executable, "-m", *words],
+        cwd=project,
+        env=environment(project) | variables,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def snakemake(project: Path, *words: str) -> subprocess.CompletedProcess:
+    """Run Snakemake in a project."""
+    return python(project, "snakemake", *words)
+
+
+def jobs(project: Path, *words: str, target: str = TABLE) -> dict[str, int]:
+    """Return how many jobs of each rule a call would run."""
+    done = snakemake(project, "-n", target, "--quiet", "host", *words)
+    assert done.returncode == 0, done.stdout
+    lines = done.stdout.partition("Job stats:")[2].partition("\n\n")[0].splitlines()
+    counts = [line.split() for line in lines[3:]]
+    return {rule: int(count) for rule, count in counts if rule != "total"}
