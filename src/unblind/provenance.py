@@ -44,9 +44,17 @@ _ROLLOUT = ("unblind.sim",) + tuple(
     f"unblind.rollout.{name}"
     for name in ("loop", "policies", "records", "run", "trained", "worker")
 )
+#: The model of both scales; modules beside these, for other layouts of weights, do not decide it.
+_MODEL = tuple(
+    f"unblind.vla.{name}"
+    for name in (
+        *("__init__", "checkpoint", "decode", "images", "layout", "lite", "lora", "prismatic"),
+        *("text", "tokens", "towers"),
+    )
+)
 _FRAMES = ("unblind.sim.labels", "unblind.sim.shards", "unblind.training.data")
-_FEATURES = (*_FRAMES, "unblind.training.features", "unblind.vla")
-_LEARNING = (*_FRAMES, "unblind.vla") + tuple(
+_FEATURES = (*_FRAMES, "unblind.training.features", *_MODEL)
+_LEARNING = (*_FRAMES, *_MODEL) + tuple(
     f"unblind.training.{name}" for name in ("loop", "parallel", "stages")
 )
 _PICTURES = ("icons", "pictograms", "questions", "scenes", "stills", "vlm_data")
@@ -85,7 +93,7 @@ CODE = {
         "unblind.training.finetuning",
     ),
     "rollout": _ROLLOUT,
-    "rollout_vla": (*_ROLLOUT, "unblind.rollout.vla", "unblind.vla"),
+    "rollout_vla": (*_ROLLOUT, "unblind.rollout.vla", *_MODEL),
     "table1": ("unblind.report", "unblind.sim.conditions"),
     # Checks of the release's defects run rules of every part; an audit takes seconds.
     "audit": ("unblind",),
