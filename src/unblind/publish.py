@@ -258,7 +258,9 @@ def _commit(message: str, records: Iterable[Path]) -> str | None:
     if gone:
         _git("rm", "--quiet", "--cached", "--", *gone)
     pointers = [store.pointer_path(target).as_posix() for target in TARGETS]
-    _git("add", "--all", "--", *pointers, str(STORE), str(PAGES), *kept)
+    _git("add", "--all", "--", *pointers, str(STORE), str(PAGES))
+    # Ignored by git: everybody's runs write records of what they render, too.
+    _git("add", "--force", "--", *kept)
     if not _git("diff", "--cached", "--name-only"):
         return None
     _git("commit", "--quiet", "--message", message)
