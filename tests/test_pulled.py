@@ -195,6 +195,18 @@ def test_with_adapters_alone_rollouts_and_table_are_made(published, clone):
     assert [a for a, b in zip(table, copy, strict=True) if a != b and "CPU" not in a] == []
 
 
+def test_published_and_pulled_studies_verify(published, pulled):
+    verify = ("unblind.cli", "verify", *toy_study.options())
+    done = python(published, *verify, "--strict")
+    assert done.returncode == 0, done.stdout
+    assert " 0 stale, 0 missing, 0 corrupt; " in done.stdout
+    done = python(pulled, *verify)
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.count("[pulled]") == 4 + 1 + 1 + 1 + 5 * 14  # base, run, two copies, records
+    assert ", 0 recomputed" in done.stdout
+    assert python(pulled, *verify, "--strict").returncode == 3  # no table yet
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_times_of_files_decide_nothing(pulled, seed):
     shuffle_times(pulled, seed)
