@@ -17,22 +17,6 @@ RECORD = Path("results/rollouts/align/0/carrot.parquet")
 DEMOS = Path("results/demos/manifest.json")
 
 
-@pytest.fixture(scope="module")
-def original(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("traced")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        whole_study.write(whole_study.settings())
-    return folder
-
-
-@pytest.fixture
-def study(original, tmp_path, monkeypatch):
-    shutil.copytree(original, tmp_path / "study")
-    monkeypatch.chdir(tmp_path / "study")
-    return whole_study.settings()
-
-
 def call(*words):
     from unblind.cli_lineage import app
 

@@ -27,22 +27,6 @@ def records(run):
     return {one for one in Path("results/rollouts", run).rglob("*.parquet")}
 
 
-@pytest.fixture(scope="module")
-def original(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("study")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        whole_study.write(whole_study.settings())
-    return folder
-
-
-@pytest.fixture
-def study(original, tmp_path, monkeypatch):
-    shutil.copytree(original, tmp_path / "study")
-    monkeypatch.chdir(tmp_path / "study")
-    return whole_study.settings()
-
-
 def findings(config):
     return {one.path: one for one in verify.verify(config, whole_study.PAPER)}
 
