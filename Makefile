@@ -28,7 +28,7 @@ test: setup
 	@sh scripts/browser.sh
 	.venv/bin/python -m pytest -n 2 --dist loadfile
 
-# Kills, full disks, damaged files; writes docs/reliability.md. About 20 minutes on two idle cores.
+# Kills, full disks, damaged files; writes docs/reliability.md. About 35 minutes on two idle cores.
 test-reliability: setup
 	.venv/bin/python tests/reliability/reliability.py
 

@@ -54,6 +54,20 @@ def test_a_full_disk_is_seen_through_arrow(small_disk):
     assert list(small_disk.iterdir()) == []
 
 
+def test_a_full_disk_is_seen_through_safetensors(small_disk):
+    """Its errors are none of the system's, and tell the number in their text alone."""
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    path = small_disk / "model.safetensors"
+    with pytest.raises(UnblindError, match="disk full"), files.atomic_path(path) as temporary:
+        save_file({"a": np.zeros(2 * MIB // 8)}, temporary)
+    assert list(small_disk.iterdir()) == []
+    with pytest.raises(UnblindError, match="cannot write a: Read-only file system"):
+        with files.explained("a"):
+            raise RuntimeError("I/O error: cannot (os error 30)")
+
+
 def test_a_file_in_the_way_of_a_folder_is_one_error(tmp_path):
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file" / "a", tmp_path / "file" / "b" / "a"):
@@ -74,6 +88,15 @@ def test_a_folder_without_permission_is_one_error(tmp_path, monkeypatch):
     with pytest.raises(UnblindError, match=r"cannot write .*Permission denied"):
         files.write_text(tmp_path / "a", "x")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_takes_no_files_is_refused(tmp_path, monkeypatch):
+    files.check_writable(tmp_path)
+    files.check_writable(tmp_path / "not there yet")
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write anywhere
+    with pytest.raises(UnblindError, match=r"cannot write into .*make it writable"):
+        files.check_writable(tmp_path)
+    files.check_writable(tmp_path / "not there yet")
 
 
 def test_other_errors_pass_unchanged(tmp_path):

@@ -22,6 +22,7 @@ from unblind import (
     cli_lineage,
     cli_store,
     cli_tables,
+    locks,
     places,
 )
 from unblind.cli_options import (
@@ -198,7 +199,8 @@ def demos(
     from unblind.sim.demos import collect
 
     out = out or places.demos(settings, which)
-    collect(settings, out, workers or settings.rollout.workers, which)
+    with locks.alone(out / places.MANIFEST):
+        collect(settings, out, workers or settings.rollout.workers, which)
 
 
 @app.command()
@@ -230,7 +232,7 @@ def replay(
 ) -> None:
     """Execute stored demonstrations open loop, raw and tokenised: the ceiling of any policy."""
     settings = load_config(config, override)
-    from unblind.rollout.replay import replay as run_replay
+    from unblind.steps.replaying import replay as run_replay
 
     demos, out = demos or places.demos(settings), out or carried.own_replay(settings)
     run_replay(settings, demos, out, workers or settings.rollout.workers)
@@ -254,7 +256,10 @@ def rollout(
     from unblind.rollout.run import rollout as run_rollout
 
     out = out or Path(settings.results, "rollouts", run, str(seed))
-    run_rollout(settings, run, seed, out, condition or None, workers or settings.rollout.workers)
+    with locks.alone(out):
+        run_rollout(
+            settings, run, seed, out, condition or None, workers or settings.rollout.workers
+        )
 
 
 @app.command(context_settings=_NUMBERS)

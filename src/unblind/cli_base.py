@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from unblind import locks
 from unblind.cli_options import MINI, ConfigFile, Overrides, Workers, load_config
 
 app = typer.Typer(
@@ -19,7 +20,8 @@ def pull() -> None:
     from unblind.base import pull_base
     from unblind.store import PULLED_BASE
 
-    print(f"{PULLED_BASE}: {'pulled' if pull_base() else 'is there already'}")
+    with locks.alone(PULLED_BASE):
+        print(f"{PULLED_BASE}: {'pulled' if pull_base() else 'is there already'}")
 
 
 @app.command()

@@ -5,6 +5,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,14 +50,33 @@ def explained(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
+    except UnblindError:
+        raise
+    except Exception as error:
+        number = _errno(error)
+        if number in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
             cause = f"disk full while writing {path}"
             raise UnblindError(cause, "free space, then run the same command") from error
-        if error.errno in _NOT_WRITABLE:
-            cause = f"cannot write {path}: {error.strerror}"
+        if number in _NOT_WRITABLE:
+            cause = f"cannot write {path}: {os.strerror(number)}"
             raise UnblindError(cause, "choose a writable folder") from error
         raise
+
+
+def _errno(error: Exception) -> int | None:
+    """Return the system's number of a disk error; safetensors tells it in its text alone."""
+    told = re.search(r"\(os error (\d+)\)", str(error))
+    return int(told[1]) if told else getattr(error, "errno", None)
+
+
+def check_writable(folder: Path | str) -> None:
+    """Refuse a folder that is there but takes no files.
+
+    Raises:
+        UnblindError: it lies on a read-only disk, or belongs to somebody else.
+    """
+    if Path(folder).is_dir() and not os.access(folder, os.W_OK):
+        raise UnblindError(f"cannot write into {folder}", "make it writable, or choose another one")
 
 
 def write_text(path: Path | str, text: str) -> None:

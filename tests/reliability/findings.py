@@ -62,7 +62,7 @@ def messages(text: str) -> list[str]:
     blocks = re.findall(
         r"^(?:\w*Error|\w*Exception)[^\n]*:\n(.+?)\n(?:\n|\Z|\[)", text, re.M | re.S
     )
-    blocks = [" ".join(block.split()) for block in blocks]
+    blocks = [" ".join(re.sub(r'^ +File "[^\n]*', "", one, flags=re.M).split()) for one in blocks]
     dull = ("At least one job did not complete", "CalledProcessError in file")
     rest = [block[:400] for block in blocks if not block.startswith(dull)]
     return list(dict.fromkeys(own or rest))

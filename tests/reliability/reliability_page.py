@@ -83,12 +83,17 @@ def _kills(state: dict[str, Any]) -> str:
             lines.append(f"| {moment} | not run | - | - | - |")
             continue
         found = state[name]
+        if "kills" not in found:
+            lines.append(f"| {moment} | {_problems(found)} | - | - | - |")
+            continue
         extra = f" ({found['steps']} steps)" if "steps" in found else ""
         if "shares" in found:
             shares = ", ".join(f"{100 * share:.0f} %" for share in found["shares"])
             extra = f" ({shares} of the way)"
         counts = (found["kills"], len(found["lost"]), len(found["different"]), len(found["left"]))
         lines.append(f"| {moment}{extra} | " + " | ".join(map(str, counts)) + " |")
+        if found["problem"]:
+            lines.append(f"| and at last | {_problems(found)} | - | - | - |")
     return "\n".join((*lines, ""))
 
 
@@ -104,18 +109,21 @@ def _faults(state: dict[str, Any]) -> str:
             lines.append(f"| {name.replace('_', ' ')} | - | - | not run |")
             continue
         found = state[name]
+        if "fault" not in found:
+            lines.append(f"| {name.replace('_', ' ')} | - | - | {_problems(found)} |")
+            continue
         if found["skipped"]:
             lines.append(f"| {found['fault']} | - | - | not run: {found['skipped']} |")
             continue
         told = "<br>".join(_cell(one) for one in found["told"]) or "nothing: no error"
         codes = ", ".join(str(code) for code in sorted(set(found["codes"]))) or "0"
-        state_after = "; ".join(map(_cell, found["problems"])) or found["then"]
+        state_after = _problems(found) or found["then"]
         lines.append(f"| {found['fault']} | {told} | {codes} | {state_after} |")
     return "\n".join((*lines, ""))
 
 
 def _configurations(state: dict[str, Any]) -> str:
-    if "configurations" not in state:
+    if "counts" not in state.get("configurations", {}):
         return "### Configurations with a mistake\n\nNot run.\n"
     found = state["configurations"]
     counts = ", ".join(f"{n} {word}" for word, n in found["counts"].items())
@@ -128,7 +136,7 @@ def _configurations(state: dict[str, Any]) -> str:
 
 
 def _times(state: dict[str, Any]) -> str:
-    if "times" not in state:
+    if "dry_s" not in state.get("times", {}):
         return "### Waiting\n\nNot measured.\n"
     found = state["times"]
     dry, help_ = (", ".join(f"{one:.1f}" for one in found[key]) for key in ("dry_s", "help_s"))
@@ -137,6 +145,10 @@ def _times(state: dict[str, Any]) -> str:
         f"`snakemake -n results/table1.md` on a finished toy study: {dry} s "
         f"({found['dry_cpu_s']} CPU-seconds). `unblind --help`: {help_} s.\n"
     )
+
+
+def _problems(found: dict[str, Any]) -> str:
+    return "; ".join(map(_cell, found["problems"]))
 
 
 def _cell(text: str) -> str:

@@ -9,11 +9,15 @@ from pathlib import Path
 import config_fuzz
 import findings
 import kill_chains
+import leftovers
 import project_trees as trees
+import psutil
 import pytest
+import reliability
 import reliability_page
 from project_trees import ROOT
 
+from unblind import locks
 from unblind.config import schema
 
 TEXT = (ROOT / trees.SMOKE).read_text()
@@ -77,6 +81,12 @@ def test_lost_damaged_and_different(tmp_path):
         (folder / "logs" / "x.log").write_text(str(wall))
     before = trees.finished(first)
     assert list(before) == ["x/record"]
+    write(first, "table1.md", "rendered")
+    assert list(trees.finished(first)) == ["x/record"], "pages are rendered anew"
+    (first / "table1.md").write_text("damaged")
+    assert trees.damaged(first) == ["table1.md.meta.json"]
+    for name in ("table1.md", "table1.md.meta.json"):
+        (first / name).unlink()
     assert trees.differences(trees.contents(first), trees.contents(second)) == []
     assert trees.lost(before, first) == []
     assert trees.lost(before, second) == ["x/record"], "made again"
@@ -123,6 +133,65 @@ def test_a_step_stops_once_at_its_boundary(tmp_path):
         place.unlink()
 
 
+# ---- what a killed call of the suite leaves ----------------------------------------------------
+
+
+def test_only_one_call_at_a_time(tmp_path):
+    place = tmp_path / "made" / "place"
+    with leftovers.alone(place), pytest.raises(SystemExit, match="another call works in"):
+        leftovers.alone(place).__enter__()
+    with leftovers.alone(place):
+        pass
+
+
+def test_studies_that_still_run_are_ended_and_nothing_else(tmp_path):
+    sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "sleeps.py").write_text("import time; time.sleep(60)")
+    (tmp_path / "other").mkdir()
+    mine, other = (
+        trees.Tree(tmp_path / name, path=(tmp_path / "mine",)).start(module="sleeps")
+        for name in ("mine", "other")
+    )
+    shell = subprocess.Popen(sleep, cwd=tmp_path / "mine")
+    try:
+        leftovers.clear(tmp_path / "mine")
+        assert mine.wait(10) == -9
+        assert other.poll() is None and shell.poll() is None
+    finally:
+        other.kill()
+        shell.kill()
+        other.wait(), shell.wait()
+
+
+def test_a_disk_that_stayed_mounted_is_unmounted(small_disk):
+    leftovers.clear(small_disk.parent)
+    assert not small_disk.is_mount()
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(small_disk)], check=True)  # for its end
+
+
+def test_the_dead_that_nobody_collects_are_gone():
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    leftovers.wait_gone([psutil.Process(process.pid)], 20)  # a zombie until it is waited for
+    assert process.wait() == 0
+    with pytest.raises(TimeoutError, match="nothing happened"):
+        leftovers.wait_gone([psutil.Process()], 0.05)
+
+
+def test_a_case_that_breaks_off_is_a_problem_and_is_run_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(reliability, "PLACE", tmp_path)
+    found = reliability.measured("two_calls", lambda: 1 / 0)
+    assert found["problems"] == ["broke off: ZeroDivisionError: division by zero"]
+    with pytest.raises(ZeroDivisionError):
+        reliability.measured("reference", lambda: 1 / 0)
+    state = tmp_path / "state.json"
+    stamps = reliability.known(state, short=False)
+    state.write_text(json.dumps(stamps | {"two_calls": found, "times": {"problems": []}}))
+    assert list(reliability.known(state, short=False)) == ["stamps", "times"]
+    state.write_text(json.dumps(stamps | {"toy": {}, "times": {"problems": []}}))
+    assert list(reliability.known(state, short=True)) == ["stamps", "toy"], "another suite"
+
+
 # ---- what is told ----------------------------------------------------------------------------
 
 
@@ -156,6 +225,13 @@ def test_the_page_is_written_between_its_markers(tmp_path):
     del state["kills_start"], state["orphans"]
     reliability_page.write(page, state, machine)
     assert "| as each step starts | not run |" in page.read_text()
+    broken = {"problems": ["broke off: why"]}
+    state |= {name: broken for name in ("kills_start", "two_calls", "times", "configurations")}
+    state["kills_end"] = chain | {"problem": "x", "problems": ["did not go on: x"]}
+    reliability_page.write(page, state, machine)
+    assert "| as each step starts | broke off: why |" in page.read_text()
+    assert "| two calls | - | - | broke off: why |" in page.read_text()
+    assert "| and at last | did not go on: x |" in page.read_text()
     page.write_text("no markers")
     with pytest.raises(ValueError, match="lacks its markers"):
         reliability_page.write(page, state, machine)
@@ -180,7 +256,13 @@ def test_a_failed_job_is_run_again_and_keeps_what_it_finished(tmp_path):
     tree = trees.toy_tree(tmp_path / "toy")
     target = "results/rollouts/noop/0/carrot.parquet"
     words = (target, "--quiet", "all", "--cores", "1", "--configfile", *tree.configs)
+    with locks.alone(tree.results / "study"):  # as another call of Snakemake has it
+        done = tree.run(target, "--cores", "1", "--configfile", *tree.configs)
+    assert done.code == 1 and not (tree.results / "rollouts").exists()
+    cause, remedy = "another call of Snakemake writes into results", "wait for its end"
+    assert findings.messages(done.text) == [f"{cause} ({remedy}, then run the same command)"]
     assert tree.run(*words).code == 0
+    assert trees.debris(tree.results) == [], "no lock stays"
     (tree.folder / "short.yaml").write_text("rollout: {max_steps: 70}\n")
     obstacle = tree.results / "rollouts" / "noop" / "0" / "plate.parquet.meta.json"
     obstacle.unlink()

@@ -1,5 +1,6 @@
 # What all rules share: checks at parse time, and how a rule calls the command line.
 
+import atexit
 import contextlib
 import functools
 import inspect
@@ -15,10 +16,11 @@ from snakemake.jobs import Job
 from snakemake.settings.types import ExecMode
 from snakemake.utils import validate
 
-from unblind import carried, places
+from unblind import carried, locks, places
 from unblind.base import bring_along, pointer_file
 from unblind.config import arguments, check
 from unblind.errors import UnblindError
+from unblind.files import check_writable
 from unblind.provenance import CODE, code_hash, rollout_code
 from unblind.report.cost_page import CODE as COSTS_CODE
 from unblind.report.hyperparameters import load_settings, settings as settings_shown
@@ -71,6 +73,20 @@ def keep_failures_incomplete():
             job.dag.workflow.persistence.started(job)
 
     Job.postprocess = postprocess
+
+
+def explain_read_only_results():
+    """Say what to do where nothing can be written: Snakemake only names write-protected files."""
+    original = Job.check_protected_output
+    if hasattr(original, "__wrapped__"):
+        return
+
+    @functools.wraps(original)
+    async def check_protected_output(job):
+        one_line(check_writable, RESULTS)
+        await original(job)
+
+    Job.check_protected_output = check_protected_output
 
 
 def forget_future_times(*folders):
@@ -129,11 +145,22 @@ def policy_files(wildcards):
     return BASE + [f"{folder}/{name}" for name in names]
 
 
+# A second call is refused as long as this one works. Snakemake's own lock would outlive `kill -9`.
+LOCK = contextlib.ExitStack()
+atexit.register(LOCK.close)
+
+
+onstart:
+    busy = f"another call of Snakemake writes into {RESULTS}"
+    one_line(LOCK.enter_context, locks.alone(f"{RESULTS}/study", busy))
+
+
 # Snakemake's scheduler fails without PATH, for instance under `env -i`.
 os.environ.setdefault("PATH", os.defpath)
 
 check_profile(snakemake_options())
 keep_failures_incomplete()
+explain_read_only_results()
 STUDY = one_line(check, config, "of the workflow")
 validate(config, "../config/schema.json")
 

@@ -1,9 +1,10 @@
-# The planner's demonstrations, and their replay: the ceiling of any policy.
+# The planner's demonstrations, and their replay: the ceiling of any policy. Outputs are `update`, so
+# that Snakemake leaves what stands; the commands decide what is outdated.
 
 
 rule demos:
     output:
-        manifest=f"{RESULTS}/demos/manifest.json",
+        manifest=update(f"{RESULTS}/demos/manifest.json"),
     log:
         f"{RESULTS}/logs/demos.log",
     benchmark:
@@ -26,7 +27,7 @@ rule replay:
     input:
         manifest=f"{RESULTS}/demos/manifest.json",
     output:
-        record=f"{RESULTS}/replay.parquet",
+        record=update(f"{RESULTS}/replay.parquet"),
     log:
         f"{RESULTS}/logs/replay.log",
     benchmark:

@@ -8,7 +8,7 @@ TRAINERS = min(2, STUDY.rollout.workers)
 
 rule base_questions:
     output:
-        manifest=f"{REBUILT}/questions/manifest.json",
+        manifest=update(f"{REBUILT}/questions/manifest.json"),
     log:
         f"{RESULTS}/logs/base-questions.log",
     benchmark:
@@ -29,7 +29,7 @@ rule base_questions:
 
 rule base_demos:
     output:
-        manifest=f"{REBUILT}/{{which}}demos/manifest.json",
+        manifest=update(f"{REBUILT}/{{which}}demos/manifest.json"),
     log:
         f"{RESULTS}/logs/base-{{which}}demos.log",
     benchmark:

@@ -6,7 +6,7 @@ Everything lies below `places.rebuilt`; the finished base is that folder itself.
 import shutil
 from pathlib import Path
 
-from unblind import files, places
+from unblind import files, locks, places
 from unblind.config import Config
 from unblind.provenance import CODE
 from unblind.steps.making import Origin, continued, make
@@ -24,7 +24,9 @@ def questions(config: Config, n_workers: int) -> None:
     from unblind.training import vlm_data
 
     wanted = config.base.questions
-    vlm_data.write(_pictures(config), wanted.images, config.seed, n_workers, wanted.held_out)
+    out = _pictures(config)
+    with locks.alone(out / places.MANIFEST):
+        vlm_data.write(out, wanted.images, config.seed, n_workers, wanted.held_out)
 
 
 def vlm(config: Config, n_workers: int) -> None:

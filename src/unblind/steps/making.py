@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unblind import files
+from unblind import files, locks
 from unblind.config import digest
 from unblind.provenance import code_hash, is_current, record
 
@@ -59,10 +59,11 @@ def make(
     Returns:
         whether there was anything to do.
     """
-    if all(path.is_file() for path in beside) and all(map(origin.is_origin_of, paths)):
-        print(f"{', '.join(map(str, paths))}: up to date")
-        return False
     with contextlib.ExitStack() as stack:
+        stack.enter_context(locks.alone(paths[0]))
+        if all(path.is_file() for path in beside) and all(map(origin.is_origin_of, paths)):
+            print(f"{', '.join(map(str, paths))}: up to date")
+            return False
         facts = [stack.enter_context(record(path, **vars(origin))) for path in paths]
         found = work() or {}
         for one in facts:
