@@ -147,6 +147,24 @@ def test_a_damaged_store_is_one_clear_error(clone, damage, words):
     assert base.pull_base() is True, "the remedy helps"
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("ERROR: unexpected error - database or disk is full", r"disk full .*\(free space, then"),
+        ("ERROR: [Errno 28] No space left on device: 'x'", r"disk full .*\(free space, then"),
+        ("ERROR: Unable to locate credentials", r"dvc pull failed: Unable .*\(put credentials"),
+        ("", r"dvc pull failed: no reason given \(see: python -m dvc doctor\)"),
+    ],
+)
+def test_what_dvc_says_becomes_one_line_with_a_remedy(said, told, monkeypatch):
+    text = f"{said}\n\nHaving any troubles? Hit us up at https://dvc.org/support\n"
+    done = subprocess.CompletedProcess([], 255, "", text)
+    monkeypatch.setattr(store.subprocess, "run", lambda *_, **__: done)
+    with pytest.raises(UnblindError, match=told) as error:
+        store._dvc("pull")
+    assert "troubles" not in str(error.value) and "\n" not in str(error.value)
+
+
 def test_pointer_and_dvc_must_be_there(clone, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UnblindError, match=r"DVC is not installed .run: make setup"):

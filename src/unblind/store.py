@@ -37,6 +37,9 @@ _REMEDIES = {
     "bucket does not exist": "make the bucket, or check the remote's url",
 }
 
+#: What DVC, the system and its database say of a full disk.
+_FULL = ("No space left", "disk is full")
+
 #: What is published, each folder with its pointer beside it.
 RESULTS = Path("results")
 
@@ -263,8 +266,14 @@ def _dvc(*words: str) -> None:
         text=True,
     )
     if done.returncode != 0:
-        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        reason = " ".join(line.removeprefix("ERROR: ") for line in lines) or "no reason given"
+        lines = [
+            line.strip() for line in done.stderr.splitlines() if "Having any troubles?" not in line
+        ]
+        reason = " ".join(line.removeprefix("ERROR: ") for line in lines if line)
+        reason = reason or "no reason given"
+        if any(said in reason for said in _FULL):
+            cause = f"disk full while dvc {words[0]} worked: {reason}"
+            raise UnblindError(cause, "free space, then run the same command")
         known = [remedy for said, remedy in _REMEDIES.items() if said in reason]
         remedy = f"{known[0]}: see {_ELSEWHERE}" if known else "see: python -m dvc doctor"
         raise UnblindError(f"dvc {words[0]} failed: {reason}", remedy)

@@ -5,6 +5,7 @@ the next one too. After each resumption everything that was finished must still 
 again; at the end all results must have the bytes of a study that nobody disturbed.
 """
 
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -111,22 +112,40 @@ def at_records(tree: Tree, wanted: dict[str, str]) -> Chain:
 
 
 def at_random(
-    tree: Tree, wanted: dict[str, str], n: int, seed: int, length_s: float, lead_s: float
+    tree: Tree, wanted: dict[str, str], n: int, seed: int, files: int
 ) -> tuple[Chain, list[float]]:
-    """Kill the study at random moments of one passage.
+    """Kill the study at random moments: so many files are there, and then some seconds more.
+
+    How far a study is after a time depends on what else the machine does; so files count. The
+    seconds let a kill hit what lies between two files.
 
     Args:
         tree: with nothing in it yet.
         wanted: results of the undisturbed study.
         n: kills.
         seed: of the moments.
-        length_s: what the undisturbed study took, after ``lead_s`` until its first job.
-        lead_s: the same; every resumption needs it again.
+        files: of the finished study.
 
     Returns:
-        The chain, and the moments as shares of the undisturbed study.
+        The chain, and the moments as shares of all files.
     """
-    shares = np.sort(np.random.default_rng(seed).uniform(size=n))
-    waits = lead_s + np.diff(shares, prepend=0.0) * length_s
-    readies = (lambda elapsed, tree, wait=wait: elapsed >= wait for wait in waits)
-    return chain(tree, wanted, readies), [round(float(share), 3) for share in shares]
+    rng = np.random.default_rng(seed)
+    shares, waits = np.sort(rng.uniform(high=0.95, size=n)), rng.uniform(high=3.0, size=n)
+    moments = (_when(share * files, wait) for share, wait in zip(shares, waits, strict=True))
+    return chain(tree, wanted, moments), [round(float(share), 3) for share in shares]
+
+
+def _when(files: float, wait_s: float) -> Callable[[float, Tree], bool]:
+    """Return a moment: a job runs and so many files are there since ``wait_s`` seconds."""
+    since: list[float] = []
+
+    def ready(elapsed: float, tree: Tree) -> bool:
+        if not since and "Execute" in tree.said() and _files(tree) >= files:
+            since.append(elapsed)
+        return bool(since) and elapsed >= since[0] + wait_s
+
+    return ready
+
+
+def _files(tree: Tree) -> int:
+    return sum(len(names) for _, _, names in os.walk(tree.results))  # folders come and go

@@ -151,7 +151,7 @@ def kill_when(process: subprocess.Popen, ready: Callable[[], bool]) -> bool:
             return False
         if time.monotonic() > end:
             raise TimeoutError("nothing happened")
-        time.sleep(0.005)
+        time.sleep(0.02)
     started = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
     os.killpg(process.pid, signal.SIGKILL)
     for one in started:

@@ -27,7 +27,6 @@ import project_trees as trees
 import reliability_page as page
 import store_faults
 from findings import Finding
-from leftovers import wait_until
 from project_trees import ROOT, Tree
 
 from unblind.config import digest, schema
@@ -94,15 +93,12 @@ class Suite:
 
     def _first(self, tree: Tree) -> dict[str, Any]:
         begin, process = time.monotonic(), tree.start(*tree.build())
-        wait_until(lambda: process.poll() is not None or "Execute" in tree.said(), trees.PATIENCE_S)
-        lead = time.monotonic() - begin
         if process.wait(trees.PATIENCE_S):
             raise RuntimeError(tree.said()[-3000:])
         seconds = time.monotonic() - begin
         files = [path for path in tree.results.rglob("*") if path.is_file()]
         return {
             "seconds": round(seconds, 1),
-            "lead_s": round(lead, 1),
             "jobs": tree.said().count("Finished jobid: "),
             "files": len(files),
             "bytes": sum(path.stat().st_size for path in files),
@@ -123,13 +119,12 @@ class Suite:
 
     def kills_random(self) -> dict[str, Any]:
         """Kill at random moments."""
-        known = self.state["reference"]
-        lead = known["lead_s"]
         n = 3 if self.short else KILLS
         tree = trees.smoke_tree(PLACE / "kills_random")
-        length = known["seconds"] - lead
-        chain, shares = kills.at_random(tree, self.wanted, n, SEED, length, lead)
-        return vars(chain) | {"shares": shares, "problems": page.problems(chain)}
+        files = self.state["reference"]["files"]
+        chain, shares = kills.at_random(tree, self.wanted, n, SEED, files)
+        missed = [] if chain.kills == n else [f"{chain.kills} kills instead of {n}"]
+        return vars(chain) | {"shares": shares, "problems": page.problems(chain) + missed}
 
     def full_disk(self) -> dict[str, Any]:
         """Fill the disk at three moments of one study."""
@@ -245,7 +240,10 @@ def run(suite: Suite, names: list[str], state: Path) -> None:
     cases = suite.cases()
     left = [name for name in names if name not in suite.state]
     expected = sum(map(_expected, left))
-    print(f"reliability: {len(left)} cases to do, about {math.ceil(expected / 60)} minutes", flush=True)
+    print(
+        f"reliability: {len(left)} cases to do, about {math.ceil(expected / 60)} minutes",
+        flush=True,
+    )
     for number, name in enumerate(left, 1):
         print(f"{number}/{len(left)} {name}: about {_expected(name)} s ...", flush=True)
         found = suite.state[name] = measured(name, cases[name])

@@ -89,7 +89,7 @@ def _kills(state: dict[str, Any]) -> str:
         extra = f" ({found['steps']} steps)" if "steps" in found else ""
         if "shares" in found:
             shares = ", ".join(f"{100 * share:.0f} %" for share in found["shares"])
-            extra = f" ({shares} of the way)"
+            extra = f" ({shares} of the files, and up to 3 s)"
         counts = (found["kills"], len(found["lost"]), len(found["different"]), len(found["left"]))
         lines.append(f"| {moment}{extra} | " + " | ".join(map(str, counts)) + " |")
         if found["problem"]:

@@ -118,6 +118,18 @@ def test_a_kill_takes_everything_that_was_started(tmp_path):
     assert time.monotonic() - begin < 30
 
 
+def test_a_random_moment_waits_for_jobs_files_and_some_seconds(tmp_path):
+    tree = trees.Tree(tmp_path / "tree")
+    write(tree.results, "x/record", "bytes")  # and its sidecar: two files
+    said = tmp_path / "tree-output.txt"
+    said.write_text("Building DAG of jobs...")
+    early, now = kill_chains._when(3, 1.0), kill_chains._when(2, 1.0)
+    assert not now(0.0, tree), "no job yet"
+    said.write_text("Execute 1 jobs...")
+    assert [now(at, tree) for at in (5.0, 5.9, 6.0)] == [False, False, True]
+    assert [early(at, tree) for at in (5.0, 9.0)] == [False, False], "too few files"
+
+
 def test_a_step_stops_once_at_its_boundary(tmp_path):
     (tmp_path / "stops").mkdir()
     (tmp_path / "tree" / "src").mkdir(parents=True)
