@@ -107,7 +107,7 @@ def test_a_record_names_base_and_adapter_and_tells_of_the_training(crew, config,
     assert meta["extra"]["run_details"] == {"steps": 4, "training_seed": 0}
     read = [path.name for path in model_files(config, "default", 0)]
     assert sorted(name.rpartition("/")[2] for name in meta["inputs"]) == sorted(read)
-    assert "unblind.vla" in meta["code"]
+    assert "unblind.vla.prismatic" in meta["code"]
     assert len(pd.read_parquet(tmp_path / "default" / "carrot.parquet")) == 2
     assert "base" in provenance.read(tmp_path / "base" / "carrot.parquet")["extra"]["run_details"]
     adapted, plain = crew.actions
