@@ -17,6 +17,7 @@ from snakemake.utils import validate
 
 from unblind import carried, places
 from unblind.base import bring_along, pointer_file
+from unblind.cluster import failures
 from unblind.config import arguments, check
 from unblind.errors import UnblindError
 from unblind.provenance import CODE, code_hash, rollout_code
@@ -49,6 +50,23 @@ def check_profile(options):
             "profiles/default is not in force: start snakemake in the repository's root, without "
             "--workflow-profile, --rerun-triggers and --max-checksum-file-size"
         )
+
+
+def on_cluster(options):
+    """Tell whether this call hands jobs to SLURM."""
+    return (
+        options is not None
+        and not options.dryrun
+        and options.executor in failures.EXECUTORS
+    )
+
+
+def check_cluster(options):
+    """Stop before anything is submitted if SLURM lacks what the configuration asks for."""
+    if on_cluster(options):
+        from unblind.cluster.check import before_run
+
+        one_line(before_run, STUDY, options.executor)
 
 
 def keep_failures_incomplete():
@@ -96,6 +114,22 @@ def one_line(function, *arguments):
         raise WorkflowError(str(error)) from None
 
 
+def asked(rule):
+    """Return what a job of a rule may use; another attempt may use more."""
+    cluster, job = STUDY.cluster, STUDY.cluster.job(rule)
+    words = {
+        "slurm_partition": cluster.partition_of(rule),
+        "slurm_account": cluster.account,
+        "gpu_model": cluster.gpu_type if job.gpus else None,
+    }
+    return {
+        "mem_mb": lambda wildcards, attempt: attempt * job.memory_mb,
+        "runtime": lambda wildcards, attempt: attempt * job.minutes,
+        "gpu": job.gpus,
+        **{name: word for name, word in words.items() if word},
+    }
+
+
 def settings(stage, run=None):
     """Return what a stage's result depends on; a rule's parameter, so a change re-runs it."""
     return json.dumps(STUDY.part(stage, run), sort_keys=True)
@@ -136,8 +170,10 @@ check_profile(snakemake_options())
 keep_failures_incomplete()
 STUDY = one_line(check, config, "of the workflow")
 validate(config, "../config/schema.json")
+check_cluster(snakemake_options())
 
 RESULTS = STUDY.results
+SLURM_LOGS = failures.logs(RESULTS) if on_cluster(snakemake_options()) else None
 BASE = model_files(base_dir(STUDY))
 forget_future_times(RESULTS, pointer_path(PULLED_BASE).parent, "paper")
 CODE_HASH = {stage: code_hash(*modules) for stage, modules in CODE.items()}
@@ -145,20 +181,34 @@ CODE_HASH = {stage: code_hash(*modules) for stage, modules in CODE.items()}
 # `step X ...` in a rule runs `unblind X ... --config FILE [--set KEY=VALUE ...]` with the Python
 # that runs Snakemake (so that an empty PATH does no harm), and first prints that very command.
 OPTIONS = shlex.join(
-    arguments(["workflow/config/mini.yaml", *workflow.overwrite_configfiles], config)
+    arguments(
+        ["workflow/config/mini.yaml", *workflow.overwrite_configfiles],
+        {key: value for key, value in config.items() if key != "cluster"},
+    )
 )
+# A SLURM job's temporary files have a folder of their own on its node, gone when the job ends.
+SCRATCH = """
+  if [ -n "${SLURM_JOB_ID:-}" ]; then
+    mkdir -p "<folder>"
+    TMPDIR=$(mktemp -d "<folder>/unblind-$SLURM_JOB_ID-XXXXXX")
+    export TMPDIR
+    trap 'rm -rf "$TMPDIR"' EXIT
+  fi""".replace("<folder>", STUDY.cluster.scratch) if STUDY.cluster.scratch else ""
 STEP = """
 set -euo pipefail
 export OMP_NUM_THREADS=1
 step() {
   set -- <python> -m unblind.cli "$@" <options>
-  printf '%q ' "$@"; echo
+  printf '%q ' "$@"; echo<scratch>
   "$@"
 }
 """
-STEP = STEP.replace("<python>", shlex.quote(sys.executable)).replace(
-    "<options>", OPTIONS
-)
+for name, text in {
+    "<python>": shlex.quote(sys.executable),
+    "<options>": OPTIONS,
+    "<scratch>": SCRATCH,
+}.items():
+    STEP = STEP.replace(name, text)
 # Snakemake fills in names in braces: double them.
 shell.prefix(STEP.replace("{", "{{").replace("}", "}}"))
 
@@ -166,3 +216,8 @@ shell.prefix(STEP.replace("{", "{{").replace("}", "}}"))
 wildcard_constraints:
     run="|".join(STUDY.runs),
     seed="[0-9]+",
+
+
+onerror:
+    if SLURM_LOGS is not None:
+        print(failures.silent(RESULTS, SLURM_LOGS), file=sys.stderr)
