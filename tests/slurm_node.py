@@ -6,10 +6,11 @@
 
     .venv/bin/python tests/slurm_node.py COMMAND ...        runs a command beside it
 
-A keeper process of its own holds the daemons. It ends them, all jobs, and the link in /etc/slurm as
-soon as the process that asked for the node closes its end of a pipe, thus also when that is killed.
-Partitions: `main` (the default, no limit) and `gpu` (at most 60 minutes) on the same node, which has
-GPUs in name only. There is no accounting, so `sacct` and `sacctmgr` fail, as on many small clusters.
+A keeper process of its own holds the daemons. It ends them, all jobs, and the link in /etc/slurm
+as soon as the process that asked for the node closes its end of a pipe, thus also if it is killed.
+Partitions: `main` (the default, no limit) and `gpu` (at most 60 minutes) on the same node, whose
+GPUs are there in name only. There is no accounting: `sacct` and `sacctmgr` fail, as on many small
+clusters.
 """
 
 import contextlib
@@ -31,7 +32,7 @@ from pathlib import Path
 
 import psutil
 
-#: Where SLURM's commands look for their configuration when no variable names it: jobs lose variables.
+#: Where SLURM's commands look for their configuration; in jobs, no variable could name it.
 LINK = Path("/etc/slurm/slurm.conf")
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "scancel", "srun")
 PACKAGES = "slurm-wlm munge"
@@ -108,10 +109,18 @@ class Node:
 
 
 def unwanted() -> str | None:
-    """Return why tests that take a real node are skipped, or None."""
-    if not os.environ.get("UNBLIND_SLURM"):
+    """Return why tests that take a real node are skipped, or None.
+
+    Raises:
+        RuntimeError: the variable UNBLIND_SLURM is "must", and no node can be started.
+    """
+    asked = os.environ.get("UNBLIND_SLURM")
+    if not asked:
         return "takes minutes and a real SLURM: make test-slurm"
-    return missing()
+    reason = missing()
+    if reason and asked == "must":
+        raise RuntimeError(reason)
+    return reason
 
 
 def missing() -> str | None:

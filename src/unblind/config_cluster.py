@@ -50,10 +50,10 @@ class Cluster(Section):
     account: Word | None = Field(description="Who pays; null: SLURM's default.")
     gpu_type: Word | None = Field(description="For example 'a100'; null: any.")
     scratch: NodeFolder | None = Field(
-        description="Folder on the compute node, for example '$TMPDIR' or '/scratch/$USER', in which "
-        "each job has a temporary folder of its own; null: as the system has it."
+        description="Folder on the compute node, for example '$TMPDIR' or '/scratch/$USER', in "
+        "which each job has a temporary folder of its own; null: as the system has it."
     )
-    jobs: ClusterJobs = Field(description="What jobs may use, by rule.")
+    jobs: ClusterJobs = Field(description="Time, memory, GPUs and group of each rule.")
 
     @model_validator(mode="after")
     def _alike_in_groups(self) -> Self:

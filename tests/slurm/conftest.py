@@ -2,7 +2,8 @@ import pytest
 import slurm_node
 
 
-@pytest.fixture(scope="session")
+# Of a module, since a machine has one node at a time and some tests start their own.
+@pytest.fixture(scope="module")
 def slurm():
     """A real SLURM of one node."""
     if reason := slurm_node.unwanted():

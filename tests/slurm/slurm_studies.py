@@ -1,5 +1,6 @@
 """Studies that are handed to SLURM, and fakes of their steps that misbehave."""
 
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -17,10 +18,12 @@ _QUICK_OPTIONS = {
     "slurm": (*_QUICK, "--slurm-init-seconds-before-status-checks", "2"),
     "slurm-generic": _QUICK,
 }
+#: Snakemake ends with the tests, also when they are killed.
+TIED = ("setpriv", "--pdeathsig", "KILL")
 #: Two rules, one group: demonstrations and their replay.
 REPLAY = "results/replay.parquet"
 #: A fake step that tells what it finds, then does what the test says in `{body}`.
-DEMOS = '''
+DEMOS = """
 import os
 import time
 from pathlib import Path
@@ -33,12 +36,17 @@ def collect(config, out, workers, which):
     print("GPU", os.environ.get("CUDA_VISIBLE_DEVICES"), "TMPDIR", os.environ.get("TMPDIR"))
     {body}
     write_demos(config, out)
-'''
+"""
 
 
 def toy(folder: Path) -> trees.Tree:
     """Return a study whose simulator and learning are fakes, with a published base."""
-    return trees.Tree(toy_study.make(folder), path=(ROOT / "tests",))
+    return trees.Tree(toy_study.make(folder), path=(ROOT / "tests",), prefix=TIED)
+
+
+def smoke(folder: Path) -> trees.Tree:
+    """Return the real study at the smallest scale."""
+    return dataclasses.replace(trees.smoke_tree(folder), prefix=TIED)
 
 
 def misbehave(tree: trees.Tree, body: str) -> None:
@@ -55,7 +63,7 @@ def words(profile: str, *more: str, target: str = REPLAY) -> tuple[str, ...]:
 def with_cluster(tree: trees.Tree, settings: str) -> trees.Tree:
     """Return the study with other settings of the section `cluster`, as flow-style YAML."""
     (tree.folder / "cluster.yaml").write_text(f"cluster: {{{settings}}}\n")
-    return trees.Tree(tree.folder, (*tree.configs, "cluster.yaml"), tree.path)
+    return dataclasses.replace(tree, configs=(*tree.configs, "cluster.yaml"))
 
 
 def run(

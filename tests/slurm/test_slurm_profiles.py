@@ -167,7 +167,12 @@ def test_submit(tmp_path, settings, wanted):
     common = ["--cpus-per-task=3", "--mem=500", "--time=10"]
     words = ["the logs", "3", "500", "10", *settings, "a job.sh"]
     said = script("submit.sh", tmp_path, fakes, *words).splitlines()
-    assert said[:4] == ["--parsable", "--job-name=unblind", "--output=the logs/%j.log", "--ntasks=1"]
+    assert said[:4] == [
+        "--parsable",
+        "--job-name=unblind",
+        "--output=the logs/%j.log",
+        "--ntasks=1",
+    ]
     assert said[4:] == [*common, *wanted, "a job.sh"]
     assert (tmp_path / "the logs").is_dir()
 

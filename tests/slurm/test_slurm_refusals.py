@@ -1,11 +1,9 @@
 """What SLURM cannot give is one clear message, and no job is left behind."""
 
+import dataclasses
 import os
-import time
-from pathlib import Path
 
 import pytest
-import slurm_node
 import slurm_studies as studies
 
 
@@ -24,7 +22,10 @@ def tree(slurm, tmp_path_factory):
     [
         ("partition: mian", "this cluster has no partition 'mian', did you mean 'main'?"),
         ("account: ghost", "account 'ghost' cannot be checked: this SLURM keeps no accounts"),
-        ("gpu_type: h100, jobs: {demos: {gpus: 1, group: null}}", "has 1 GPU(s) of type h100, as demos asks"),
+        (
+            "gpu_type: h100, jobs: {demos: {gpus: 1, group: null}}",
+            "has 1 GPU(s) of type h100, as demos asks",
+        ),
         ("partition: gpu, jobs: {demos: {minutes: 90}}", "demos asks for 90 minutes"),
     ],
 )
@@ -42,7 +43,7 @@ def test_an_unknown_account_where_there_are_accounts(slurm, tree, profile, tmp_p
     """The site's accounting is a fake: a real one needs a data base."""
     fakes = {
         "sacctmgr": "echo lab",
-        "scontrol": "/usr/bin/scontrol \"$@\" | sed 's,accounting_storage/none,"
+        "scontrol": '/usr/bin/scontrol "$@" | sed \'s,accounting_storage/none,'
         "accounting_storage/slurmdbd,'",
     }
     for name, body in fakes.items():
@@ -66,74 +67,11 @@ def test_a_missing_plugin(slurm, tree, profile, tmp_path):
         "pkgutil.iter_modules = lambda *a, **k: (m for m in kept(*a, **k) if m.name != name)\n"
     )
     before = len(slurm.jobs())
-    hidden = studies.trees.Tree(tree.folder, tree.configs, (tmp_path, *tree.path))
-    done = studies.run(hidden, profile)
+    path = f"PYTHONPATH={tmp_path}:{tree.folder / 'src'}:{studies.ROOT / 'tests'}"
+    hidden = dataclasses.replace(tree, prefix=(*studies.TIED, "env", path))
+    done = hidden.run(studies.REPLAY, "--profile", f"profiles/{profile}")
     assert done.code != 0
     assert "Traceback" not in done.text
-    assert profile.replace("slurm-generic", "cluster-generic") in done.text.splitlines()[-1]
+    executor = {"slurm": "slurm", "slurm-generic": "cluster-generic"}[profile]
+    assert f"--executor/-e: invalid choice: '{executor}'" in done.text.splitlines()[-1]
     assert len(slurm.jobs()) == before
-
-
-# ---- a compute node that does not see the study -----------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def lonely(tmp_path_factory):
-    """A study that lies where the compute node finds an empty folder, and that node."""
-    if reason := slurm_node.unwanted():
-        pytest.skip(reason)
-    place = tmp_path_factory.mktemp("not-shared")
-    tree = studies.toy(place / "study")
-    with slurm_node.running(hide=place) as node:
-        yield tree, node
-
-
-def test_without_a_shared_file_system(lonely, profile):
-    tree, node = lonely
-    done = studies.run(tree, profile, "--retries", "0")
-    assert done.code == 1
-    assert "error: jobs failed and left no log: their node does not see this folder" in done.text
-    assert "unblind cluster-check" in done.text
-    end = time.monotonic() + 20
-    while node.active() and time.monotonic() < end:
-        time.sleep(0.5)
-    assert node.active() == []
-
-
-def test_a_killed_owner_leaves_no_daemon(tmp_path):
-    """Not even with SIGKILL, and not even its jobs."""
-    if reason := slurm_node.unwanted():
-        pytest.skip(reason)
-    import signal
-    import subprocess
-    import sys
-
-    import psutil
-
-    program = (
-        "import subprocess, slurm_node, time\n"
-        "with slurm_node.running() as node:\n"
-        "    subprocess.run(['sbatch', '--wrap', 'sleep 987'], check=True)\n"
-        "    while not any(job['state'] == 'RUNNING' for job in node.jobs()): time.sleep(0.1)\n"
-        "    print(node.folder, flush=True)\n"
-        "    time.sleep(600)\n"
-    )
-    path = {"PYTHONPATH": str(studies.ROOT / "tests")}
-    owner = subprocess.Popen(
-        [sys.executable, "-c", program],
-        cwd=tmp_path,
-        env=os.environ | path,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    said = [owner.stdout.readline().strip() for _ in range(2)]
-    folder = Path(said[1])
-    assert folder.is_dir()
-    os.kill(owner.pid, signal.SIGKILL)
-    owner.wait()
-    end = time.monotonic() + 30
-    while time.monotonic() < end and (folder.exists() or slurm_node.LINK.is_symlink()):
-        time.sleep(0.2)
-    assert not folder.exists() and not slurm_node.LINK.is_symlink()
-    lines = [" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
-    assert [line for line in lines if str(folder) in line or "sleep 987" in line] == []

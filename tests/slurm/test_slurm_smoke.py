@@ -8,7 +8,7 @@ from slurm_studies import trees
 @pytest.fixture(scope="module")
 def local(slurm, tmp_path_factory):
     """The study made on this machine; copies of its folder are made through SLURM."""
-    tree = trees.smoke_tree(tmp_path_factory.mktemp("local") / "study")
+    tree = studies.smoke(tmp_path_factory.mktemp("local") / "study")
     done = tree.make()
     assert done.code == 0, done.text
     return tree
@@ -16,7 +16,7 @@ def local(slurm, tmp_path_factory):
 
 @pytest.mark.parametrize("profile", studies.PROFILES)
 def test_results_are_those_of_a_local_run(slurm, local, no_job_left, profile, tmp_path):
-    tree = trees.smoke_tree(tmp_path / "study")
+    tree = studies.smoke(tmp_path / "study")
     before = len(slurm.jobs())
     done = studies.run(tree, profile, target=trees.TABLE)
     assert done.code == 0, done.text + slurm.log()

@@ -17,7 +17,8 @@ from snakemake.utils import validate
 
 from unblind import carried, places
 from unblind.base import bring_along, pointer_file
-from unblind.cluster import failures
+from unblind.cluster import attempts, failures
+from unblind.cluster.check import before_run
 from unblind.config import arguments, check
 from unblind.errors import UnblindError
 from unblind.provenance import CODE, code_hash, rollout_code
@@ -61,12 +62,15 @@ def on_cluster(options):
     )
 
 
-def check_cluster(options):
-    """Stop before anything is submitted if SLURM lacks what the configuration asks for."""
-    if on_cluster(options):
-        from unblind.cluster.check import before_run
+def cluster_ceilings(options):
+    """Return the most that jobs of each rule get; nothing is known of it without a cluster.
 
-        one_line(before_run, STUDY, options.executor)
+    Stop before anything is submitted if SLURM lacks what the configuration asks for.
+    """
+    if not on_cluster(options):
+        return {}
+    one_line(before_run, STUDY, options.executor)
+    return one_line(attempts.ceilings, STUDY)
 
 
 def keep_failures_incomplete():
@@ -122,9 +126,10 @@ def asked(rule):
         "slurm_account": cluster.account,
         "gpu_model": cluster.gpu_type if job.gpus else None,
     }
+    of = CEILINGS.get(rule, attempts.Ceiling()).of
     return {
-        "mem_mb": lambda wildcards, attempt: attempt * job.memory_mb,
-        "runtime": lambda wildcards, attempt: attempt * job.minutes,
+        "runtime": lambda wildcards, attempt: of(job, attempt)[0],
+        "mem_mb": lambda wildcards, attempt: of(job, attempt)[1],
         "gpu": job.gpus,
         **{name: word for name, word in words.items() if word},
     }
@@ -170,7 +175,7 @@ check_profile(snakemake_options())
 keep_failures_incomplete()
 STUDY = one_line(check, config, "of the workflow")
 validate(config, "../config/schema.json")
-check_cluster(snakemake_options())
+CEILINGS = cluster_ceilings(snakemake_options())
 
 RESULTS = STUDY.results
 SLURM_LOGS = failures.logs(RESULTS) if on_cluster(snakemake_options()) else None

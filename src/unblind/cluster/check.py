@@ -12,8 +12,6 @@ from unblind.config import Config
 from unblind.errors import UnblindError
 from unblind.machine.doctor import Check
 
-#: How long to wait for the tiny job, in seconds.
-WAIT_S = 300
 #: Findings that do not keep the tiny job from running.
 _BESIDE = ("snakemake", "plugin", "accounting", "limits")
 _SNAKEMAKE = (9, 27)
@@ -46,7 +44,7 @@ def before_run(config: Config, executor: str) -> None:
             raise UnblindError(found.detail, found.remedy)
 
 
-def run(config: Config, wait_s: float = WAIT_S) -> Iterator[Check]:
+def run(config: Config, wait_s: float) -> Iterator[Check]:
     """Yield a finding as soon as it is made; the job is submitted only if nothing forbids it.
 
     Args:

@@ -26,6 +26,8 @@ MINUTES, MEMORY_MB = 10, 2000
 LATENCY_S = 30
 _UNSEEN, _NO_WRITE = 21, 22
 _EVERY_S = 0.5
+#: Signals that end a program, beside the interrupt from the keyboard.
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 #: Why a job may be pending for ever.
 _HOPELESS = (
     "AccountNotAllowed",
@@ -89,7 +91,8 @@ def probe(config: Config, wait_s: float) -> Iterator[Check]:
         folder = Path(tempfile.mkdtemp(prefix=".cluster-check-", dir=results))
     try:
         token = secrets.token_hex(8)
-        (folder / "login").write_text(token, encoding="ascii")
+        with explained(folder):
+            (folder / "login").write_text(token, encoding="ascii")
         options = _options(config)
         with _submitted(options, _script(config, folder, token)) as number:
             limit = f"{wait_s:g} s for it, then cancel it"
@@ -159,9 +162,6 @@ def _interrupts() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
 def _wait(number: str, wait_s: float) -> End:
@@ -239,6 +239,3 @@ def _probed(folder: Path, end: End) -> Iterator[Check]:
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
-
-
-__all__ = ["End", "probe"]

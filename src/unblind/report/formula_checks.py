@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unblind import places
-from unblind.config import Config
+from unblind.config import Config, Model
 from unblind.errors import UnblindError
 from unblind.report import costs, measured, paper_scale
 from unblind.report.paper_constants import VALUES
@@ -49,9 +49,8 @@ def checks(study: Config) -> list[FormulaCheck]:
 
 
 def _parameters(study: Config) -> Iterator[FormulaCheck]:
-    folder, model = base_dir(study), study.base.model
-    file = folder / "model.safetensors"
-    shapes, vocabulary = _shapes(file), _vocabulary(folder)
+    file, (model, vocabulary) = base_dir(study) / "model.safetensors", _sizes(study)
+    shapes = _shapes(file)
     if not shapes or not vocabulary:
         return
     counts = {name: math.prod(shape) for name, shape in shapes.items()}
@@ -64,14 +63,14 @@ def _parameters(study: Config) -> Iterator[FormulaCheck]:
 
 
 def _adapters(study: Config) -> Iterator[FormulaCheck]:
-    vocabulary, rank = _vocabulary(base_dir(study)), study.training.rank
+    (model, vocabulary), rank = _sizes(study), study.training.rank
     for run, settings in study.runs.items():
         folder = places.run_folder(study, run, study.seeds[0])
         shapes = _shapes(folder / places.ADAPTER_FILES[0]) if settings.method else {}
         if not shapes or not vocabulary:
             continue
         counts = {name: math.prod(shape) for name, shape in shapes.items()}
-        formula = paper_scale.decoder_adapters(study.base.model, vocabulary, rank)
+        formula = paper_scale.decoder_adapters(model, vocabulary, rank)
         found = _under(counts, "language_model.")
         yield FormulaCheck(f"weights of {run}'s adapters in the decoder", formula, found)
         kept = (study.training.snapshots + 1) * 2 * sum(counts.values())
@@ -110,7 +109,7 @@ def _records(study: Config) -> Iterator[FormulaCheck]:
             episodes = len(study.seeds) * each
             rows = sum(pq.read_metadata(path).num_rows for path in stage.artifacts)
             yield FormulaCheck(f"episodes of the {stage.name}", episodes, rows)
-            formula = episodes * VALUES["D_episode"]
+            formula = paper_scale.record_bytes(len(stage.artifacts), episodes)
             told = cost.disk + sum(_size(path) for path in stage.sources())
             yield FormulaCheck(f"bytes of the {stage.name}", formula, told)
 
@@ -143,12 +142,18 @@ def _shapes(file: Path) -> dict[str, list[int]]:
         return {}
 
 
-def _vocabulary(base: Path) -> int:
+def _sizes(study: Config) -> tuple[Model, int]:
+    """Return the sizes of the base that is there, and its vocabulary; 0 if it is not readable.
+
+    A pulled base may be larger than the one that the study would make.
+    """
     try:
-        values = json.loads((base / "config.json").read_text(encoding="utf-8"))
-        return int(values["vocab_size"])
+        text = (base_dir(study) / "config.json").read_text(encoding="utf-8")
+        values = json.loads(text)
+        known = {key: values[key] for key in Model.model_fields}
+        return Model.model_validate(known), int(values["vocab_size"])
     except (OSError, ValueError, KeyError, TypeError):
-        return 0
+        return study.base.model, 0
 
 
 def _under(counts: dict[str, int], part: str) -> int:

@@ -270,8 +270,13 @@ def _rollouts(paper: Config, model: Sizes, name: str, run: Run) -> Need:
         gpu_s=_calls_s(calls, model) if neural else None,
         gpu_bytes=_rollout_bytes(model) if neural else None,
         cpu_s=episodes * unit,
-        disk=episodes * _C["D_episode"],
+        disk=record_bytes(len(CONDITIONS), episodes),
     )
+
+
+def record_bytes(files: int, episodes: int) -> float:
+    """Return the bytes of records with their sidecars."""
+    return files * _C["D_record"] + episodes * _C["D_episode"]
 
 
 def _vl_think(paper: Config, model: Sizes) -> Need:

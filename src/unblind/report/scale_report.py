@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from unblind.config import Config
-from unblind.config_cluster import Cluster
 from unblind.report import dag, formula_checks, paper_scale
 from unblind.report.cost_page import hours, size
 from unblind.report.dag import Job
@@ -30,18 +29,18 @@ def report(paper: Config, study: Config, target: str | None = None) -> str:
         UnblindError: ``paper`` is of another kind, there is no such target, or this is no checkout.
     """
     each = paper_scale.jobs(paper)
-    blocks = [_block("everything", dag.jobs(paper), each, paper.cluster)]
+    blocks = [_block("everything", dag.jobs(paper), each, paper)]
     if target is not None:
-        blocks.append(_block(target, dag.jobs(paper, target), each, paper.cluster))
+        blocks.append(_block(target, dag.jobs(paper, target), each, paper))
     blocks += [_remarks(), _checked(study, formula_checks.checks(study))]
     return "\n\n".join(blocks)
 
 
-def _block(name: str, jobs: Sequence[Job], each: Mapping[str, Need], cluster: Cluster) -> str:
+def _block(name: str, jobs: Sequence[Job], each: Mapping[str, Need], paper: Config) -> str:
     counts, rules = Counter(job.stage for job in jobs), {job.stage: job.rule for job in jobs}
     lines = []
     for stage in (stage for stage in each if stage in counts):
-        asked = getattr(cluster.jobs, rules[stage], None)
+        asked = getattr(paper.cluster.jobs, rules[stage], None)
         limit = hours(60 * asked.minutes) if asked else "-"
         lines.append(_line(each[stage].times(counts[stage]), counts[stage], each[stage], limit))
     rest = sorted(stage for stage in counts if stage not in each)
