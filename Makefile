@@ -1,10 +1,10 @@
 # make table1 | audit | test | lint | bench | publish      each sets up what it needs, once
-# make test-reliability | setup | lock | clean
+# make test-slurm | test-reliability | setup | lock | clean
 # UNBLIND_PYTHON=/path/to/python3.11 names the interpreter if python3 is another version.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup table1 audit test test-reliability lint bench publish lock clean
+.PHONY: help setup table1 audit test test-slurm test-reliability lint bench publish lock clean
 
 CONFIG := workflow/config/mini.yaml
 
@@ -27,6 +27,11 @@ audit: setup
 test: setup
 	@sh scripts/browser.sh
 	.venv/bin/python -m pytest -n 2 --dist loadfile
+
+# A real one-node SLURM, started and stopped by the tests; Debian as root. About 15 minutes.
+test-slurm: setup
+	@sh scripts/slurm.sh
+	UNBLIND_SLURM=must .venv/bin/python -m pytest --durations=0 tests/slurm tests/cluster
 
 # Kills, full disks, damaged files; writes docs/reliability.md. About 35 minutes on two idle cores.
 test-reliability: setup

@@ -17,6 +17,7 @@ from unblind import (
     carried,
     cli_audit,
     cli_base,
+    cli_cluster,
     cli_crate,
     cli_learning,
     cli_lineage,
@@ -50,6 +51,7 @@ app.add_typer(cli_tables.app)
 app.add_typer(cli_audit.app)
 app.add_typer(cli_crate.app)
 app.add_typer(cli_lineage.app)
+app.add_typer(cli_cluster.app)
 app.add_typer(cli_store.app)
 # Lets a negative number pass as an argument instead of being taken for an option.
 _NUMBERS = {"ignore_unknown_options": True}

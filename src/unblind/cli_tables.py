@@ -35,8 +35,22 @@ def hyperparameters(
         print(path)
 
 
+class Scale(StrEnum):
+    """Sizes of the study, each a file in workflow/config."""
+
+    mini = "mini"
+    paper = "paper"
+    smoke = "smoke"
+
+
 @app.command()
 def costs(
+    target: Annotated[
+        str | None, typer.Argument(help="A result or a rule; default: the whole study.")
+    ] = None,
+    scale: Annotated[
+        Scale | None, typer.Option(help="Size of the study, instead of --config.")
+    ] = None,
     config: ConfigFile = MINI,
     override: Overrides = None,
     results: Annotated[Path | None, typer.Option(help="Folder of build outputs.")] = None,
@@ -45,18 +59,27 @@ def costs(
     ] = False,
     out: Annotated[Path | None, typer.Option(help="The page without suffix.")] = None,
     paper: Annotated[
-        Path, typer.Option(help="Configuration of the published sizes.")
+        Path, typer.Option(help="Configuration of the published sizes, for the page.")
     ] = PAPER_SCALE,
 ) -> None:
-    """Print CPU-seconds for each stage: estimated, and measured where a result exists."""
-    settings = load_config(config, override)
+    """Print what the study or one target costs: CPU-seconds; GPU-hours and disk at paper scale."""
+    settings = load_config(MINI.with_name(f"{scale}.yaml") if scale else config, override)
     folder = results or Path(settings.results)
-    if not page:
+    if page:
+        from unblind.report.cost_page import cost_page
+
+        published = load_config(paper, None)
+        for path in cost_page(settings, published, folder, out or folder / "costs"):
+            print(path)
+    elif settings.scale == "paper":
+        from unblind.report import scale_report
+
+        study = load_config(MINI, [f"results={folder}"])
+        print(scale_report.report(settings, study, target))
+    else:
         from unblind.report.costs import report
 
-        print(report(settings, folder))
-        return
-    from unblind.report.cost_page import cost_page
+        print(report(settings, folder, target))
 
-    for path in cost_page(settings, load_config(paper, None), folder, out or folder / "costs"):
-        print(path)
+
+app.command("cost", hidden=True)(costs)

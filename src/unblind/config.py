@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from unblind.config_cluster import Cluster
 from unblind.config_sections import (
     METHODS,
     ActionLoss,
@@ -164,6 +165,8 @@ class Config(Section):
     runs: dict[Name, Run] = Field(description="Policies under evaluation by name.")
     gates: Gates = Field(description="Marks to reach before a table is worth reading.")
     table1: Table1 = Field(description="Table 1 (success rates by condition).")
+    # Decides no result: it stands in no dump, thus in no hash and no sidecar.
+    cluster: Cluster = Field(exclude=True, description="The batch system.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -17,13 +17,13 @@ rule audit:
         f"{RESULTS}/logs/audit.log",
     benchmark:
         f"{RESULTS}/benchmarks/audit.tsv"
+    group:
+        STUDY.cluster.job("audit").group
     conda:
         "../envs/main.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
-        gpu=0,
+        **asked("audit"),
     params:
         code=CODE_HASH["audit"],
         settings=json.dumps(STUDY.model_dump(mode="json"), sort_keys=True),

@@ -11,6 +11,10 @@ if STUDY.rebuild_base:
 else:
     one_line(bring_along, STUDY)
 
+    # Compute nodes often have no network, and it takes a second.
+    localrules:
+        pull_base,
+
     rule pull_base:
         input:
             pointer=lambda wildcards: one_line(pointer_file),

@@ -18,6 +18,8 @@ from snakemake.utils import validate
 
 from unblind import carried, locks, places
 from unblind.base import bring_along, pointer_file
+from unblind.cluster import attempts, failures
+from unblind.cluster.check import before_run
 from unblind.config import arguments, check
 from unblind.errors import UnblindError
 from unblind.files import check_writable
@@ -51,6 +53,26 @@ def check_profile(options):
             "profiles/default is not in force: start snakemake in the repository's root, without "
             "--workflow-profile, --rerun-triggers and --max-checksum-file-size"
         )
+
+
+def on_cluster(options):
+    """Tell whether this call hands jobs to SLURM."""
+    return (
+        options is not None
+        and not options.dryrun
+        and options.executor in failures.EXECUTORS
+    )
+
+
+def cluster_ceilings(options):
+    """Return the most that jobs of each rule get; nothing is known of it without a cluster.
+
+    Stop before anything is submitted if SLURM lacks what the configuration asks for.
+    """
+    if not on_cluster(options):
+        return {}
+    one_line(before_run, STUDY, options.executor)
+    return one_line(attempts.ceilings, STUDY)
 
 
 def keep_failures_incomplete():
@@ -112,6 +134,23 @@ def one_line(function, *arguments):
         raise WorkflowError(str(error)) from None
 
 
+def asked(rule):
+    """Return what a job of a rule may use; another attempt may use more."""
+    cluster, job = STUDY.cluster, STUDY.cluster.job(rule)
+    words = {
+        "slurm_partition": cluster.partition_of(rule),
+        "slurm_account": cluster.account,
+        "gpu_model": cluster.gpu_type if job.gpus else None,
+    }
+    of = CEILINGS.get(rule, attempts.Ceiling()).of
+    return {
+        "runtime": lambda wildcards, attempt: of(job, attempt)[0],
+        "mem_mb": lambda wildcards, attempt: of(job, attempt)[1],
+        "gpu": job.gpus,
+        **{name: word for name, word in words.items() if word},
+    }
+
+
 def settings(stage, run=None):
     """Return what a stage's result depends on; a rule's parameter, so a change re-runs it."""
     return json.dumps(STUDY.part(stage, run), sort_keys=True)
@@ -163,8 +202,10 @@ keep_failures_incomplete()
 explain_read_only_results()
 STUDY = one_line(check, config, "of the workflow")
 validate(config, "../config/schema.json")
+CEILINGS = cluster_ceilings(snakemake_options())
 
 RESULTS = STUDY.results
+SLURM_LOGS = failures.logs(RESULTS) if on_cluster(snakemake_options()) else None
 BASE = model_files(base_dir(STUDY))
 forget_future_times(RESULTS, pointer_path(PULLED_BASE).parent, "paper")
 CODE_HASH = {stage: code_hash(*modules) for stage, modules in CODE.items()}
@@ -172,20 +213,34 @@ CODE_HASH = {stage: code_hash(*modules) for stage, modules in CODE.items()}
 # `step X ...` in a rule runs `unblind X ... --config FILE [--set KEY=VALUE ...]` with the Python
 # that runs Snakemake (so that an empty PATH does no harm), and first prints that very command.
 OPTIONS = shlex.join(
-    arguments(["workflow/config/mini.yaml", *workflow.overwrite_configfiles], config)
+    arguments(
+        ["workflow/config/mini.yaml", *workflow.overwrite_configfiles],
+        {key: value for key, value in config.items() if key != "cluster"},
+    )
 )
+# A SLURM job's temporary files have a folder of their own on its node, gone when the job ends.
+SCRATCH = """
+  if [ -n "${SLURM_JOB_ID:-}" ]; then
+    mkdir -p "<folder>"
+    TMPDIR=$(mktemp -d "<folder>/unblind-$SLURM_JOB_ID-XXXXXX")
+    export TMPDIR
+    trap 'rm -rf "$TMPDIR"' EXIT
+  fi""".replace("<folder>", STUDY.cluster.scratch) if STUDY.cluster.scratch else ""
 STEP = """
 set -euo pipefail
 export OMP_NUM_THREADS=1
 step() {
   set -- <python> -m unblind.cli "$@" <options>
-  printf '%q ' "$@"; echo
+  printf '%q ' "$@"; echo<scratch>
   "$@"
 }
 """
-STEP = STEP.replace("<python>", shlex.quote(sys.executable)).replace(
-    "<options>", OPTIONS
-)
+for name, text in {
+    "<python>": shlex.quote(sys.executable),
+    "<options>": OPTIONS,
+    "<scratch>": SCRATCH,
+}.items():
+    STEP = STEP.replace(name, text)
 # Snakemake fills in names in braces: double them.
 shell.prefix(STEP.replace("{", "{{").replace("}", "}}"))
 
@@ -193,3 +248,8 @@ shell.prefix(STEP.replace("{", "{{").replace("}", "}}"))
 wildcard_constraints:
     run="|".join(STUDY.runs),
     seed="[0-9]+",
+
+
+onerror:
+    if SLURM_LOGS is not None:
+        print(failures.silent(RESULTS, SLURM_LOGS), file=sys.stderr)

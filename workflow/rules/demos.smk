@@ -9,13 +9,13 @@ rule demos:
         f"{RESULTS}/logs/demos.log",
     benchmark:
         f"{RESULTS}/benchmarks/demos.tsv"
+    group:
+        STUDY.cluster.job("demos").group
     conda:
         "../envs/main.yaml"
     threads: STUDY.rollout.workers
     resources:
-        mem_mb=6000,
-        runtime=240,
-        gpu=0,
+        **asked("demos"),
     params:
         code=CODE_HASH["demos"],
         settings=settings("demos"),
@@ -32,13 +32,13 @@ rule replay:
         f"{RESULTS}/logs/replay.log",
     benchmark:
         f"{RESULTS}/benchmarks/replay.tsv"
+    group:
+        STUDY.cluster.job("replay").group
     conda:
         "../envs/main.yaml"
     threads: STUDY.rollout.workers
     resources:
-        mem_mb=6000,
-        runtime=120,
-        gpu=0,
+        **asked("replay"),
     params:
         code=CODE_HASH["replay"],
         settings=settings("replay"),

@@ -13,13 +13,13 @@ rule base_questions:
         f"{RESULTS}/logs/base-questions.log",
     benchmark:
         f"{RESULTS}/benchmarks/base-questions.tsv"
+    group:
+        STUDY.cluster.job("base_questions").group
     conda:
         "../envs/main.yaml"
     threads: STUDY.rollout.workers
     resources:
-        mem_mb=6000,
-        runtime=120,
-        gpu=0,
+        **asked("base_questions"),
     params:
         code=CODE_HASH["questions"],
         settings=settings("questions"),
@@ -36,13 +36,13 @@ rule base_demos:
         f"{RESULTS}/benchmarks/base-{{which}}demos.tsv"
     wildcard_constraints:
         which="(warm-up-)?",
+    group:
+        STUDY.cluster.job("base_demos").group
     conda:
         "../envs/main.yaml"
     threads: STUDY.rollout.workers
     resources:
-        mem_mb=6000,
-        runtime=600,
-        gpu=0,
+        **asked("base_demos"),
     params:
         code=CODE_HASH["demos"],
         settings=lambda wildcards: settings(
@@ -62,13 +62,13 @@ rule base_vlm:
         f"{RESULTS}/logs/base-vlm.log",
     benchmark:
         f"{RESULTS}/benchmarks/base-vlm.tsv"
+    group:
+        STUDY.cluster.job("base_vlm").group
     conda:
         "../envs/main.yaml"
     threads: TRAINERS
     resources:
-        mem_mb=6000,
-        runtime=600,
-        gpu=0,
+        **asked("base_vlm"),
     params:
         code=CODE_HASH["vlm"],
         settings=settings("vlm"),
@@ -87,13 +87,13 @@ rule base_robot:
         f"{RESULTS}/logs/base-robot.log",
     benchmark:
         f"{RESULTS}/benchmarks/base-robot.tsv"
+    group:
+        STUDY.cluster.job("base_robot").group
     conda:
         "../envs/main.yaml"
     threads: TRAINERS
     resources:
-        mem_mb=8000,
-        runtime=1200,
-        gpu=0,
+        **asked("base_robot"),
     params:
         code=CODE_HASH["robot"],
         settings=settings("robot"),
@@ -115,13 +115,13 @@ rule base_warm_up:
         f"{RESULTS}/logs/base-warm-up.log",
     benchmark:
         f"{RESULTS}/benchmarks/base-warm-up.tsv"
+    group:
+        STUDY.cluster.job("base_warm_up").group
     conda:
         "../envs/main.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=240,
-        gpu=0,
+        **asked("base_warm_up"),
     params:
         code=code_hash(*CODE["warm_up"], *CODE["answers"]),
         settings=settings("warm_up"),

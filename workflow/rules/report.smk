@@ -25,13 +25,13 @@ rule table1:
         f"{RESULTS}/logs/table1.log",
     benchmark:
         f"{RESULTS}/benchmarks/table1.tsv"
+    group:
+        STUDY.cluster.job("table1").group
     conda:
         "../envs/main.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
-        gpu=0,
+        **asked("table1"),
     params:
         code=CODE_HASH["table1"],
         settings=settings("table1"),
@@ -53,13 +53,13 @@ rule settings_table:
         f"{RESULTS}/benchmarks/table{{number}}.tsv"
     wildcard_constraints:
         number="9|14",
+    group:
+        STUDY.cluster.job("settings_table").group
     conda:
         "../envs/main.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
-        gpu=0,
+        **asked("settings_table"),
     params:
         code=CODE_HASH["table1"],
         settings=lambda wildcards: one_line(shown_settings, wildcards.number),
@@ -79,13 +79,13 @@ rule costs:
         f"{RESULTS}/logs/costs.log",
     benchmark:
         f"{RESULTS}/benchmarks/costs.tsv"
+    group:
+        STUDY.cluster.job("costs").group
     conda:
         "../envs/main.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
-        gpu=0,
+        **asked("costs"),
     params:
         code=code_hash(*COSTS_CODE),
         settings=json.dumps(STUDY.model_dump(mode="json"), sort_keys=True),

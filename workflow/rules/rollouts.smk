@@ -14,13 +14,13 @@ rule rollout:
         f"{RESULTS}/logs/rollout-{{run}}-{{seed}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/rollout-{{run}}-{{seed}}.tsv"
+    group:
+        STUDY.cluster.job("rollout").group
     conda:
         "../envs/main.yaml"
     threads: STUDY.rollout.workers
     resources:
-        mem_mb=6000,
-        runtime=240,
-        gpu=0,
+        **asked("rollout"),
     params:
         code=lambda wildcards: code_hash(*rollout_code(STUDY.run(wildcards.run).policy)),
         settings=lambda wildcards: settings("rollout", wildcards.run),

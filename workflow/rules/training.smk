@@ -15,13 +15,13 @@ rule features_low:
         f"{RESULTS}/logs/features-low.log",
     benchmark:
         f"{RESULTS}/benchmarks/features-low.tsv"
+    group:
+        STUDY.cluster.job("features_low").group
     conda:
         "../envs/main.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
-        gpu=0,
+        **asked("features_low"),
     params:
         code=CODE_HASH["features_low"],
         settings=settings("features_low"),
@@ -39,13 +39,13 @@ rule features_teacher:
         f"{RESULTS}/logs/features-teacher.log",
     benchmark:
         f"{RESULTS}/benchmarks/features-teacher.tsv"
+    group:
+        STUDY.cluster.job("features_teacher").group
     conda:
         "../envs/main.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=120,
-        gpu=0,
+        **asked("features_teacher"),
     params:
         code=CODE_HASH["features_teacher"],
         settings=settings("features_teacher"),
@@ -70,13 +70,13 @@ rule train:
         f"{RESULTS}/logs/train-{{run}}-{{seed}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/train-{{run}}-{{seed}}.tsv"
+    group:
+        STUDY.cluster.job("train").group
     conda:
         "../envs/main.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=240,
-        gpu=0,
+        **asked("train"),
     params:
         code=CODE_HASH["training"],
         settings=lambda wildcards: settings("training", wildcards.run),

@@ -11,6 +11,7 @@ from unblind.files import write_text
 from unblind.report import measured, paper_scale
 from unblind.report.costs import estimate
 from unblind.report.measured import Cost, Stage
+from unblind.report.paper_constants import CONSTANTS, FORMULAS
 from unblind.report.published import PAPER
 from unblind.report.render import render
 
@@ -70,8 +71,8 @@ def cost_page(config: Config, paper: Config, results: Path, out: Path) -> list[P
         "vl_think_calls": paper_scale.vl_think_calls(paper),
         "paper": paper,
         "parameters": paper_scale.sizes(paper.base.model).parameters,
-        "formulas": paper_scale.FORMULAS,
-        "constants": paper_scale.CONSTANTS,
+        "formulas": FORMULAS,
+        "constants": CONSTANTS,
         "facts": _facts(lines),
         "hours": hours,
         "size": size,

@@ -6,7 +6,7 @@ from pathlib import Path
 from unblind.config import Config, Schedule
 from unblind.errors import UnblindError
 from unblind.progress import START_CPU_S, UNIT_CPU_S
-from unblind.report import measured
+from unblind.report import dag, measured
 from unblind.sim.conditions import CONDITIONS, Space
 
 TRAINING_OBJECTS = len(Space().objects)
@@ -44,16 +44,20 @@ def estimate(config: Config) -> dict[str, float]:
     return costs
 
 
-def _rebuilt_base(config: Config, start: float) -> dict[str, float]:
+def questions_cpu_s(config: Config) -> float:
+    """Return the CPU-seconds of drawing the pictures with questions, workers' start apart."""
     from unblind.training.vlm_data import UNIT_CPU_S as QUESTION_CPU_S
 
+    return (config.base.questions.images + config.base.questions.held_out) * QUESTION_CPU_S
+
+
+def _rebuilt_base(config: Config, start: float) -> dict[str, float]:
     base = config.base
-    pictures = base.questions.images + base.questions.held_out
     warm_up = base.warm_up_episodes * FRAMES * UNIT_CPU_S["features_low"]
     warm_up += _pictures(base.warm_up) * UNIT_CPU_S["training"]
     answers = base.questions.held_out * UNIT_CPU_S["pretraining"]
     return {
-        "base: questions": start + pictures * QUESTION_CPU_S,
+        "base: questions": start + questions_cpu_s(config),
         "base: demos": start + base.demos.successes * UNIT_CPU_S["demos"],
         "base: warm-up demos": start + base.warm_up_episodes * UNIT_CPU_S["demos"],
         "base: vlm": MODEL_CPU_S + _pictures(base.vlm) * UNIT_CPU_S["pretraining"],
@@ -76,15 +80,42 @@ def measure(config: Config, results: Path) -> dict[str, float]:
     return found
 
 
-def report(config: Config, results: Path) -> str:
-    """Return a table of estimated and measured CPU-seconds, with totals."""
+def jobs(config: Config, stage: str) -> int:
+    """Return how many jobs a stage has: one a seed for runs, else one."""
+    return len(config.seeds) if stage.startswith(("training of ", "rollouts of ")) else 1
+
+
+def report(config: Config, results: Path, target: str | None = None) -> str:
+    """Return a table of estimated and measured CPU-seconds, with totals.
+
+    Args:
+        config: the study.
+        results: folder of the artifacts.
+        target: a result or a rule, to leave out what it does not need; None: up to Table 1. Of
+            runs with several seeds it gets its share of the CPU-seconds.
+
+    Raises:
+        UnblindError: there is no such target.
+    """
     expected, found = estimate(config), measure(config, results)
+    if target is not None:
+        shares = _shares(config, target)
+        expected, found = (
+            {stage: value * shares[stage] for stage, value in costs.items() if stage in shares}
+            for costs in (expected, found)
+        )
     lines = [f"{'CPU-seconds':<24}{'estimated':>10}{'measured':>10}"]
     for stage in {**expected, **found}:
         lines.append(f"{stage:<24}{_number(expected.get(stage))}{_number(found.get(stage))}")
     total = sum(found.values()) if found else None
     lines.append(f"{'together':<24}{_number(sum(expected.values()))}{_number(total)}")
     return "\n".join(lines)
+
+
+def _shares(config: Config, target: str) -> dict[str, float]:
+    """Return which share of the jobs of each stage a target needs."""
+    counts = dag.stages(config, target)
+    return {stage: count / jobs(config, stage) for stage, count in counts.items()}
 
 
 def _number(value: float | None) -> str:

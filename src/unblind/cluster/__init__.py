@@ -1,0 +1,1 @@
+"""The batch system (SLURM): what it offers, what is asked of it, and whether jobs work."""

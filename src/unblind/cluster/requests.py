@@ -1,0 +1,166 @@
+"""Whether a cluster has what the configuration asks of it; nothing is submitted."""
+
+import getpass
+from collections.abc import Mapping
+
+from unblind.cluster import slurm
+from unblind.cluster.slurm import Partition
+from unblind.config import Config, near
+from unblind.config_cluster import ClusterJob
+from unblind.errors import UnblindError
+from unblind.machine.doctor import Check
+
+_ACCOUNTING = "accounting_storage/slurmdbd"
+
+
+def jobs(config: Config) -> dict[str, ClusterJob]:
+    """Return what each rule of the study asks for; a base that is pulled is not made."""
+    names = type(config.cluster.jobs).model_fields
+    wanted = (name for name in names if config.rebuild_base or not name.startswith("base_"))
+    return {name: config.cluster.job(name) for name in wanted}
+
+
+def checks(config: Config, known: Mapping[str, Partition]) -> list[Check]:
+    """Return the findings on partitions, account, GPUs and limits, in this order.
+
+    Those that hang on a partition are left out if it is wrong.
+
+    Args:
+        config: the study.
+        known: the cluster's partitions by name.
+
+    Raises:
+        UnblindError: SLURM does not answer.
+    """
+    found = [partitions_check(config, known), account_check(config)]
+    if not found[0].ok:
+        return found
+    return [*found, gpus_check(config, known), limits_check(config, known)]
+
+
+def partition(config: Config, rule: str, known: Mapping[str, Partition]) -> Partition:
+    """Return the partition of a rule's jobs.
+
+    Args:
+        config: the study.
+        rule: a rule that is submitted.
+        known: the cluster's partitions by name.
+
+    Raises:
+        UnblindError: the cluster has none of that name, or no default.
+    """
+    name, names = config.cluster.partition_of(rule), ", ".join(known)
+    if name is None:
+        if default := next((one for one in known.values() if one.default), None):
+            return default
+        raise UnblindError(
+            "this cluster has no default partition", f"set cluster.partition to one of: {names}"
+        )
+    if name not in known:
+        raise UnblindError(
+            f"this cluster has no partition '{name}'{near(name, known)}",
+            f"set cluster.{_key(config, rule)} to one of: {names}",
+        )
+    return known[name]
+
+
+def _key(config: Config, rule: str) -> str:
+    """Return the setting that decides the partition of a rule's jobs."""
+    gpu = config.cluster.job(rule).gpus and config.cluster.gpu_partition
+    return "gpu_partition" if gpu else "partition"
+
+
+def partitions_check(config: Config, known: Mapping[str, Partition]) -> Check:
+    """Look for the partitions that jobs are sent to."""
+    used: dict[str, Partition] = {}
+    for rule in jobs(config):
+        try:
+            one = partition(config, rule, known)
+        except UnblindError as error:
+            return Check("partition", False, error.cause, error.remedy)
+        if not one.up:
+            remedy = f"set cluster.{_key(config, rule)} to another of: {', '.join(known)}, or wait"
+            return Check("partition", False, f"partition '{one.name}' is not up", remedy)
+        used[one.name] = one
+    return Check("partition", True, ", ".join(used))
+
+
+def nodes_check(config: Config, known: Mapping[str, Partition]) -> Check:
+    """Count the nodes on which jobs may start, of partitions that `partitions_check` found."""
+    told = {}
+    for one in (partition(config, rule, known) for rule in jobs(config)):
+        ready = sum(nodes.count for nodes in one.nodes if nodes.usable)
+        if not ready:
+            detail = f"no node of partition '{one.name}' is usable now"
+            return Check("nodes", False, detail, "sinfo --list-reasons tells why; wait")
+        told[one.name] = f"{one.name}: {ready} of {sum(n.count for n in one.nodes)} usable"
+    return Check("nodes", True, ", ".join(told.values()))
+
+
+def account_check(config: Config) -> Check:
+    """Ask the accounting whether the user may charge the configured account."""
+    wanted = config.cluster.account
+    if slurm.settings().get("AccountingStorageType") != _ACCOUNTING:
+        if wanted is None:
+            return Check("account", True, "none, and this SLURM keeps no accounts")
+        detail = f"account '{wanted}' cannot be checked: this SLURM keeps no accounts"
+        return Check("account", False, detail, "set cluster.account to null")
+    if wanted is None:
+        return Check("account", True, "SLURM's default for this user")
+    user = getpass.getuser()
+    known = slurm.accounts(user)
+    if wanted in known:
+        return Check("account", True, wanted)
+    detail = f"unknown account '{wanted}' for user {user}{near(wanted, known)}"
+    choice = f"one of: {', '.join(known)}" if known else "null, or ask for an account"
+    return Check("account", False, detail, f"set cluster.account to {choice}")
+
+
+def gpus_check(config: Config, known: Mapping[str, Partition]) -> Check:
+    """Look for nodes with the GPUs that jobs ask for."""
+    wanted = {rule: job.gpus for rule, job in jobs(config).items() if job.gpus}
+    kind = config.cluster.gpu_type
+    if not wanted:
+        return Check("gpu", True, "no job asks for one")
+    for rule, count in wanted.items():
+        place = partition(config, rule, known)
+        if not any(nodes.has(count, kind) for nodes in place.nodes):
+            what = f"{count} GPU(s)" + (f" of type {kind}" if kind else "")
+            return Check(
+                "gpu",
+                False,
+                f"no node of partition '{place.name}' has {what}, as {rule} asks; it has "
+                f"{_offer(place)}",
+                f"set cluster.gpu_partition, cluster.gpu_type or cluster.jobs.{rule}.gpus",
+            )
+    asked = ", ".join(f"{rule} {count}" for rule, count in wanted.items())
+    return Check("gpu", True, f"nodes have what is asked: {asked}" + (f" x {kind}" if kind else ""))
+
+
+def _offer(place: Partition) -> str:
+    kinds = {kind or "any type": n for nodes in place.nodes for kind, n in nodes.gpus.items()}
+    return ", ".join(f"{count} of {kind}" for kind, count in kinds.items()) or "none"
+
+
+def limits_check(config: Config, known: Mapping[str, Partition]) -> Check:
+    """Compare the time and memory of each rule's first attempt with what its partition gives."""
+    wanted = jobs(config)
+    for rule, job in wanted.items():
+        place, kind = partition(config, rule, known), config.cluster.gpu_type if job.gpus else None
+        fitting = [nodes.memory_mb for nodes in place.nodes if nodes.has(job.gpus, kind)]
+        memory = min(place.memory_mb, max(fitting, default=0))
+        for key, asked, most in (
+            ("minutes", job.minutes, place.minutes),
+            ("memory_mb", job.memory_mb, memory),
+        ):
+            if asked > most:
+                return Check(
+                    "limits",
+                    False,
+                    f"{rule} asks for {asked} {key.replace('_mb', ' in MB')}, partition "
+                    f"'{place.name}' gives at most {most:.0f}",
+                    f"lower cluster.jobs.{rule}.{key}, or choose another partition",
+                )
+    longest = max(job.minutes for job in wanted.values())
+    largest = max(job.memory_mb for job in wanted.values())
+    return Check("limits", True, f"up to {longest} minutes and {largest:,} MB a job fit")
