@@ -1,10 +1,10 @@
 # make table1 | audit | test | lint | bench | publish      each sets up what it needs, once
-# make test-reliability | setup | lock | clean
+# make test-reliability | bench-gpu | setup | lock | clean
 # UNBLIND_PYTHON=/path/to/python3.11 names the interpreter if python3 is another version.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup table1 audit test test-reliability lint bench publish lock clean
+.PHONY: help setup table1 audit test test-reliability lint bench bench-gpu publish lock clean
 
 CONFIG := workflow/config/mini.yaml
 
@@ -40,6 +40,11 @@ lint: setup
 
 bench: setup
 	.venv/bin/unblind bench
+
+# Needs no set-up, only a python3 with torch for CUDA (docs/gpu.md); at most 8 minutes.
+# For instance make bench-gpu ARGS="--device cpu --size twin"
+bench-gpu:
+	@PYTHONPATH=src $${UNBLIND_PYTHON:-python3} -m unblind.bench_gpu $(ARGS)
 
 # Checks, stores and commits the results that are there; refuses what is stale, corrupt or too large.
 publish: setup

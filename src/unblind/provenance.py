@@ -86,6 +86,23 @@ CODE = {
     ),
     "rollout": _ROLLOUT,
     "rollout_vla": (*_ROLLOUT, "unblind.rollout.vla", "unblind.vla"),
+    # The published model: where the configuration has a section `openvla`.
+    "openvla_base": ("unblind.finetune.base", "unblind.openvla", "unblind.vla"),
+    "openvla_pictures": (
+        "unblind.finetune.frames",
+        "unblind.openvla.lanczos",
+        *_FRAMES,
+    ),
+    "openvla_training": (
+        *_FRAMES,
+        "unblind.align",
+        "unblind.finetune",
+        "unblind.foundation",
+        "unblind.openvla",
+        "unblind.training.loop",
+        "unblind.vla",
+    ),
+    "openvla_rollout": (*_ROLLOUT, "unblind.openvla", "unblind.rollout.openvla", "unblind.vla"),
     "table1": ("unblind.report", "unblind.sim.conditions"),
     # Checks of the release's defects run rules of every part; an audit takes seconds.
     "audit": ("unblind",),

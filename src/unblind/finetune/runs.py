@@ -1,0 +1,294 @@
+"""Fine-tuning of one run of Default, Freeze or Align from OpenVLA-7B, and its warm-up.
+
+The methods differ as they do at the small scale (`unblind.training.finetuning`): Freeze has no
+adapters in the vision towers; Align adds the distance of the decoder's visual tokens to a teacher,
+which sees the same changed pictures as the model. The teacher runs along, because pictures change.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from unblind import config as settings
+from unblind import files
+from unblind.config import Config, digest
+from unblind.finetune import frames, throughput, trainer
+from unblind.finetune.feed import Feed
+from unblind.finetune.learner import ANSWER, Learner
+from unblind.finetune.meter import Meter
+from unblind.openvla import checkpoint, export, statistics
+from unblind.openvla.checkpoint import OpenVla
+from unblind.sim import shards
+from unblind.training.finetuning import make_objective
+from unblind.training.loop import Schedule
+from unblind.vla import lora
+from unblind.vla.checkpoint import make_codec
+from unblind.vla.tokens import ActionCodec, ActionNormalizer
+
+#: Key of a run's own action statistics, as in the release.
+STATISTICS_KEY = "sft"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Where a run's inputs lie.
+
+    Attributes:
+        base: folder of the checkpoint.
+        record: of the checkpoint (`base.describe`).
+        demos: folder of the demonstrations.
+        pictures: file of `frames.write_pictures`.
+    """
+
+    base: Path
+    record: Path
+    demos: Path
+    pictures: Path
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is trained, beside its inputs.
+
+    Attributes:
+        method: default, freeze or align.
+        schedule: steps, batch and rates.
+        seed: of adapters, order and augmentation.
+        codec: actions to tokens.
+        identity: what the result depends on.
+        snapshots: adapters kept on the way.
+    """
+
+    method: str
+    schedule: settings.Schedule
+    seed: int
+    codec: ActionCodec
+    identity: str
+    snapshots: int = 0
+
+
+def train(config: Config, run: str, seed: int, inputs: Inputs, out: Path) -> dict[str, Any] | None:
+    """Fine-tune a run; write adapter, statistics, log, snapshots and `run.json` to ``out``.
+
+    Returns:
+        what tables tell of the run (`run.json`); None in all processes but the leading one.
+
+    Raises:
+        UnblindError: an input is missing or does not fit, the loss is no longer finite, or the
+            disk is full.
+    """
+    loaded = load(config, inputs.base)
+    numbers = shards.load_manifest(inputs.demos)["statistics"]
+    normalizer = ActionNormalizer.from_json(numbers)
+    method, base = config.run(run).method, files.sha256(inputs.record)
+    identity = config.part("training", run) | {"seed": seed, "base": base}
+    codec = make_codec(normalizer, loaded.model.config)
+    task = Task(
+        method, config.training.schedule, seed, codec, digest(identity), config.training.snapshots
+    )
+    tuned = tune(config, loaded, task, inputs, out)
+    if tuned is None:
+        return None
+    wrapped, objective = tuned
+    lora.save_adapter(wrapped, out, inputs.record)
+    files.write_json(out / statistics.FILE, {STATISTICS_KEY: _statistics(normalizer)})
+    if objective is not None:
+        weights = {n: w.detach().cpu().contiguous() for n, w in objective.state_dict().items()}
+        with files.atomic_path(out / "projector.safetensors") as temporary:
+            save_file(weights, temporary)
+    facts = _facts(config, task, wrapped, base)
+    files.write_json(out / "run.json", facts)
+    return facts
+
+
+def warm_up(config: Config, inputs: Inputs, work: Path, out: Path) -> None:
+    """Train the base on few demonstrations, merge, and write the warmed-up checkpoint.
+
+    Args:
+        config: the whole configuration.
+        inputs: the published checkpoint and its demonstrations.
+        work: folder of training checkpoint and log.
+        out: folder of the result.
+
+    Raises:
+        UnblindError: see :func:`train`.
+    """
+    loaded = load(config, inputs.base)
+    identity = config.part("warm_up") | {"base": files.sha256(inputs.record)}
+    codec = loaded.codec(config.openvla.unnorm_key)
+    task = Task("default", config.base.warm_up, config.seed, codec, digest(identity))
+    if tuned := tune(config, loaded, task, inputs, work):
+        export.save(out, replace(loaded, model=lora.merge(tuned[0])))
+
+
+def load(config: Config, folder: Path) -> OpenVla:
+    """Return a checkpoint in the configured precision on this process's device.
+
+    Raises:
+        UnblindError: see `checkpoint.load`.
+    """
+    team = trainer.assemble(config.openvla.device)
+    if config.openvla.device == "cpu":
+        torch.set_num_threads(1)
+    return checkpoint.load(folder, team.device, getattr(torch, config.openvla.precision))
+
+
+def tune(
+    config: Config, loaded: OpenVla, task: Task, inputs: Inputs, out: Path
+) -> tuple[Any, Any] | None:
+    """Train adapters on a checkpoint.
+
+    Returns:
+        the wrapped model and the alignment (None unless the method is Align); None in all
+        processes but the leading one.
+
+    Raises:
+        UnblindError: see :func:`train`.
+    """
+    chosen, team = config.openvla, trainer.assemble(config.openvla.device)
+    sizes, vision = loaded.model.config, task.method != "freeze"
+    labelled = frames.Frames(
+        inputs.demos,
+        "train",
+        inputs.pictures,
+        loaded.vocabulary,
+        task.codec,
+        config.demos.noop_filter,
+        task.seed,
+    )
+    shape = throughput.Shape(sizes.grid**2, labelled.longest + ANSWER - 1, ANSWER)
+    operations = throughput.training(loaded.model, shape, config.training.rank, vision)
+    wrapped = adapt(config, loaded, vision, task.seed)
+    teacher = objective = None
+    if task.method == "align":
+        teacher = _teacher(config, team.device)
+        objective = make_objective(config.training.align, loaded, teacher.width, task.seed)
+        objective.to(team.device)
+        operations += throughput.alignment(objective, teacher, shape.visual)
+    precision = getattr(torch, chosen.precision)
+    learner = Learner(loaded.model, task.codec.tokenizer, objective, precision)
+    trainer.fit(
+        team,
+        learner.to(team.device),
+        Feed(
+            labelled,
+            loaded.pixels,
+            teacher,
+            sizes.grid,
+            loaded.vocabulary.pad,
+            task.seed,
+            chosen.augmentation,
+            chosen.recipe == "released",
+            team.device,
+            precision,
+            team.process_index,
+            team.num_processes,
+            task.schedule.batch,
+        ),
+        plan(config, task),
+        Meter(team, task.schedule.batch, shape.tokens, operations),
+        out,
+        _snapshots(wrapped, task.snapshots, task.schedule.steps, out),
+    )
+    return (wrapped, objective) if team.is_main_process else None
+
+
+def adapt(config: Config, loaded: OpenVla, vision: bool, seed: int) -> Any:
+    """Put fresh adapters on a checkpoint's model, in the precision of the recipe.
+
+    PEFT makes adapters of a bfloat16 model float32 (ours); its version in the release did not.
+
+    Args:
+        config: the whole configuration.
+        loaded: its model is changed in place.
+        vision: whether the towers get adapters.
+        seed: of their start.
+    """
+    values, model = config.training, loaded.model
+    wrapped = lora.add_lora(model, vision=vision, seed=seed, rank=values.rank, alpha=values.alpha)
+    if config.openvla.recipe == "released":
+        for weight in wrapped.parameters():
+            if weight.requires_grad:
+                weight.data = weight.data.to(torch.bfloat16)
+    if config.openvla.gradient_checkpointing:
+        model.language_model.model.gradient_checkpointing_enable({"use_reentrant": False})
+        for tower in model.vision_backbone.children():
+            tower.set_grad_checkpointing(True)
+    return wrapped
+
+
+def plan(config: Config, task: Task) -> trainer.Plan:
+    """Return how a task is optimised."""
+    values, chosen = task.schedule, config.openvla
+    clip = math.inf if chosen.clip is None else chosen.clip
+    rates = (values.steps, values.rate, values.warm_up, values.weight_decay)
+    schedule = Schedule(*rates, clip=clip, last=chosen.last_rate)
+    first, second = chosen.betas
+    return trainer.Plan(
+        schedule, (first, second), chosen.checkpoint_steps, task.seed, task.identity
+    )
+
+
+def _teacher(config: Config, device: torch.device) -> Any:
+    from unblind.foundation import table
+
+    align, chosen = config.training.align, config.openvla
+    return table.load(
+        align.teacher,
+        chosen.teacher,
+        interpolate=align.interpolate,
+        device=str(device),
+        dtype=getattr(torch, chosen.precision),
+    )
+
+
+def _snapshots(wrapped: Any, count: int, steps: int, out: Path) -> Callable[[int], None]:
+    """Return what keeps the adapters at equal distances on the way."""
+    wanted = {steps * (k + 1) // (count + 1) for k in range(count)}
+
+    def keep(done: int) -> None:
+        if done in wanted:
+            weights = lora.adapter_weights(wrapped)
+            stored = {name: w.detach().half().cpu().contiguous() for name, w in weights.items()}
+            with files.atomic_path(out / "snapshots" / f"{done:06d}.safetensors") as temporary:
+                save_file(stored, temporary)
+
+    return keep
+
+
+def _statistics(normalizer: ActionNormalizer) -> dict[str, Any]:
+    """Return action statistics in the release's form."""
+    values = normalizer.to_json()
+    names = {"q01": "q01", "q99": "q99", "min": "minimum", "max": "maximum", "mask": "mask"}
+    return {"action": {name: values[ours] for name, ours in names.items()}}
+
+
+def _facts(config: Config, task: Task, wrapped: Any, base: str) -> dict[str, Any]:
+    """Return what tables tell of a run (the keys of `unblind.training.finetuning` and more)."""
+    values, chosen = config.training, config.openvla
+    facts: dict[str, Any] = {
+        "steps": task.schedule.steps,
+        "samples": task.schedule.steps * task.schedule.batch,
+        "learning_rate": task.schedule.rate,
+        "lora_rank": values.rank,
+        "trainable_parameters": lora.trainable_parameters(wrapped),
+        "training_seed": task.seed,
+        "base": base[:12],
+        "recipe": chosen.recipe,
+        "precision": chosen.precision,
+        "augmented": chosen.augmentation is not None,
+    }
+    if task.method == "align":
+        align = values.align
+        facts |= {
+            "teacher": align.teacher,
+            "layer": ", ".join(map(str, align.layers)),
+            "lambda": align.coefficient,
+            "projector": f"{align.projector}{' frozen' if align.frozen else ''}",
+        }
+    return facts
