@@ -41,8 +41,8 @@ lint: setup
 bench: setup
 	.venv/bin/unblind bench
 
-# Needs no set-up, only a python3 with torch for CUDA (docs/gpu.md); at most 8 minutes.
-# For instance make bench-gpu ARGS="--device cpu --size twin"
+# Full size on one GPU within 8 minutes; needs no set-up but a python3 with torch for CUDA
+# (docs/gpu.md). For instance make bench-gpu ARGS="--device cpu --size twin"
 bench-gpu:
 	@PYTHONPATH=src $${UNBLIND_PYTHON:-python3} -m unblind.bench_gpu $(ARGS)
 

@@ -212,6 +212,8 @@ class Config(Section):
             method = self.runs[run].method if run else None
             if own := self.openvla.part(stage, method):
                 values["openvla"] = own
+            if stage == "features_low":  # pictures, at the model's size
+                values["image_size"] = self.base.model.image_size
         return values
 
 

@@ -11,6 +11,8 @@ from unblind.store import BASE_FILES, PULLED_BASE, base_dir, is_whole, pointer_p
 ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json", "identity.json")
 #: Files that make a folder a trained run: adapter, what tables tell of it, log.
 RUN_FILES = (*ADAPTER_FILES, "run.json", "training.jsonl")
+#: Beside an adapter of the published model: the action statistics that it was trained with.
+STATISTICS = "dataset_statistics.json"
 #: What stands for a published checkpoint: the checksums of its files.
 OPENVLA_BASE = "base.json"
 #: The same for every set of demonstrations or pictures: it names all other files by checksum.

@@ -1,10 +1,10 @@
-"""A study at paper scale in miniature: a shortened twin of OpenVLA, a twin teacher, made-up frames."""
+"""A study at paper scale in miniature: twins of OpenVLA and of a teacher, made-up frames."""
 
 import json
 from pathlib import Path
 
 from unblind import files, places, twin, weights
-from unblind.config import Config, load
+from unblind.config import Config, arguments, load
 from unblind.finetune import base, runs
 from unblind.openvla import config as hub_config
 from unblind.openvla import export, random
@@ -37,6 +37,12 @@ def configured(root: Path, **changes) -> Config:
         "results": str(root / "results"),
     }
     return load(PAPER, own | SETTINGS | changes)
+
+
+def options(root: Path) -> list[str]:
+    """Return the command-line options that say the same."""
+    wanted = configured(root).model_dump(mode="json")
+    return arguments([PAPER], wanted)
 
 
 def make_twins(root: Path) -> None:

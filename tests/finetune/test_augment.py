@@ -6,10 +6,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from commands import ROOT
 
 from unblind.config import load
 from unblind.finetune import augment
-from commands import ROOT
 
 HOW = load(ROOT / "workflow" / "config" / "paper.yaml").openvla.augmentation
 #: No change: the crop is the whole picture and all colour draws lie in the middle.
@@ -64,9 +64,12 @@ def test_the_crop_of_a_ramp_is_a_shorter_ramp():
     found = augment.crop(picture, torch.tensor([0.25]), torch.tensor([1.0]), 0.9)
     across, down = found[0, 0, 7], found[0, 1, :, 7]
     assert across[[0, -1]].tolist() == pytest.approx([1 - side, 1], abs=1e-5)
-    assert down[[0, -1]].tolist() == pytest.approx([0.25 * (1 - side), 0.25 + 0.75 * side], abs=1e-5)
-    torch.testing.assert_close(across.diff(), torch.full((size - 1,), side / (size - 1)),
-                               atol=1e-6, rtol=0)
+    assert down[[0, -1]].tolist() == pytest.approx(
+        [0.25 * (1 - side), 0.25 + 0.75 * side], abs=1e-5
+    )
+    torch.testing.assert_close(
+        across.diff(), torch.full((size - 1,), side / (size - 1)), atol=1e-6, rtol=0
+    )
 
 
 @pytest.mark.parametrize(

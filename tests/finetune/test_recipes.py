@@ -1,13 +1,16 @@
 """The released recipe beside ours: number format, count and place of what is trained."""
 
+import json
+
 import models
 import pytest
 import small_study
 import torch
+from safetensors.torch import load_file
 
 from unblind.config import load
 from unblind.errors import UnblindError
-from unblind.finetune import runs, trainer
+from unblind.finetune import runs, state, trainer
 from unblind.openvla.checkpoint import OpenVla
 from unblind.vla.prismatic import Prismatic, PrismaticConfig
 
@@ -81,17 +84,14 @@ def test_the_published_optimiser():
     assert config.training.schedule.batch == 8
 
 
-def test_a_whole_run_by_the_released_recipe(root, tmp_path):
-    from safetensors.torch import load_file
-
-    from unblind.finetune import state
-
-    changes = {"openvla.recipe": "released", "openvla.precision": "bfloat16"}
+def test_a_whole_run_in_bfloat16(root, recipe, tmp_path):
+    changes = {"openvla.recipe": recipe, "openvla.precision": "bfloat16"}
     config = small_study.configured(root, **changes)
     runs.train(config, "align", 0, small_study.inputs(config), tmp_path)
-    stored = load_file(tmp_path / state.FILE)
-    kinds = {name.rpartition("|")[0]: w.dtype for name, w in stored.items()}
-    assert set(kinds.values()) == {torch.bfloat16}
+    kinds = {weight.dtype for weight in load_file(tmp_path / state.FILE).values()}
+    assert kinds == {torch.bfloat16 if recipe == "released" else torch.float32}
+    lines = (tmp_path / "training.jsonl").read_text().splitlines()
+    assert json.loads(lines[-1])["gradient_norm"] > 0
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ import models
 import numpy as np
 import pytest
 import torch
-from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -12,6 +11,7 @@ from unblind.align.objective import Objective, Recipe
 from unblind.finetune import throughput
 from unblind.finetune.learner import ANSWER, Learner, texts
 from unblind.foundation import table
+from unblind.foundation.frozen import FrozenTeacher
 from unblind.foundation.networks import NETWORKS
 from unblind.openvla import checkpoint
 from unblind.vla import lora
@@ -27,8 +27,6 @@ def test_the_formula_is_what_pytorch_counts(root, vision):
     loaded = checkpoint.load(root / "openvla", dtype=torch.float32)
     wanted = throughput.training(loaded.model, SHAPE, RANK, vision)
     lora.add_lora(loaded.model, vision=vision, seed=0, rank=RANK, alpha=RANK)
-    for tower in loaded.model.vision_backbone.children():
-        tower.blocks[-1] = nn.Identity()  # no token comes from it
     learner = Learner(loaded.model, ActionTokenizer(), None, torch.float32).train()
     answers = np.full((2, ANSWER), 31800)
     prompts = texts([tuple(range(100, 100 + PROMPT))] * 2, answers, 32000, PROMPT)
@@ -59,13 +57,23 @@ def test_the_forward_pass_of_the_published_sizes():
     assert step / throughput.forward(model, SHAPE) == pytest.approx(2.07, abs=0.02)
 
 
+def test_a_teachers_operations_are_what_pytorch_counts(root):
+    teacher = table.load("c-radiov3-l", str(root / "radio"))
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        teacher.features(torch.rand(2, 3, 224, 224), 16)
+    assert 2 * throughput.watching(teacher, 256) == counter.get_total_flops()
+
+
 def test_what_align_adds_at_the_published_sizes():
+    sizes = table.row("c-radiov3-l").sizes
     with torch.device("meta"):
-        teacher = NETWORKS["radio"].build(table.row("c-radiov3-l").sizes)
+        net = NETWORKS["radio"].build(sizes)
+    teacher = FrozenTeacher("c-radiov3-l", "radio", sizes, net, {})
     objective = Objective(Recipe(layers=(16,), hidden=2048), 32, 4096, 1024)
-    found = throughput.alignment(objective, teacher, 256)
-    blocks, projector = 24 * 12 * 1024**2, 4096 * 2048 + 2048**2 + 2048 * 1024
-    assert found == pytest.approx(2 * 256 * (blocks + 2 * projector), rel=0.02)
+    blocks, attention = 24 * 12 * 1024**2, 24 * 4 * 264**2 * 1024
+    patches, projector = 3 * 16 * 16 * 1024, 4096 * 2048 + 2048**2 + 2048 * 1024
+    wanted = 2 * 264 * blocks + attention + 2 * 256 * (patches + 2 * projector)
+    assert throughput.alignment(objective, teacher, 256) == wanted
 
 
 def test_peaks_of_known_devices():

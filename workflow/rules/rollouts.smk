@@ -18,11 +18,11 @@ rule rollout:
         "../envs/main.yaml"
     threads: STUDY.rollout.workers
     resources:
-        mem_mb=6000,
-        runtime=240,
-        gpu=0,
+        mem_mb=lambda wildcards: 64000 if is_published(wildcards.run) else 6000,
+        runtime=lambda wildcards: 2880 if is_published(wildcards.run) else 240,
+        gpu=lambda wildcards: int(is_published(wildcards.run)),
     params:
-        code=lambda wildcards: code_hash(*rollout_code(STUDY.run(wildcards.run).policy)),
+        code=lambda wildcards: rollout_hash(wildcards.run),
         settings=lambda wildcards: settings("rollout", wildcards.run),
     shell:
         "step rollout --run {wildcards.run:q} --seed {wildcards.seed:q} --workers {threads}"

@@ -1,22 +1,13 @@
-"""`python -m unblind.bench_gpu`: the one command that a CUDA image without the rest can run."""
+"""`python -m unblind.bench_gpu`: for machines with torch but without the rest of the package."""
 
 import sys
 
-from unblind.bench_gpu import needs
+from unblind.bench_gpu import command
 from unblind.errors import UnblindError
 
-
-def main() -> None:
-    """Run the command; see `unblind.cli_bench_gpu`."""
+if __name__ == "__main__":
     try:
-        needs.check()
-        from unblind.cli_bench_gpu import app
-
-        app()
+        command.main()
     except UnblindError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

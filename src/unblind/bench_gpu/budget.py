@@ -37,7 +37,7 @@ class Budget:
         """
         longest = 0.0
         for number in range(most):
-            if number and longest > self.left:
+            if number and longest >= self.left:
                 return
             start = self._clock()
             yield number

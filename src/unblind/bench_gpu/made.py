@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from unblind import twin
-from unblind.finetune.frames import Rows
+from unblind.finetune.feed import Rows
 from unblind.foundation import table
 from unblind.foundation.frozen import FrozenTeacher
 from unblind.openvla import checkpoint, config, random

@@ -1,42 +1,39 @@
-"""What must be installed: torch for CUDA and pure or common packages; nothing of the simulator."""
+"""What must be installed: torch and a few packages of CUDA images; nothing of the simulator."""
 
 import importlib.util
 from collections.abc import Iterable
 
 from unblind.errors import UnblindError
 
-#: Imported name -> name of the package that is installed.
-PACKAGES = {
-    "torch": "torch",
-    "numpy": "numpy",
-    "transformers": "transformers",
-    "timm": "timm",
-    "peft": "peft",
-    "accelerate": "accelerate",
-    "safetensors": "safetensors",
-    "tokenizers": "tokenizers",
-    "huggingface_hub": "huggingface_hub",
-    "typer": "typer",
-}
-
-_WITH_TEACHER = "transformers>=5.17"
+#: Their names are the same for import and for pip.
+PACKAGES = (
+    "torch",
+    "numpy",
+    "transformers",
+    "timm",
+    "peft",
+    "accelerate",
+    "safetensors",
+    "tokenizers",
+)
+_RADIO = "transformers.models.radio"
 
 
-def check(names: Iterable[str] = tuple(PACKAGES)) -> None:
+def check(packages: Iterable[str] = PACKAGES) -> None:
     """Check that packages can be imported, and that transformers has C-RADIO's class.
 
     Raises:
         UnblindError: some are missing; all of them are named. Or transformers is too old.
     """
-    missing = [PACKAGES[name] for name in names if importlib.util.find_spec(name) is None]
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
     if missing:
         raise UnblindError(
             f"bench-gpu cannot import {', '.join(missing)}",
             f"python3 -m pip install {' '.join(missing)}, or name another interpreter in "
             "UNBLIND_PYTHON",
         )
-    if "transformers" in names and importlib.util.find_spec("transformers.models.radio") is None:
+    if importlib.util.find_spec(_RADIO) is None:
         raise UnblindError(
             "this transformers has no RadioModel, the teacher",
-            f"python3 -m pip install '{_WITH_TEACHER}'",
+            "python3 -m pip install 'transformers>=5.17'",
         )

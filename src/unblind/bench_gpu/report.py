@@ -70,9 +70,11 @@ def _training(
     title = f"A training step: {shape['batch']} pictures, {shape['tokens']} tokens each"
     lines = [title, "", *_table(["", *(method.capitalize() for method in methods)], rows)]
     if "align_to_default" in training:
-        met = "met" if training["goal_met"] else "missed"
-        ratio, goal = training["align_to_default"], training["goal"]
-        lines += [f"Align / Default: {ratio:.3f} (goal: at most {goal}, {met}).", ""]
+        goal = ""
+        if "goal" in training:
+            met = "met" if training["goal_met"] else "missed"
+            goal = f" (goal: at most {training['goal']}, {met})"
+        lines += [f"Align / Default: {training['align_to_default']:.3f}{goal}.", ""]
     return lines
 
 

@@ -32,6 +32,8 @@ def bench(size: str, device: torch.device, out: Path, seed: int, budget: Budget)
     Raises:
         UnblindError: results cannot be written, or not all parts could be measured.
     """
+    if device.type == "cpu":
+        torch.set_num_threads(1)  # more are slower by far where other programs run
     session = Session(out, budget, SECONDS, {"size": size, "seed": seed, **_facts(device)})
     parts = _Parts(session.results, size, device, seed)
     say(
@@ -97,7 +99,8 @@ class _Parts:
         operations = bench.operations["align"] / bench.operations["default"]
         found["align_to_default"] = round(ratio, 4)
         found["align_to_default_operations"] = round(operations, 4)
-        found |= {"goal": training.GOAL, "goal_met": ratio <= training.GOAL}
+        if self._size == "full":  # a twin's ratio says nothing
+            found |= {"goal": training.GOAL, "goal_met": ratio <= training.GOAL}
 
     def breakdown(self, budget: Budget) -> None:
         """Measure where the time of a step goes."""

@@ -56,7 +56,7 @@ class Clock:
 
 
 class Timeline:
-    """Marks of one step.
+    """Marks of some steps.
 
     Args:
         clock: of the device.
@@ -65,18 +65,25 @@ class Timeline:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._marks: list[tuple[str, Mark]] = []
+        self._steps: list[tuple[list[tuple[str, Mark]], Mark]] = []
 
     def mark(self, part: str) -> None:
         """Say that ``part`` begins."""
         self._marks.append((part, self._clock.now()))
 
-    def take(self) -> Counter[str]:
-        """End the step; return milliseconds by part in the order in which they began first."""
-        end = self._clock.now()
-        self._clock.wait()
-        spent: Counter[str] = Counter()
-        ends = [instant for _, instant in self._marks[1:]] + [end]
-        for (part, start), stop in zip(self._marks, ends, strict=True):
-            spent[part] += self._clock.ms(start, stop)
+    def end_step(self) -> None:
+        """Say that the step ends; the device is not waited for."""
+        self._steps.append((self._marks, self._clock.now()))
         self._marks = []
+
+    def milliseconds(self) -> list[Counter[str]]:
+        """Return the milliseconds of each step's parts (waits for the device)."""
+        self._clock.wait()
+        return [self._spent(marks, end) for marks, end in self._steps]
+
+    def _spent(self, marks: list[tuple[str, Mark]], end: Mark) -> Counter[str]:
+        spent: Counter[str] = Counter()
+        ends = [instant for _, instant in marks[1:]] + [end]
+        for (part, start), stop in zip(marks, ends, strict=True):
+            spent[part] += self._clock.ms(start, stop)
         return spent

@@ -69,6 +69,7 @@ class Bench:
             rank=RANK,
             alpha=ALPHA,
             recipe="corrected",
+            precision=precision,
             checkpointing=False,
         )
         self.trainable = trainable_parameters(wrapped)
@@ -117,12 +118,12 @@ class Bench:
     def step(self, method: str) -> dict[str, Any]:
         """Do one step; return the numbers of its log."""
         learner, feed = self._methods[method]
-        arguments = feed(self._next())
-        return steps.step(self._team, learner, self._optimizer, arguments, RATE, math.inf)
+        return self._step(self._team, learner, feed)
 
-    def _next(self) -> int:
+    def _step(self, team: Any, learner: Any, feed: Feed) -> dict[str, Any]:
         self._done += 1
-        return self._done
+        arguments = feed(self._done)
+        return steps.step(team, learner, self._optimizer, arguments, RATE, math.inf)
 
     def warm_up(self, method: str) -> dict[str, Any]:
         """Do the first steps; return the last loss and, on a GPU, the peak of memory in GiB.
@@ -174,14 +175,14 @@ class Bench:
         if feed.teacher is not None:
             feed = dataclasses.replace(feed, teacher=parts.MarkedTeacher(feed.teacher, timeline))
         team = parts.MarkedTeam(self._team, timeline)
-        rows = []
         with parts.marked(learner, timeline):
             for _ in budget.rounds(self._sizes.rounds):
+                for _ in range(self._sizes.steps):  # in a row, so that the device never idles
+                    timeline.mark("pictures")
+                    self._step(team, learner, feed)
+                    timeline.end_step()
                 self.clock.wait()
-                timeline.mark("pictures")
-                arguments = feed(self._next())
-                steps.step(team, learner, self._optimizer, arguments, RATE, math.inf)
-                rows.append(timeline.take())
+        rows = timeline.milliseconds()
         present = [part for part in parts.PARTS if part in rows[0]]
         return {part: round(statistics.median(row[part] for row in rows), 3) for part in present}
 

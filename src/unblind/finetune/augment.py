@@ -6,13 +6,15 @@ are rounded to bytes. The operations are those of TensorFlow 2.15, which the rel
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from unblind.config_openvla import Augmentation
+if TYPE_CHECKING:
+    from unblind.config_openvla import Augmentation
 
 #: Numbers drawn for a picture: crop's row and column, brightness, contrast, saturation, hue.
 DRAWS = 6
@@ -34,7 +36,7 @@ def draws(seed: int, positions: Sequence[int], one: bool = False) -> np.ndarray:
     return np.repeat(numbers[:, :1], DRAWS, axis=1) if one else numbers
 
 
-def augment(pictures: Tensor, numbers: np.ndarray, how: Augmentation) -> Tensor:
+def augment(pictures: Tensor, numbers: np.ndarray, how: "Augmentation") -> Tensor:
     """Return changed pictures.
 
     Args:

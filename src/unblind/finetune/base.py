@@ -8,11 +8,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from unblind import files, hub, places, weights
 from unblind.config import Config
 from unblind.errors import UnblindError
 from unblind.openvla import checkpoint, config
+from unblind.openvla.checkpoint import OpenVla
 
+#: Key of a run's own action statistics, as in the release.
+STATISTICS_KEY = "sft"
 _REMEDY = "run: unblind base fetch, or with rebuild_base: unblind base warm-up"
 
 
@@ -35,6 +40,18 @@ def folder(config: Config) -> Path:
     place = places.rebuilt(config) if config.rebuild_base else published(config)
     check(place, places.openvla_base(config))
     return place
+
+
+def load(config: Config, folder: Path, device: torch.device | str) -> OpenVla:
+    """Return a checkpoint in the configured precision.
+
+    Raises:
+        UnblindError: there is no such device, or see `checkpoint.load`.
+    """
+    chosen = checkpoint.check_device(str(device))
+    if chosen.type == "cpu":
+        torch.set_num_threads(1)
+    return checkpoint.load(folder, chosen, getattr(torch, config.openvla.precision))
 
 
 def describe(folder: Path) -> dict[str, Any]:

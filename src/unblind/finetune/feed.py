@@ -1,17 +1,37 @@
 """From labelled frames to one process's part of a batch, on its device."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from unblind.config_openvla import Augmentation
 from unblind.finetune.augment import augment, draws
-from unblind.finetune.frames import Frames
 from unblind.finetune.learner import texts
 from unblind.openvla.pixels import Pixels
 from unblind.openvla.sequence import Prompts
-from unblind.teachers import Teacher
+
+if TYPE_CHECKING:
+    from unblind.config_openvla import Augmentation
+    from unblind.finetune.frames import Frames
+    from unblind.teachers import Teacher
+
+
+class Rows(NamedTuple):
+    """One process's part of a batch.
+
+    Attributes:
+        pictures: (b, S, S, 3) uint8.
+        prompts: token ids of each prompt, without BOS.
+        answers: (b, 8) int64: seven action tokens and EOS.
+        positions: where they stand in the stream, which seeds their augmentation.
+    """
+
+    pictures: np.ndarray
+    prompts: list[tuple[int, ...]]
+    answers: np.ndarray
+    positions: list[int]
 
 
 @dataclass(frozen=True)
@@ -34,13 +54,13 @@ class Feed:
         batch: pictures of all processes together.
     """
 
-    frames: Frames
+    frames: "Frames"
     pixels: Pixels
-    teacher: Teacher | None
+    teacher: "Teacher | None"
     grid: int
     pad: int
     seed: int
-    augmentation: Augmentation | None
+    augmentation: "Augmentation | None"
     one_draw: bool
     device: torch.device
     precision: torch.dtype

@@ -1,8 +1,5 @@
 """The loss of a batch at paper scale: action tokens, and for Align the teacher's tokens."""
 
-import contextlib
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -11,10 +8,11 @@ from torch.nn import functional
 from unblind.align.objective import Objective
 from unblind.openvla import sequence
 from unblind.openvla.sequence import Prompts
-from unblind.training.stages import DIMENSIONS
 from unblind.vla.prismatic import Prismatic
 from unblind.vla.tokens import ActionTokenizer
 
+#: What the seven tokens of an action say.
+DIMENSIONS = ("x", "y", "z", "roll", "pitch", "yaw", "gripper")
 #: Tokens that follow a prompt: seven of the action and EOS.
 ANSWER = 8
 
@@ -74,7 +72,8 @@ class Learner(nn.Module):
             answers: (B, 8) token ids.
             teacher: (B, n, width) tokens of the same pictures; None unless the method is Align.
         """
-        with self._arithmetic(pixels.device):
+        reduced = self._precision != torch.float32
+        with torch.autocast(pixels.device.type, self._precision, enabled=reduced):
             aligned = self.objective is not None
             out = sequence.run(self.model, pixels, prompts, layers=aligned)
             logits = self.model.logits(out.last_hidden_state[:, -ANSWER:]).float()
@@ -87,20 +86,6 @@ class Learner(nn.Module):
         parts = {"loss": terms.total, "action": terms.action, "alignment": terms.alignment}
         parts |= {f"alignment_{layer}": term for layer, term in terms.layers.items()}
         return terms.total, numbers | {name: part.detach() for name, part in parts.items()}
-
-    @contextlib.contextmanager
-    def _arithmetic(self, device: torch.device) -> Iterator[None]:
-        """Use bfloat16 where that is wanted, and keep PEFT from casting inputs to float32 first."""
-        from peft.helpers import disable_input_dtype_casting
-
-        if self._precision == torch.float32:
-            yield
-            return
-        with (
-            disable_input_dtype_casting(self.model),
-            torch.autocast(device.type, self._precision),
-        ):
-            yield
 
     def _accuracies(self, logits: Tensor, answers: Tensor) -> dict[str, Tensor]:
         """Return the share of right tokens of each dimension and the mean distance of actions.

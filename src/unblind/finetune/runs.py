@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import save_file
@@ -17,11 +17,11 @@ from safetensors.torch import save_file
 from unblind import config as settings
 from unblind import files
 from unblind.config import Config, digest
-from unblind.finetune import frames, throughput, trainer
+from unblind.finetune import base, frames, step, throughput, trainer
 from unblind.finetune.feed import Feed
 from unblind.finetune.learner import ANSWER, Learner
 from unblind.finetune.meter import Meter
-from unblind.openvla import checkpoint, export, statistics
+from unblind.openvla import export, statistics
 from unblind.openvla.checkpoint import OpenVla
 from unblind.sim import shards
 from unblind.training.finetuning import make_objective
@@ -30,8 +30,8 @@ from unblind.vla import lora
 from unblind.vla.checkpoint import make_codec
 from unblind.vla.tokens import ActionCodec, ActionNormalizer
 
-#: Key of a run's own action statistics, as in the release.
-STATISTICS_KEY = "sft"
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 
 @dataclass(frozen=True)
@@ -82,26 +82,27 @@ def train(config: Config, run: str, seed: int, inputs: Inputs, out: Path) -> dic
         UnblindError: an input is missing or does not fit, the loss is no longer finite, or the
             disk is full.
     """
-    loaded = load(config, inputs.base)
+    team = trainer.assemble(config.openvla.device)
+    loaded = base.load(config, inputs.base, team.device)
     numbers = shards.load_manifest(inputs.demos)["statistics"]
     normalizer = ActionNormalizer.from_json(numbers)
-    method, base = config.run(run).method, files.sha256(inputs.record)
-    identity = config.part("training", run) | {"seed": seed, "base": base}
+    method, start = config.run(run).method, files.sha256(inputs.record)
+    identity = config.part("training", run) | {"seed": seed, "base": start}
     codec = make_codec(normalizer, loaded.model.config)
     task = Task(
         method, config.training.schedule, seed, codec, digest(identity), config.training.snapshots
     )
-    tuned = tune(config, loaded, task, inputs, out)
+    tuned = tune(config, team, loaded, task, inputs, out)
     if tuned is None:
         return None
     wrapped, objective = tuned
     lora.save_adapter(wrapped, out, inputs.record)
-    files.write_json(out / statistics.FILE, {STATISTICS_KEY: _statistics(normalizer)})
+    files.write_json(out / statistics.FILE, {base.STATISTICS_KEY: _statistics(normalizer)})
     if objective is not None:
         weights = {n: w.detach().cpu().contiguous() for n, w in objective.state_dict().items()}
         with files.atomic_path(out / "projector.safetensors") as temporary:
             save_file(weights, temporary)
-    facts = _facts(config, task, wrapped, base)
+    facts = _facts(config, task, wrapped, start)
     files.write_json(out / "run.json", facts)
     return facts
 
@@ -118,28 +119,17 @@ def warm_up(config: Config, inputs: Inputs, work: Path, out: Path) -> None:
     Raises:
         UnblindError: see :func:`train`.
     """
-    loaded = load(config, inputs.base)
+    team = trainer.assemble(config.openvla.device)
+    loaded = base.load(config, inputs.base, team.device)
     identity = config.part("warm_up") | {"base": files.sha256(inputs.record)}
     codec = loaded.codec(config.openvla.unnorm_key)
     task = Task("default", config.base.warm_up, config.seed, codec, digest(identity))
-    if tuned := tune(config, loaded, task, inputs, work):
+    if tuned := tune(config, team, loaded, task, inputs, work):
         export.save(out, replace(loaded, model=lora.merge(tuned[0])))
 
 
-def load(config: Config, folder: Path) -> OpenVla:
-    """Return a checkpoint in the configured precision on this process's device.
-
-    Raises:
-        UnblindError: see `checkpoint.load`.
-    """
-    team = trainer.assemble(config.openvla.device)
-    if config.openvla.device == "cpu":
-        torch.set_num_threads(1)
-    return checkpoint.load(folder, team.device, getattr(torch, config.openvla.precision))
-
-
 def tune(
-    config: Config, loaded: OpenVla, task: Task, inputs: Inputs, out: Path
+    config: Config, team: "Accelerator", loaded: OpenVla, task: Task, inputs: Inputs, out: Path
 ) -> tuple[Any, Any] | None:
     """Train adapters on a checkpoint.
 
@@ -150,7 +140,7 @@ def tune(
     Raises:
         UnblindError: see :func:`train`.
     """
-    chosen, team = config.openvla, trainer.assemble(config.openvla.device)
+    chosen = config.openvla
     sizes, vision = loaded.model.config, task.method != "freeze"
     labelled = frames.Frames(
         inputs.demos,
@@ -199,27 +189,18 @@ def tune(
 
 
 def adapt(config: Config, loaded: OpenVla, vision: bool, seed: int) -> Any:
-    """Put fresh adapters on a checkpoint's model, in the precision of the recipe.
-
-    PEFT makes adapters of a bfloat16 model float32 (ours); its version in the release did not.
-
-    Args:
-        config: the whole configuration.
-        loaded: its model is changed in place.
-        vision: whether the towers get adapters.
-        seed: of their start.
-    """
-    values, model = config.training, loaded.model
-    wrapped = lora.add_lora(model, vision=vision, seed=seed, rank=values.rank, alpha=values.alpha)
-    if config.openvla.recipe == "released":
-        for weight in wrapped.parameters():
-            if weight.requires_grad:
-                weight.data = weight.data.to(torch.bfloat16)
-    if config.openvla.gradient_checkpointing:
-        model.language_model.model.gradient_checkpointing_enable({"use_reentrant": False})
-        for tower in model.vision_backbone.children():
-            tower.set_grad_checkpointing(True)
-    return wrapped
+    """Put fresh adapters on a checkpoint's model as the configuration says (`step.adapt`)."""
+    values, chosen = config.training, config.openvla
+    return step.adapt(
+        loaded.model,
+        vision=vision,
+        seed=seed,
+        rank=values.rank,
+        alpha=values.alpha,
+        recipe=chosen.recipe,
+        precision=getattr(torch, chosen.precision),
+        checkpointing=chosen.gradient_checkpointing,
+    )
 
 
 def plan(config: Config, task: Task) -> trainer.Plan:
@@ -268,7 +249,7 @@ def _statistics(normalizer: ActionNormalizer) -> dict[str, Any]:
     return {"action": {name: values[ours] for name, ours in names.items()}}
 
 
-def _facts(config: Config, task: Task, wrapped: Any, base: str) -> dict[str, Any]:
+def _facts(config: Config, task: Task, wrapped: Any, start: str) -> dict[str, Any]:
     """Return what tables tell of a run (the keys of `unblind.training.finetuning` and more)."""
     values, chosen = config.training, config.openvla
     facts: dict[str, Any] = {
@@ -278,7 +259,7 @@ def _facts(config: Config, task: Task, wrapped: Any, base: str) -> dict[str, Any
         "lora_rank": values.rank,
         "trainable_parameters": lora.trainable_parameters(wrapped),
         "training_seed": task.seed,
-        "base": base[:12],
+        "base": start[:12],
         "recipe": chosen.recipe,
         "precision": chosen.precision,
         "augmented": chosen.augmentation is not None,

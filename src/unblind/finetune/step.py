@@ -22,6 +22,7 @@ def adapt(
     rank: int,
     alpha: int,
     recipe: str,
+    precision: torch.dtype,
     checkpointing: bool,
 ) -> "PeftModel":
     """Put fresh adapters on a checkpoint's model, in the precision of the recipe.
@@ -35,13 +36,20 @@ def adapt(
         rank: of the adapters.
         alpha: their output is scaled by alpha / rank.
         recipe: ``corrected`` (float32 adapters) or ``released`` (bfloat16).
+        precision: of the arithmetic.
         checkpointing: compute activations twice to save memory.
     """
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
     wrapped = lora.add_lora(model, vision=vision, seed=seed, rank=rank, alpha=alpha)
     if recipe == "released":
         for weight in wrapped.parameters():
             if weight.requires_grad:
                 weight.data = weight.data.to(torch.bfloat16)
+    if precision == torch.bfloat16:
+        for module in wrapped.modules():
+            if isinstance(module, BaseTunerLayer):
+                module.cast_input_dtype_enabled = False  # autocast does it, in one step less
     if checkpointing:
         model.language_model.model.gradient_checkpointing_enable({"use_reentrant": False})
         for tower in model.vision_backbone.children():

@@ -10,12 +10,16 @@ inputs in each of its products, three times. What is computed twice to save memo
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from torch import nn
 
 from unblind.align.objective import Objective
 from unblind.vla.prismatic import Prismatic
 from unblind.vla.towers import VisionBackbone
+
+if TYPE_CHECKING:
+    from unblind.foundation.frozen import FrozenTeacher
 
 #: Dense bfloat16 operations a second by a part of the device's name (NVIDIA's data sheets).
 PEAKS = {
@@ -88,18 +92,36 @@ def training(model: Prismatic, shape: Shape, rank: int, vision: bool) -> int:
     return total
 
 
-def alignment(objective: Objective, teacher: nn.Module, visual: int) -> int:
+def alignment(objective: Objective, teacher: "FrozenTeacher", visual: int) -> int:
     """Return what Align adds for one picture: the teacher's forward pass and the projectors.
 
-    The teacher's prefix tokens are left out; its attention is that of its own width and depth.
+    Args:
+        objective: the projectors; frozen ones have no gradient of their weights.
+        teacher: a vision transformer.
+        visual: tokens of the student and of the teacher.
     """
-    sizes = [m.weight.numel() for m in teacher.modules() if isinstance(m, (nn.Linear, nn.Conv2d))]
     per_projector = [
         sum(m.weight.numel() for m in projector.modules() if isinstance(m, nn.Linear))
         for projector in objective.projectors.values()
     ]
     factor = 2 if objective.recipe.frozen else 3
-    return 2 * visual * (sum(sizes) + factor * sum(per_projector))
+    return watching(teacher, visual) + factor * 2 * visual * sum(per_projector)
+
+
+def watching(teacher: "FrozenTeacher", visual: int) -> int:
+    """Return the operations of a teacher's forward pass over one picture of ``visual`` patches."""
+    net = teacher.net
+    blocks, first = (
+        (net.blocks, net.num_prefix_tokens)
+        if hasattr(net, "blocks")
+        else (net.encoder.layer, net.config.num_summary_tokens)
+    )
+    n, total = visual + first, 0
+    inside = {module for block in blocks for module in block.modules()}
+    for module in net.modules():
+        if isinstance(module, (nn.Linear, nn.Conv2d)):  # outside of blocks: patches alone
+            total += 2 * module.weight.numel() * (n if module in inside else visual)
+    return total + len(blocks) * 4 * n * n * teacher.width
 
 
 def _matrices(model: Prismatic, shape: Shape) -> Iterator[tuple[str, int, int]]:

@@ -20,6 +20,7 @@ from torch import nn
 from unblind import files
 from unblind.errors import UnblindError
 from unblind.finetune import state
+from unblind.finetune import step as steps
 from unblind.finetune.meter import Meter
 from unblind.progress import Progress
 from unblind.training.loop import Schedule
@@ -102,15 +103,8 @@ def fit(
         progress = Progress("training steps", schedule.steps - done, 0.0, 15.0)
     for step in range(done, schedule.steps):
         with _repeatable(team, plan.seed, step):
-            loss, numbers = module(*feed(step))
-        team.backward(loss)
-        # Clipping at infinity changes nothing but tells the norm.
-        norm = nn.utils.clip_grad_norm_(parameters.values(), schedule.clip)
-        for group in optimizer.param_groups:
-            group["lr"] = schedule.at(step)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        meter.add({**numbers, "gradient_norm": norm})
+            rate = schedule.at(step)
+            meter.add(steps.step(team, module, optimizer, feed(step), rate, schedule.clip))
         finished = step + 1
         last = finished == schedule.steps
         keeps = finished % plan.every == 0 or last
@@ -131,14 +125,14 @@ def fit(
 def make_optimizer(
     parameters: Mapping[str, nn.Parameter], plan: Plan, device: torch.device
 ) -> torch.optim.AdamW:
-    """Return AdamW in the precision of the parameters; it makes no copy of them."""
+    """Return a plan's optimiser (`steps.make_optimizer`)."""
     schedule = plan.schedule
-    return torch.optim.AdamW(
+    return steps.make_optimizer(
         parameters.values(),
-        lr=schedule.rate,
+        rate=schedule.rate,
         betas=plan.betas,
         weight_decay=schedule.weight_decay,
-        fused=device.type == "cuda",
+        device=device,
     )
 
 

@@ -33,8 +33,16 @@ def register(model: str, first: int, sizes: Mapping[str, int]) -> str:
 
     def tokens(net: nn.Module, pixels: Tensor, frozen: int) -> Tensor:
         picture = pixels[:, first : first + 3]
-        # Second-to-last block, without the final norm; prefix tokens are dropped.
-        return net.get_intermediate_layers(picture, n=[len(net.blocks) - 2])[0]
+        # Second-to-last block, without the final norm; prefix tokens are dropped. What stands
+        # behind that block is not computed.
+        (found,) = net.forward_intermediates(
+            picture,
+            indices=[len(net.blocks) - 2],
+            output_fmt="NLC",
+            intermediates_only=True,
+            stop_early=True,
+        )
+        return found
 
     width = sizes.get("embed_dim", WIDTHS[model])
     TOWERS.setdefault(name, Tower(build, lambda net, pixels, _: pixels, tokens, width, _PATCH))

@@ -49,17 +49,17 @@ def load_policy(config: Config, run: str, seed: int) -> Policy:
     Raises:
         UnblindError: something is missing, damaged, or belongs to another base.
     """
-    from unblind.finetune import base, runs
+    from unblind.finetune import base
     from unblind.openvla import statistics
     from unblind.openvla.decode import Sampling
     from unblind.vla import lora
 
     chosen, folder = config.openvla, base.folder(config)
-    loaded, key = runs.load(config, folder), chosen.unnorm_key
+    loaded, key = base.load(config, folder, chosen.device), chosen.unnorm_key
     if config.run(run).method is not None:
         adapter = places.run_folder(config, run, seed)
         wrapped = lora.load_adapter(loaded.model, adapter, places.openvla_base(config))
-        own, key = statistics.read(adapter, {}), runs.STATISTICS_KEY
+        own, key = statistics.read(adapter, {}), base.STATISTICS_KEY
         loaded = replace(loaded, model=lora.merge(wrapped).eval(), statistics=own)
     sampling = None if chosen.temperature is None else Sampling(chosen.temperature)
     return Policy(loaded, key, sampling)

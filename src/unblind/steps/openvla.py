@@ -9,9 +9,6 @@ from unblind.errors import UnblindError
 from unblind.provenance import CODE
 from unblind.steps.making import Origin, continued, make
 
-#: Beside an adapter: the action statistics that it was trained with, in the release's form.
-STATISTICS = "dataset_statistics.json"
-
 
 def fetch(config: Config) -> None:
     """Fetch the checkpoint that `openvla.base` names, check it, and write its record.
@@ -63,7 +60,7 @@ def train(config: Config, run: str, seed: int) -> None:
 
     aligned = method_of(config, run) == "align"
     folder = places.run_folder(config, run, seed)
-    weights, *beside = [folder / name for name in (*places.RUN_FILES, STATISTICS)]
+    weights, *beside = [folder / name for name in (*places.RUN_FILES, places.STATISTICS)]
     if aligned:
         beside.append(folder / "projector.safetensors")
     origin = _run_origin(config, run, seed)
@@ -116,12 +113,10 @@ def warm_up(config: Config) -> None:
 
 
 def _write_pictures(config: Config, which: str, path: Path) -> None:
-    from unblind.finetune import frames
+    from unblind.finetune import pictures as writer
 
     side = config.base.model.image_size
-    frames.write_pictures(
-        places.demos(config, which), "train", config.demos.noop_filter, side, path
-    )
+    writer.write(places.demos(config, which), "train", config.demos.noop_filter, side, path)
 
 
 def _write_record(folder: Path, path: Path) -> None:
@@ -134,7 +129,7 @@ def _write_record(folder: Path, path: Path) -> None:
 def _pictures_origin(config: Config) -> Origin:
     manifest = places.demos(config) / places.MANIFEST
     inputs = tuple(places.required([manifest], "unblind demos"))
-    part = config.part("features_low") | {"side": config.base.model.image_size}
+    part = config.part("features_low")
     return Origin(part, CODE["openvla_pictures"], inputs)
 
 
