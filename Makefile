@@ -1,10 +1,10 @@
 # make table1 | audit | test | lint | bench | publish      each sets up what it needs, once
-# make test-slurm | test-reliability | setup | lock | clean
+# make bench-gpu | test-slurm | test-reliability | setup | lock | clean
 # UNBLIND_PYTHON=/path/to/python3.11 names the interpreter if python3 is another version.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup table1 audit test test-slurm test-reliability lint bench publish lock clean
+.PHONY: help setup table1 audit test test-slurm test-reliability lint bench bench-gpu publish lock clean
 
 CONFIG := workflow/config/mini.yaml
 
@@ -45,6 +45,11 @@ lint: setup
 
 bench: setup
 	.venv/bin/unblind bench
+
+# Full size on one GPU within 8 minutes; needs no set-up but a python3 with torch for CUDA
+# (docs/gpu.md). For instance make bench-gpu ARGS="--device cpu --size twin"
+bench-gpu:
+	@PYTHONPATH=src $${UNBLIND_PYTHON:-python3} -m unblind.bench_gpu $(ARGS)
 
 # Checks, stores and commits the results that are there; refuses what is stale, corrupt or too large.
 publish: setup

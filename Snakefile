@@ -17,8 +17,18 @@ report: "workflow/report/workflow.rst"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/demos.smk"
-include: "workflow/rules/base.smk"
-include: "workflow/rules/training.smk"
+
+
+if STUDY.openvla is None:
+
+    include: "workflow/rules/base.smk"
+    include: "workflow/rules/training.smk"
+
+else:
+
+    include: "workflow/rules/openvla.smk"
+
+
 include: "workflow/rules/rollouts.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/audit.smk"

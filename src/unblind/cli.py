@@ -17,10 +17,12 @@ from unblind import (
     carried,
     cli_audit,
     cli_base,
+    cli_bench_gpu,
     cli_cluster,
     cli_crate,
     cli_learning,
     cli_lineage,
+    cli_paper,
     cli_store,
     cli_tables,
     locks,
@@ -53,6 +55,8 @@ app.add_typer(cli_crate.app)
 app.add_typer(cli_lineage.app)
 app.add_typer(cli_cluster.app)
 app.add_typer(cli_store.app)
+app.add_typer(cli_paper.app)
+app.add_typer(cli_bench_gpu.app)
 # Lets a negative number pass as an argument instead of being taken for an option.
 _NUMBERS = {"ignore_unknown_options": True}
 
@@ -254,8 +258,11 @@ def rollout(
 ) -> None:
     """Evaluate a policy in closed loop; conditions whose record stands are not repeated."""
     settings = load_config(config, override)
-    settings.run(run)
-    from unblind.rollout.run import rollout as run_rollout
+    chosen = settings.run(run)
+    if settings.openvla is not None and chosen.policy == "vla":
+        from unblind.rollout.openvla import rollout as run_rollout
+    else:
+        from unblind.rollout.run import rollout as run_rollout
 
     out = out or Path(settings.results, "rollouts", run, str(seed))
     with locks.alone(out):

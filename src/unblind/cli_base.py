@@ -25,6 +25,15 @@ def pull() -> None:
 
 
 @app.command()
+def fetch(config: ConfigFile = MINI, override: Overrides = None) -> None:
+    """Fetch the published checkpoint that openvla.base names and check all its tensors."""
+    settings = load_config(config, override)
+    from unblind.steps import openvla
+
+    openvla.fetch(settings)
+
+
+@app.command()
 def questions(
     config: ConfigFile = MINI, override: Overrides = None, workers: Workers = None
 ) -> None:
@@ -57,6 +66,11 @@ def robot(config: ConfigFile = MINI, override: Overrides = None, workers: Worker
 def warm_up(config: ConfigFile = MINI, override: Overrides = None) -> None:
     """Warm up on few demonstrations (`--set-of warm-up`), merge, answer held-out questions."""
     settings = load_config(config, override)
+    if settings.openvla is not None:
+        from unblind.steps import openvla
+
+        openvla.warm_up(settings)
+        return
     from unblind.steps import base
 
     base.warm_up(settings)

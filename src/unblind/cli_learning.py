@@ -28,6 +28,11 @@ def features(
 ) -> None:
     """Compute once what fine-tuning needs of every frame of the demonstrations."""
     settings = load_config(config, override)
+    if settings.openvla is not None:
+        from unblind.steps import openvla
+
+        (openvla.pictures if which is Features.low else openvla.no_features)(settings)
+        return
     from unblind.steps import finetuning
 
     (finetuning.low if which is Features.low else finetuning.teacher)(settings)
@@ -42,6 +47,11 @@ def train(
 ) -> None:
     """Fine-tune a run from the base; an interrupted call is continued."""
     settings = load_config(config, override)
+    if settings.openvla is not None:
+        from unblind.steps import openvla
+
+        openvla.train(settings, run, seed)
+        return
     from unblind.steps import finetuning
 
     finetuning.train(settings, run, seed)

@@ -17,6 +17,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from unblind.config_cluster import Cluster
+from unblind.config_openvla import OpenVla
 from unblind.config_sections import (
     METHODS,
     ActionLoss,
@@ -165,6 +166,9 @@ class Config(Section):
     runs: dict[Name, Run] = Field(description="Policies under evaluation by name.")
     gates: Gates = Field(description="Marks to reach before a table is worth reading.")
     table1: Table1 = Field(description="Table 1 (success rates by condition).")
+    openvla: OpenVla | None = Field(
+        description="The published model and its training; null: the model that `base` describes."
+    )
     # Decides no result: it stands in no dump, thus in no hash and no sidecar.
     cluster: Cluster = Field(exclude=True, description="The batch system.")
 
@@ -177,6 +181,8 @@ class Config(Section):
         for row in self.table1.rows:
             if row not in known:
                 raise ValueError(f"table1.rows names no run or method: '{row}'{near(row, known)}")
+        if self.openvla is not None:
+            self.openvla.check_training(self.training)
         return self
 
     def run(self, name: str) -> Run:
@@ -205,6 +211,12 @@ class Config(Section):
             )
         if stage == "training" and self.run(run or "").method != "align":
             del values["training"]["align"]
+        if self.openvla is not None:
+            method = self.runs[run].method if run else None
+            if own := self.openvla.part(stage, method):
+                values["openvla"] = own
+            if stage == "features_low":  # pictures, at the model's size
+                values["image_size"] = self.base.model.image_size
         return values
 
 
@@ -342,7 +354,10 @@ def _section(model: Any, part: Any) -> Any:
     if isinstance(part, int):
         return get_args(model)[0]  # a place in a list
     field = model.model_fields.get(part)
-    return field.annotation if field else model
+    if field is None:
+        return model
+    kinds = [kind for kind in get_args(field.annotation) if kind is not type(None)]
+    return kinds[0] if type(None) in get_args(field.annotation) else field.annotation
 
 
 def near(word: str, known: Iterable[str]) -> str:

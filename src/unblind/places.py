@@ -11,6 +11,10 @@ from unblind.store import BASE_FILES, PULLED_BASE, base_dir, is_whole, pointer_p
 ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json", "identity.json")
 #: Files that make a folder a trained run: adapter, what tables tell of it, log.
 RUN_FILES = (*ADAPTER_FILES, "run.json", "training.jsonl")
+#: Beside an adapter of the published model: the action statistics that it was trained with.
+STATISTICS = "dataset_statistics.json"
+#: What stands for a published checkpoint: the checksums of its files.
+OPENVLA_BASE = "base.json"
 #: The same for every set of demonstrations or pictures: it names all other files by checksum.
 MANIFEST = "manifest.json"
 
@@ -42,12 +46,25 @@ def run_folder(config: Config, run: str, seed: int) -> Path:
     return Path(config.results, "training", run, str(seed))
 
 
+def openvla_base(config: Config) -> Path:
+    """Return the record of the published checkpoint that methods start from, or of its warm-up."""
+    return (rebuilt(config) if config.rebuild_base else openvla_start(config).parent) / OPENVLA_BASE
+
+
+def openvla_start(config: Config) -> Path:
+    """Return the record of the published checkpoint as it was fetched."""
+    return Path(config.results, "published-base", OPENVLA_BASE)
+
+
 def base_files(config: Config) -> list[Path]:
-    """Return the files of the base model.
+    """Return the files of the base model; of a published one, which is large, its record.
 
     Raises:
         UnblindError: some of them are missing, or the pulled base is not the published one.
     """
+    if config.openvla is not None:
+        command = "unblind base warm-up" if config.rebuild_base else "unblind base fetch"
+        return required([openvla_base(config)], command)
     folder = base_dir(config)
     if config.rebuild_base:
         remedy = "run: unblind base warm-up, or set rebuild_base to false"

@@ -28,7 +28,8 @@ class Progress:
     Args:
         what: the units' name, for instance "demonstrations".
         total: units to do in this call.
-        unit_cpu_s: expected CPU-seconds a unit, for the line printed before anything runs.
+        unit_cpu_s: expected CPU-seconds a unit, for the line printed before anything runs; 0 where
+            nothing is known of them.
         every_s: least seconds between two lines.
     """
 
@@ -36,10 +37,8 @@ class Progress:
         self.what, self.total, self.done = what, total, 0
         self._every, self._start = every_s, time.monotonic()
         self._last = self._start
-        expected = total * unit_cpu_s
-        print(
-            f"{what}: {total} to do, about {expected:.0f} CPU-seconds", file=sys.stderr, flush=True
-        )
+        expected = f", about {total * unit_cpu_s:.0f} CPU-seconds" if unit_cpu_s else ""
+        print(f"{what}: {total} to do{expected}", file=sys.stderr, flush=True)
 
     def advance(self, units: int = 1) -> None:
         """Count finished units."""

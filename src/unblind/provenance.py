@@ -58,6 +58,7 @@ _LEARNING = (*_FRAMES, *_MODEL) + tuple(
     f"unblind.training.{name}" for name in ("loop", "parallel", "stages")
 )
 _PICTURES = ("icons", "pictograms", "questions", "scenes", "stills", "vlm_data")
+_PUBLISHED = ("unblind.hub", "unblind.openvla", "unblind.vla", "unblind.weights")
 #: Modules whose content decides a stage's result; their hash is a parameter of its rules.
 #: Scripted policies know nothing of the model's code.
 CODE = {
@@ -94,6 +95,30 @@ CODE = {
     ),
     "rollout": _ROLLOUT,
     "rollout_vla": (*_ROLLOUT, "unblind.rollout.vla", *_MODEL),
+    # The published model: where the configuration has a section `openvla`.
+    "openvla_base": (*_PUBLISHED, "unblind.finetune.base"),
+    "openvla_pictures": (
+        *_FRAMES,
+        "unblind.finetune.pictures",
+        "unblind.openvla.lanczos",
+        "unblind.vla",
+    ),
+    "openvla_training": (
+        *_LEARNING,
+        *_PUBLISHED,
+        "unblind.align",
+        "unblind.finetune",
+        "unblind.foundation",
+        "unblind.teachers",
+        "unblind.training.features",
+        "unblind.training.finetuning",
+    ),
+    "openvla_rollout": (
+        *_ROLLOUT,
+        *_PUBLISHED,
+        "unblind.finetune.base",
+        "unblind.rollout.openvla",
+    ),
     "table1": ("unblind.report", "unblind.sim.conditions"),
     # Checks of the release's defects run rules of every part; an audit takes seconds.
     "audit": ("unblind",),

@@ -48,6 +48,20 @@ def test_the_paper_scale_has_the_papers_settings():
             assert line.state == "same", line.name
 
 
+def test_the_paper_scale_trains_as_released_but_for_the_number_format_and_seeds():
+    found = shown("9", "paper").values()
+    differing = {line.name: line for line in found if line.state != "same"}
+    assert set(differing) == {"Number format of the adapters", "Training seeds"}
+    assert differing["Number format of the adapters"].ours == "corrected"
+    released = shown("9", "paper", **{"openvla.recipe": "released"})
+    assert released["Number format of the adapters"].ours == "bfloat16"
+    changes = {"openvla.clip": 1.0, "openvla.augmentation": None, "openvla.betas": [0.9, 0.95]}
+    changed = shown("9", "paper", **changes)
+    assert changed["Gradient clipping"].ours == "1"
+    assert changed["Augmentation of pictures"].ours == "none"
+    assert changed["Betas of AdamW"].ours == "0.9, 0.95"
+
+
 def test_a_changed_setting_is_marked():
     assert shown("9")["LoRA rank"].state == "same"
     changed = shown("9", **{"training.rank": 16})["LoRA rank"]
@@ -59,7 +73,7 @@ def test_fixed_values_are_what_the_code_does():
     from unblind.training import loop
     from unblind.vla import lora
 
-    fixed = shown("9", "paper")
+    fixed = shown("9")
     assert fixed["Betas of AdamW"].ours == ", ".join(f"{beta:g}" for beta in loop._BETAS)
     schedule = loop.Schedule(steps=100, rate=1.0, warm_up=10, weight_decay=0.0)
     assert fixed["Gradient clipping"].ours == f"norm {schedule.clip}"

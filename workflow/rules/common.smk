@@ -180,8 +180,22 @@ def policy_files(wildcards):
     if run.policy != "vla":
         return []
     names = [*places.ADAPTER_FILES, "run.json"] if run.method else []
+    if run.method and STUDY.openvla is not None:
+        names.append(places.STATISTICS)
     folder = f"{RESULTS}/training/{wildcards.run}/{wildcards.seed}"
     return BASE + [f"{folder}/{name}" for name in names]
+
+
+def is_published(run):
+    """Return whether a run's policy is the published model or trained on it: it needs a GPU."""
+    return STUDY.openvla is not None and STUDY.run(run).policy == "vla"
+
+
+def rollout_hash(run):
+    """Return the hash of the code that decides a run's rollouts."""
+    if is_published(run):
+        return CODE_HASH["openvla_rollout"]
+    return code_hash(*rollout_code(STUDY.run(run).policy))
 
 
 # A second call is refused as long as this one works. Snakemake's own lock would outlive `kill -9`.
@@ -206,7 +220,11 @@ CEILINGS = cluster_ceilings(snakemake_options())
 
 RESULTS = STUDY.results
 SLURM_LOGS = failures.logs(RESULTS) if on_cluster(snakemake_options()) else None
-BASE = model_files(base_dir(STUDY))
+BASE = (
+    model_files(base_dir(STUDY))
+    if STUDY.openvla is None
+    else [str(places.openvla_base(STUDY))]
+)
 forget_future_times(RESULTS, pointer_path(PULLED_BASE).parent, "paper")
 CODE_HASH = {stage: code_hash(*modules) for stage, modules in CODE.items()}
 

@@ -16,7 +16,11 @@ rule table1:
         manifest=str(DEMOS / places.MANIFEST),
         replay=str(REPLAY),
         # A pulled base brings its answers, if it has any.
-        answers=[f"{REBUILT}/questions.json"] if STUDY.rebuild_base else [],
+        answers=(
+            [f"{REBUILT}/questions.json"]
+            if STUDY.rebuild_base and STUDY.openvla is None
+            else []
+        ),
         claims="paper/claims.yaml",
         templates=expand("paper/templates/table1.{kind}.j2", kind=["md", "tex"]),
     output:

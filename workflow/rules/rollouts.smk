@@ -22,7 +22,7 @@ rule rollout:
     resources:
         **asked("rollout"),
     params:
-        code=lambda wildcards: code_hash(*rollout_code(STUDY.run(wildcards.run).policy)),
+        code=lambda wildcards: rollout_hash(wildcards.run),
         settings=lambda wildcards: settings("rollout", wildcards.run),
     shell:
         "step rollout --run {wildcards.run:q} --seed {wildcards.seed:q} --workers {threads}"

@@ -64,7 +64,10 @@ def study(config: Config, paper: Path) -> list[Artifact]:
     """
     base: Iterable[Artifact] = ()
     if any(run.policy == "vla" for run in config.runs.values()):
-        base = _rebuilt_base(config) if config.rebuild_base else _pulled_base()
+        if config.openvla is not None:
+            base = _published_base(config)
+        else:
+            base = _rebuilt_base(config) if config.rebuild_base else _pulled_base()
     rows = measured.runs(config)
     trainings, records = (
         [one for run in config.runs for one in make(config, run) if run in rows or one.is_there()]
@@ -94,6 +97,19 @@ def _pulled_base() -> Iterator[Artifact]:
     yield from (Artifact("base", PULLED_BASE / name, None) for name in listed)
 
 
+def _published_base(config: Config) -> Iterator[Artifact]:
+    """Yield the records of the published checkpoint and of its warm-up."""
+    start = places.openvla_start(config)
+    yield Artifact("base", start, None)
+    if config.rebuild_base:
+        few = places.demos(config, "warm-up")
+        yield _manifest("base", config, "warm_up_demos", few)
+        inputs = (start, few / places.MANIFEST)
+        code = CODE["openvla_training"]
+        origin = Origin(config.part("warm_up"), code, inputs, config.seed)
+        yield Artifact("base", places.openvla_base(config), origin)
+
+
 def _rebuilt_base(config: Config) -> Iterator[Artifact]:
     folder, wanted = places.rebuilt(config), config.base.questions
     pictures = folder / "questions" / places.MANIFEST
@@ -117,6 +133,13 @@ def _rebuilt_base(config: Config) -> Iterator[Artifact]:
     yield Artifact("base", folder / "vlm.safetensors", copied)
     answered = Origin({}, CODE["answers"], (*_model(folder), pictures))
     yield Artifact("base", folder / "questions.json", answered)
+
+
+def _base(config: Config) -> tuple[Path, ...]:
+    """Return the files that stand for the model that methods start from."""
+    if config.openvla is not None:
+        return (places.openvla_base(config),)
+    return _model(base_dir(config))
 
 
 def _model(folder: Path) -> tuple[Path, ...]:
@@ -152,7 +175,15 @@ def _carried(config: Config) -> Iterator[Artifact]:
 
 def _features(config: Config) -> Iterator[Artifact]:
     """Yield the features that the runs of Table 1 need."""
-    base, kinds = _model(base_dir(config)), measured.feature_kinds(config)
+    kinds = measured.feature_kinds(config)
+    if config.openvla is not None:
+        # Pictures at the model's size; the teacher looks at changed ones during training.
+        part = config.part("features_low")
+        origin = Origin(part, CODE["openvla_pictures"], (_demos(config),))
+        if kinds:
+            yield Artifact("features", places.features_low(config), origin, scratch=True)
+        return
+    base = _model(base_dir(config))
     sizes = tuple(path for path in base if path.name == "config.json")
     if "low" in kinds:
         part, inputs = config.part("features_low"), (*base, _demos(config))
@@ -168,23 +199,28 @@ def _trainings(config: Config, run: str) -> Iterator[Artifact]:
     method = config.run(run).method
     if method is None:
         return
-    inputs = (*_model(base_dir(config)), _demos(config), places.features_low(config))
-    inputs += (places.features_teacher(config),) if method == "align" else ()
+    published, aligned = config.openvla is not None, method == "align"
+    inputs = (*_base(config), _demos(config), places.features_low(config))
+    inputs += (places.features_teacher(config),) if aligned and not published else ()
+    code = CODE["openvla_training" if published else "training"]
     for seed in config.seeds:
         folder = places.run_folder(config, run, seed)
         weights, *beside = (folder / name for name in places.RUN_FILES)
-        beside += [folder / "projector.safetensors"] if method == "align" else []
-        origin = Origin(config.part("training", run), CODE["training"], inputs, seed)
+        beside += [folder / "projector.safetensors"] if aligned else []
+        beside += [folder / places.STATISTICS] if published else []
+        origin = Origin(config.part("training", run), code, inputs, seed)
         yield Artifact("training", weights, origin, tuple(beside))
 
 
 def _rollouts(config: Config, run: str) -> Iterator[Artifact]:
     policy, method = config.run(run).policy, config.run(run).method
     for seed in config.seeds:
-        inputs = _model(base_dir(config)) if policy == "vla" else ()
+        inputs = _base(config) if policy == "vla" else ()
         adapter = places.run_folder(config, run, seed)
         inputs += tuple(adapter / name for name in places.ADAPTER_FILES) if method else ()
-        origin = Origin(config.part("rollout", run), rollout_code(policy), inputs, seed)
+        published = config.openvla is not None and policy == "vla"
+        code = CODE["openvla_rollout"] if published else rollout_code(policy)
+        origin = Origin(config.part("rollout", run), code, inputs, seed)
         folder = Path(config.results, "rollouts", run, str(seed))
         for condition in CONDITIONS:
             yield Artifact("rollouts", folder / f"{condition.name}.parquet", origin)

@@ -24,6 +24,20 @@ Table = Literal["9", "14"]
 Value = bool | int | float | str | list[int] | None
 
 
+class WithOpenVla(BaseModel):
+    """Where a setting stands if the configuration has a section `openvla`.
+
+    Attributes:
+        key: dotted key of our configuration.
+        means: the published value in the words of that key.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    key: str
+    means: Any
+
+
 class Published(BaseModel):
     """One published setting.
 
@@ -33,6 +47,7 @@ class Published(BaseModel):
         means: the same in the words of our configuration; None: as printed.
         key: dotted key of our configuration.
         fixed: what our code always does, where no key decides.
+        openvla: what decides instead if the configuration has a section `openvla`.
         why: why ours differs, or what a row without key and fixed value waits for.
         location: where the value is published; None: in the table itself.
     """
@@ -44,6 +59,7 @@ class Published(BaseModel):
     means: Value = None
     key: str | None = None
     fixed: Value = None
+    openvla: WithOpenVla | None = None
     why: str | None = None
     location: str | None = None
 
@@ -133,10 +149,13 @@ def _line(row: Published, table: PublishedSettings, values: Mapping[str, Any]) -
     if missing or (row.key is None and row.fixed is None):
         note = f"The configuration has no section '{table.section}' yet." if missing else row.why
         return Line(row.name, published, "not run yet", "not run yet", "-", location, note or "")
-    ours = row.fixed if row.key is None else _value(values, row.key, table)
-    place = "fixed in the code" if row.key is None else row.key
+    key, reworded = row.key, row.means is not None
+    if row.openvla is not None and values["openvla"] is not None:
+        key, wanted, reworded = row.openvla.key, row.openvla.means, True
+    ours = row.fixed if key is None else _value(values, key, table)
+    place = "fixed in the code" if key is None else key
     if _same(ours, wanted):
-        text = published if row.means is not None else _text(ours)
+        text = published if reworded else _text(ours)
         return Line(row.name, published, text, "same", place, location, "")
     note = row.why or "Chosen in this configuration."
     return Line(row.name, published, _text(ours), "differs", place, location, note)
@@ -165,6 +184,10 @@ def _text(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, list):
         return ", ".join(map(_text, value))
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_text(one)}" for name, one in value.items())
+    if value is None:
+        return "none"
     return (
         f"{value:,}"
         if isinstance(value, int)
@@ -177,7 +200,9 @@ def _text(value: Any) -> str:
 def settings(config: Config, table: PublishedSettings) -> dict[str, Any]:
     """Return the plain values that a table depends on beside its input files."""
     values = config.model_dump(mode="json")
-    keys = (row.key for row in table.rows if row.key and table.section in values)
+    keys = [row.key for row in table.rows if row.key and table.section in values]
+    if config.openvla is not None:
+        keys += [row.openvla.key for row in table.rows if row.openvla]
     return {"scale": config.scale, **{key: _value(values, key, table) for key in keys}}
 
 

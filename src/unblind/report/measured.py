@@ -64,7 +64,9 @@ def runs(config: Config) -> list[str]:
 def feature_kinds(config: Config) -> list[str]:
     """Return which features the runs of Table 1 need."""
     methods = {config.runs[run].method for run in runs(config)} - {None}
-    return [*(["low"] if methods else []), *(["teacher"] if "align" in methods else [])]
+    # The teacher of the published model looks at changed pictures, during training.
+    teacher = "align" in methods and config.openvla is None
+    return [*(["low"] if methods else []), *(["teacher"] if teacher else [])]
 
 
 def stages(config: Config, results: Path) -> list[Stage]:
@@ -82,7 +84,10 @@ def stages(config: Config, results: Path) -> list[Stage]:
     ]
     if any(config.runs[run].policy == "vla" for run in runs(config)):
         pulled = Stage("base", {}, (PULLED_BASE,), results / "benchmarks" / "pull_base.tsv")
-        found += _base(here) if config.rebuild_base else [pulled]
+        if config.openvla is not None:
+            found += _published_base(here)
+        else:
+            found += _base(here) if config.rebuild_base else [pulled]
     files = {"low": places.features_low(here), "teacher": places.features_teacher(here)}
     for kind in feature_kinds(config):
         part = config.part("features_low" if kind == "low" else "features_teacher")
@@ -124,6 +129,23 @@ def _base(config: Config) -> list[Stage]:
         Stage("base: vlm", {folder / "vlm" / weights: part("vlm")}, (folder / "vlm",)),
         Stage("base: robot", {folder / "robot" / weights: part("robot")}, (folder / "robot",)),
         Stage("base: warm-up", learned, tuple(learned)),
+    ]
+
+
+def _published_base(config: Config) -> list[Stage]:
+    """Return the stages that fetch the published checkpoint and warm it up."""
+    start, warm, demos = (
+        places.openvla_start(config),
+        places.openvla_base(config),
+        places.demos(config, "warm-up"),
+    )
+    fetched = Stage("base: fetch", {start: None}, (start,))
+    if not config.rebuild_base:
+        return [fetched]
+    return [
+        fetched,
+        _demos("base: warm-up demos", demos, config.part("warm_up_demos")),
+        Stage("base: warm-up", {warm: config.part("warm_up")}, tuple(warm.parent.glob("model*"))),
     ]
 
 

@@ -69,6 +69,12 @@ def predict(config: Config, run: str, seed: int, image: Path, instruction: str) 
     if model is None:
         raise UnblindError(f"run '{run}' is scripted: it looks at no picture", "choose a model")
     model_files(config, run, seed)
+    if config.openvla is not None:
+        from unblind.rollout import openvla
+
+        published = openvla.load_policy(config, run, seed)
+        tokens = published.tokens(picture[None], [instruction], [(seed, 0, 0)])
+        return Prediction(published.codec.decode(tokens)[0], tuple(tokens[0].tolist()), ())
     from unblind.rollout.vla import load_policy
 
     policy = load_policy(model.base, model.adapter)

@@ -54,6 +54,10 @@ def _policy(config: Config, actor: str, seed: int) -> Policy | None:
     if actor in SCRIPTED and actor not in config.runs:
         return make_policy(actor, seed)
     model_files(config, actor, seed)
+    if config.openvla is not None and config.run(actor).policy == "vla":
+        from unblind.rollout.openvla import ScenePolicy, load_policy
+
+        return ScenePolicy(load_policy(config, actor, seed), seed)
     return make_policy(config.run(actor).policy, seed, trained(config, actor, seed))
 
 

@@ -68,15 +68,8 @@ def train(config: Config, run: str, seed: int) -> None:
         UnblindError: the run is unknown or has no method, an input is missing, outdated or does
             not fit, or the disk is full.
     """
-    method = config.run(run).method
-    if method is None:
-        learning = [name for name, one in config.runs.items() if one.method]
-        raise UnblindError(
-            f"run '{run}' has no method: there is nothing to train",
-            f"runs with a method: {', '.join(learning) or 'none'}",
-        )
     folder = places.run_folder(config, run, seed)
-    aligned = method == "align"
+    aligned = method_of(config, run) == "align"
     origin = _run_origin(config, run, seed, aligned)
     weights, *beside = [folder / name for name in places.RUN_FILES]
     if aligned:
@@ -97,6 +90,22 @@ def train(config: Config, run: str, seed: int) -> None:
     make([weights], origin, work, beside)
 
 
+def method_of(config: Config, run: str) -> str:
+    """Return the method of a run.
+
+    Raises:
+        UnblindError: the run is unknown or has none.
+    """
+    method = config.run(run).method
+    if method is None:
+        learning = [name for name, one in config.runs.items() if one.method]
+        raise UnblindError(
+            f"run '{run}' has no method: there is nothing to train",
+            f"runs with a method: {', '.join(learning) or 'none'}",
+        )
+    return method
+
+
 def _low_origin(config: Config) -> Origin:
     inputs = (*places.base_files(config), _manifest(config))
     return Origin(config.part("features_low"), CODE["features_low"], inputs)
@@ -111,10 +120,10 @@ def _teacher_origin(config: Config) -> Origin:
 
 def _run_origin(config: Config, run: str, seed: int, aligned: bool) -> Origin:
     base = places.base_files(config)
-    features = [_current(places.features_low(config), _low_origin(config), "low")]
+    features = [current(places.features_low(config), _low_origin(config), "low")]
     if aligned:
         path = places.features_teacher(config)
-        features.append(_current(path, _teacher_origin(config), "teacher"))
+        features.append(current(path, _teacher_origin(config), "teacher"))
     inputs = (*base, _manifest(config), *features)
     return Origin(config.part("training", run), CODE["training"], inputs, seed)
 
@@ -124,8 +133,12 @@ def _manifest(config: Config) -> Path:
     return path
 
 
-def _current(path: Path, origin: Origin, which: str) -> Path:
-    """Return the file of features if it belongs to base and demonstrations as they are now."""
+def current(path: Path, origin: Origin, which: str) -> Path:
+    """Return a file of features if it belongs to base and demonstrations as they are now.
+
+    Raises:
+        UnblindError: it is missing, outdated or damaged.
+    """
     if not origin.is_origin_of(path):
         state = "outdated or damaged" if path.is_file() else "missing"
         raise UnblindError(f"{path} is {state}", f"run: unblind features {which}")

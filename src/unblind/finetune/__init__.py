@@ -1,0 +1,1 @@
+"""Fine-tuning at the published sizes: OpenVLA-7B with its teachers, on one or several GPUs."""

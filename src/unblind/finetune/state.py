@@ -1,0 +1,79 @@
+"""Checkpoints of a training: weights and the optimiser's numbers, in one safetensors file."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from unblind import files
+from unblind.errors import UnblindError
+
+FILE = "checkpoint.safetensors"
+_MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+def save(
+    path: Path,
+    identity: str,
+    parameters: Mapping[str, nn.Parameter],
+    optimizer: torch.optim.Optimizer,
+    step: int,
+) -> None:
+    """Write a checkpoint after ``step`` steps.
+
+    Weights that no input reaches (OpenVLA leaves out each tower's last block) have no moments.
+
+    Raises:
+        UnblindError: the disk is full or the folder cannot be written.
+    """
+    tensors: dict[str, Tensor] = {}
+    for name, weight in parameters.items():
+        tensors[f"{name}|value"] = weight.detach()
+        state = optimizer.state.get(weight, {})
+        tensors |= {f"{name}|{key}": state[key] for key in _MOMENTS if key in state}
+    stored = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+    with files.atomic_path(path) as temporary:
+        save_file(stored, temporary, {"step": str(step), "identity": identity})
+
+
+def restore(
+    path: Path,
+    identity: str,
+    parameters: Mapping[str, nn.Parameter],
+    optimizer: torch.optim.Optimizer,
+) -> int:
+    """Load a checkpoint if there is one; return the number of finished steps.
+
+    Raises:
+        UnblindError: it is unreadable or that of another training.
+    """
+    if not path.exists():
+        return 0
+    try:
+        with safe_open(path, "pt") as stored:
+            meta = stored.metadata()
+            if meta["identity"] != identity:
+                raise UnblindError(
+                    f"{path} is the checkpoint of another training", f"delete {path.parent}"
+                )
+            names = set(stored.keys())
+            step = torch.tensor(float(meta["step"]))
+            for name, weight in parameters.items():
+                weight.data.copy_(stored.get_tensor(f"{name}|value"))
+                if f"{name}|{_MOMENTS[0]}" in names:
+                    fused = optimizer.defaults["fused"]
+                    optimizer.state[weight] = {
+                        "step": step.to(weight.device) if fused else step.clone(),
+                        **{
+                            key: stored.get_tensor(f"{name}|{key}").to(weight.device)
+                            for key in _MOMENTS
+                        },
+                    }
+            return int(meta["step"])
+    except (SafetensorError, KeyError, ValueError, RuntimeError, OSError) as error:
+        raise UnblindError(
+            f"the checkpoint {path} is unreadable ({error})", f"delete {path} and start again"
+        ) from None

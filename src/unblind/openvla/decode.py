@@ -1,0 +1,127 @@
+"""Decoding with a cache: greedy, or sampled as the release evaluates.
+
+transformers' ``generate`` is not used: under its present versions OpenVLA's own code would skip
+the vision tower silently.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from unblind.errors import UnblindError
+from unblind.openvla import sequence
+from unblind.openvla.sequence import Prompts
+from unblind.vla.prismatic import Prismatic
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How tokens are drawn; without it the likeliest is taken.
+
+    Attributes:
+        temperature: divides the scores (0.6: the release's evaluation, ``vla_temperature_eval``).
+        top: draw among this many likeliest tokens only; 0: among all. The release does not set
+            it, which means 50: the default of transformers' ``generate``.
+    """
+
+    temperature: float = 0.6
+    top: int = 50
+
+    def __post_init__(self) -> None:
+        """Raise UnblindError where nothing could be drawn."""
+        if not self.temperature > 0 or self.top < 0:
+            raise UnblindError(
+                f"cannot sample at temperature {self.temperature} among {self.top} tokens",
+                "give a temperature above 0, or decode greedily",
+            )
+
+
+def draws(keys: Sequence[Sequence[int]], tokens: int) -> Tensor:
+    """Return uniform numbers (B, tokens) in [0, 1), float64, for :func:`decode`.
+
+    Every row has a stream of its own, so that what is drawn for one picture depends neither on
+    the pictures beside it nor on the device.
+
+    Args:
+        keys: whole numbers from 0 that name each row's stream, for example (seed, episode, step).
+        tokens: numbers in a row.
+    """
+    rows = [np.random.default_rng(list(key)).random(tokens) for key in keys]
+    return torch.from_numpy(np.stack(rows))
+
+
+@torch.no_grad()
+def decode(
+    model: Prismatic,
+    pixels: Tensor,
+    prompts: Prompts,
+    tokens: int,
+    allowed: range,
+    sampling: Sampling | None = None,
+    numbers: Tensor | None = None,
+    stop: int | None = None,
+) -> Tensor:
+    """Return the tokens that follow each prompt.
+
+    Args:
+        model: in evaluation mode.
+        pixels: (B, 3 towers, S, S) pixel values in the model's precision.
+        prompts: one a picture, on the model's device.
+        tokens: how many to decode.
+        allowed: the ids to choose from.
+        sampling: None: greedy.
+        numbers: (B, tokens) uniform numbers from :func:`draws`, needed with ``sampling``.
+        stop: ends early once every row has had this id (rows go on until then).
+
+    Returns:
+        (B, at most ``tokens``) ids.
+
+    Raises:
+        UnblindError: there is nothing to sample with.
+    """
+    if sampling is not None and numbers is None:
+        raise UnblindError("sampling needs random numbers", "pass those of decode.draws")
+    cache = DynamicCache()
+    states = sequence.run(model, pixels, prompts, cache=cache).last_hidden_state
+    seen = sequence.everything_seen(prompts, states.shape[1] - prompts.ids.shape[1])
+    embed = model.language_model.get_input_embeddings()
+    state, chosen = states[:, -1], []
+    for step in range(tokens):
+        scores = model.logits(state)[:, allowed.start : allowed.stop]
+        number = None if sampling is None else numbers[:, step]
+        chosen.append(_choose(scores, sampling, number) + allowed.start)
+        if step + 1 == tokens or _all_stopped(chosen, stop):
+            break
+        seen = torch.cat([seen, seen.new_ones(len(seen), 1)], dim=1)
+        state = model.language_model.model(
+            inputs_embeds=embed(chosen[-1])[:, None],
+            attention_mask=None if prompts.seen is None else seen[:, None, None],
+            position_ids=sequence.places(seen)[:, -1:],
+            past_key_values=cache,
+            use_cache=True,
+        ).last_hidden_state[:, 0]
+    return torch.stack(chosen, dim=1)
+
+
+def _all_stopped(chosen: list[Tensor], stop: int | None) -> bool:
+    if stop is None:
+        return False
+    return bool((torch.stack(chosen, dim=1) == stop).any(1).all())
+
+
+def _choose(scores: Tensor, sampling: Sampling | None, number: Tensor | None) -> Tensor:
+    """Return one index a row of scores (B, n)."""
+    if sampling is None:
+        return scores.argmax(-1)
+    scores = scores.float() / sampling.temperature
+    if 0 < sampling.top < scores.shape[-1]:
+        least = scores.topk(sampling.top).values[:, -1:]
+        scores = scores.masked_fill(scores < least, -torch.inf)
+    share = scores.double().softmax(-1).cumsum(-1)
+    # The first index whose cumulated share exceeds the number; shares of rounding end below 1.
+    index = torch.searchsorted(share, number.to(share)[:, None] * share[:, -1:], right=True)
+    return index[:, 0]

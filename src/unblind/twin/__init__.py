@@ -1,0 +1,57 @@
+"""Twins: tiny random checkpoints with the files, names and layouts of published ones.
+
+With them every command of the paper's scale can be tried on any machine, without a download.
+"""
+
+import secrets
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from unblind import files
+from unblind.errors import UnblindError
+
+#: Kinds of the vision-language-action model's side; the teachers' are in `unblind.twin.teachers`.
+_MODELS = ("openvla", "prismatic", "openvla-lora")
+_TEACHERS = ("radio", "dinov2", "siglip", "theia")
+KINDS = (*_MODELS, *_TEACHERS)
+
+
+def make(kind: str, folder: Path | str, seed: int = 0) -> Path:
+    """Write a twin; nothing is left behind if that fails.
+
+    Args:
+        kind: one of `KINDS`.
+        folder: must not exist, or be empty.
+        seed: of the weights; the same seed gives the same bytes.
+
+    Returns:
+        the folder.
+
+    Raises:
+        UnblindError: there is no such twin, or the folder holds something or cannot be written.
+    """
+    if kind not in KINDS:
+        raise UnblindError(f"there is no twin '{kind}'", f"choose one of {', '.join(KINDS)}")
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UnblindError(f"{folder} already holds something", "name a folder that is not there")
+    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with files.explained(folder):
+            temporary.mkdir(parents=True)
+            _maker(kind)(temporary, seed)
+            temporary.replace(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def _maker(kind: str) -> Callable[[Path, int], None]:
+    if kind in _MODELS:
+        from unblind.twin.openvla import TWINS
+
+        return TWINS[kind]
+    from unblind.twin.teachers import TEACHER_TWINS
+
+    return TEACHER_TWINS[kind]

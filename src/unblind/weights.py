@@ -1,0 +1,152 @@
+"""Files of weights in published checkpoints: safetensors in one file or in shards.
+
+Names and shapes are read from the files' headers and compared before a single number is, so
+that another model's checkpoint is refused in a moment, however large it is.
+"""
+
+import json
+from collections.abc import Callable, Container, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unblind.errors import UnblindError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+#: What a checkpoint's weights and their list are called on the hub.
+SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+#: Patterns for `hub.fetch`.
+PATTERNS = ("model*.safetensors", INDEX)
+_SAFE = ".safetensors"
+_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".tar")
+_LARGEST_INDEX = 64 * 2**20  # bytes; OpenVLA's has 982 names in 90 kB
+_NAMED = 3  # how many differences an error names
+
+Shape = tuple[int, ...]
+
+
+def files(folder: Path, name: str = SINGLE) -> list[Path]:
+    """Return the files of weights of a checkpoint, in the order of their names.
+
+    Args:
+        folder: of the checkpoint.
+        name: of the only file, where there is one.
+
+    Raises:
+        UnblindError: there are none, a shard is missing, the index is unreadable or names files
+            elsewhere, or the weights are pickles, which run code when they are read.
+    """
+    folder = Path(folder)
+    if (folder / name).is_file():
+        return [folder / name]
+    if (folder / INDEX).is_file():
+        return _shards(folder / INDEX)
+    pickles = sorted(path.name for path in folder.glob("*") if path.suffix in _PICKLES)
+    if pickles:
+        raise UnblindError(
+            f"{folder} holds weights as pickles only ({', '.join(pickles[:_NAMED])}), "
+            "which can run code when they are read",
+            "use the repository's safetensors, or convert them where you trust the file",
+        )
+    raise UnblindError(f"no weights in {folder}", f"it must hold {name}, or {INDEX} and its shards")
+
+
+def shapes(paths: list[Path]) -> dict[str, Shape]:
+    """Return name -> shape of all tensors, from the headers alone.
+
+    Raises:
+        UnblindError: a file is truncated or no safetensors, or two files hold the same name.
+    """
+    found: dict[str, Shape] = {}
+    for path in paths:
+        with _opened(path) as handle:
+            for name in handle.keys():
+                if name in found:
+                    raise UnblindError(f"{name} stands twice in {path.parent}", _AGAIN)
+                found[name] = tuple(handle.get_slice(name).get_shape())
+    return found
+
+
+def tensors(
+    paths: list[Path], wanted: Container[str] | None = None, device: str = "cpu"
+) -> Iterator[tuple[str, "Tensor"]]:
+    """Yield name and tensor, one after the other, in the precision of the files.
+
+    Args:
+        paths: from `files`.
+        wanted: read these names alone; None reads all.
+        device: where the tensors go, without a copy of the whole file in memory.
+    """
+    for path in paths:
+        with _opened(path, device) as handle:
+            for name in handle.keys():
+                if wanted is None or name in wanted:
+                    yield name, handle.get_tensor(name)
+
+
+def check(
+    wanted: Mapping[str, Shape],
+    found: Mapping[str, Shape],
+    where: object,
+    remedy: str,
+    unused: Callable[[str], bool] = lambda name: False,
+) -> None:
+    """Compare a checkpoint's names and shapes with those of a model.
+
+    Args:
+        wanted: the model's.
+        found: the checkpoint's.
+        where: the checkpoint, for the message.
+        remedy: what the user can do about a difference.
+        unused: tells which names may be there although the model has no use for them.
+
+    Raises:
+        UnblindError: they differ; the first three differing names and their number are given.
+    """
+    problems = [f"{name} is missing" for name in wanted if name not in found]
+    problems += [f"{n} is unknown" for n in found if n not in wanted and not unused(n)]
+    problems += [
+        f"{name} has shape {found[name]}, not {shape}"
+        for name, shape in wanted.items()
+        if name in found and found[name] != shape
+    ]
+    if problems:
+        more = f" and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
+        cause = f"{where} holds another model: {'; '.join(problems[:_NAMED])}{more}"
+        raise UnblindError(cause, remedy)
+
+
+_AGAIN = "fetch the checkpoint again"
+
+
+def _shards(index: Path) -> list[Path]:
+    try:
+        if index.stat().st_size > _LARGEST_INDEX:
+            raise ValueError("too large")
+        table = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        names = sorted(set(table.values()))
+        if not names or any(Path(n).name != n or not n.endswith(_SAFE) for n in names):
+            raise ValueError("its weight_map names no safetensors beside it")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UnblindError(f"{index} is unreadable: {error}", _AGAIN) from None
+    paths = [index.parent / name for name in names]
+    missing = [path.name for path in paths if not path.is_file()]
+    if missing:
+        lost = [name for name, file in table.items() if file in missing]
+        raise UnblindError(
+            f"{len(missing)} of {len(paths)} files of weights are missing in {index.parent}: "
+            f"{', '.join(missing[:_NAMED])}, with {', '.join(lost[:_NAMED])}"
+            + (f" and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""),
+            "fetch them, they belong to the same commit",
+        )
+    return paths
+
+
+def _opened(path: Path, device: str = "cpu") -> Any:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        return safe_open(path, framework="pt", device=device)
+    except (SafetensorError, OSError) as error:
+        raise UnblindError(f"{path} is no readable file of weights: {error}", _AGAIN) from None

@@ -1,0 +1,38 @@
+"""The graph at the published sizes, without running it."""
+
+import pytest
+import toy_study
+
+PAPER = ("--configfile", "workflow/config/paper.yaml")
+SEEDS, METHODS, ROWS = 8, 3, 7
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    return toy_study.make(tmp_path_factory.mktemp("paper"))
+
+
+def test_the_whole_study(project):
+    once = ("base_fetch", "base_demos", "base_warm_up", "demos", "features_low", "replay")
+    pages = {"table1": 1, "settings_table": 2, "audit": 1, "costs": 1, "all": 1}
+    wanted = {**dict.fromkeys(once, 1), "train": METHODS * SEEDS, "rollout": ROWS * SEEDS, **pages}
+    assert toy_study.jobs(project, *PAPER, target="all") == wanted
+    assert sum(wanted.values()) == 92
+
+
+def test_with_a_checkpoint_that_is_warmed_up_already(project):
+    (project / "warm.yaml").write_text("rebuild_base: false\n")
+    found = toy_study.jobs(project, *PAPER, "warm.yaml", target="all")
+    assert "base_warm_up" not in found and "base_demos" not in found
+    assert found["base_fetch"] == 1 and sum(found.values()) == 90
+
+
+def test_models_get_a_gpu_and_scripted_policies_none(project):
+    target = "results/rollouts/{}/0/in_distribution.parquet"
+    for run, gpu in (("align", 1), ("oracle", 0)):
+        done = toy_study.snakemake(project, "-n", "-p", target.format(run), *PAPER)
+        assert done.returncode == 0, done.stdout
+        rule = done.stdout.partition("rule rollout:")[2].partition("Shell command:")[0]
+        assert f"gpu={gpu}" in rule
+        assert ("results/rebuilt-base/base.json" in rule) == bool(gpu)
+    assert "step rollout --run oracle" in done.stdout

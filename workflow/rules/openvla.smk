@@ -1,0 +1,124 @@
+# The published model (section `openvla` of the configuration): fetched, warmed up on few
+# demonstrations unless `rebuild_base` is false, then one adapter a run and seed. 15 GB of weights
+# stay where they are; a record of their checksums stands for them.
+
+START = str(places.openvla_start(STUDY))
+LOW = str(places.features_low(STUDY))
+WARM_UP_DEMOS = str(places.demos(STUDY, "warm-up") / places.MANIFEST)
+
+
+rule base_fetch:
+    output:
+        START,
+    log:
+        f"{RESULTS}/logs/base-fetch.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/base-fetch.tsv"
+    conda:
+        "../envs/main.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=0,
+    params:
+        source=STUDY.openvla.base,
+    shell:
+        "step base fetch > {log:q} 2>&1"
+
+
+if STUDY.rebuild_base:
+
+    rule base_demos:
+        output:
+            WARM_UP_DEMOS,
+        log:
+            f"{RESULTS}/logs/base-warm-up-demos.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/base-warm-up-demos.tsv"
+        conda:
+            "../envs/main.yaml"
+        threads: STUDY.rollout.workers
+        resources:
+            mem_mb=6000,
+            runtime=240,
+            gpu=0,
+        params:
+            code=CODE_HASH["demos"],
+            settings=settings("warm_up_demos"),
+        shell:
+            "step demos --set-of warm-up --workers {threads} > {log:q} 2>&1"
+
+    rule base_warm_up:
+        input:
+            start=START,
+            demos=WARM_UP_DEMOS,
+        output:
+            [update(path) for path in BASE],
+        log:
+            f"{RESULTS}/logs/base-warm-up.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/base-warm-up.tsv"
+        conda:
+            "../envs/main.yaml"
+        threads: STUDY.openvla.gpus
+        resources:
+            mem_mb=64000,
+            runtime=240,
+            gpu=STUDY.openvla.gpus,
+        params:
+            code=CODE_HASH["openvla_training"],
+            settings=settings("warm_up"),
+        shell:
+            "step base warm-up > {log:q} 2>&1"
+
+
+rule features_low:
+    input:
+        demos=f"{RESULTS}/demos/manifest.json",
+    output:
+        update(LOW),
+    log:
+        f"{RESULTS}/logs/features-low.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/features-low.tsv"
+    conda:
+        "../envs/main.yaml"
+    threads: 1
+    resources:
+        mem_mb=6000,
+        runtime=120,
+        gpu=0,
+    params:
+        code=CODE_HASH["openvla_pictures"],
+        settings=settings("features_low"),
+    shell:
+        "step features low > {log:q} 2>&1"
+
+
+rule train:
+    input:
+        base=BASE,
+        demos=f"{RESULTS}/demos/manifest.json",
+        low=LOW,
+    output:
+        [
+            update(f"{RESULTS}/training/{{run}}/{{seed}}/{name}")
+            for name in [*places.RUN_FILES, places.STATISTICS]
+        ],
+    log:
+        f"{RESULTS}/logs/train-{{run}}-{{seed}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/train-{{run}}-{{seed}}.tsv"
+    conda:
+        "../envs/main.yaml"
+    threads: STUDY.openvla.gpus
+    resources:
+        mem_mb=64000,
+        runtime=2880,
+        gpu=STUDY.openvla.gpus,
+    params:
+        code=CODE_HASH["openvla_training"],
+        settings=lambda wildcards: settings("training", wildcards.run),
+    shell:
+        "step train --run {wildcards.run:q} --seed {wildcards.seed:q} > {log:q} 2>&1"
