@@ -12,6 +12,9 @@ from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+
+_PATIENCE_S = 60  # for what a page's own scripts draw, on a busy machine
 
 
 def _options(profile: Path) -> Options:
@@ -67,6 +70,12 @@ class Page:
         if after:
             self.driver.get("about:blank")  # else it only moves within the page that is there
         self.driver.get(path.as_uri() + after)
+
+    def wait_for(self, text: str) -> None:
+        """Wait until the page shows a text; its scripts may draw it after it was loaded."""
+        shown = "return document.body.innerText.includes(arguments[0])"
+        message = f"the page never showed '{text}'"
+        WebDriverWait(self.driver, _PATIENCE_S).until(lambda _: self.ask(shown, text), message)
 
     def size(self, width: int, height: int, dark: bool = False) -> None:
         """Set the window's size in CSS pixels and the preferred colours."""

@@ -234,7 +234,7 @@ def test_the_report_is_one_page_with_captions(study, pages, tmp_path):
     with browser.chromium(tmp_path / "profile") as page:
         page.requests(), page.complaints()
         page.open(out)
-        assert "The simulated study of" in page.ask("return document.body.innerText")
+        page.wait_for("The simulated study of")
         assert [url for url in page.requests() if not url.startswith(("file:", "data:"))] == []
         # Snakemake's page has its style sheet made in the browser, which says so.
         assert [line for line in page.complaints() if "tailwindcss" not in line] == []

@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[2]
 def start(results, *words):
     return subprocess.Popen(
         [
+            *("env", "--default-signal=INT"),  # which shells ignore for what runs in the background
             sys.executable,
             "-m",
             "unblind.cli",

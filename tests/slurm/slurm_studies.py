@@ -18,8 +18,9 @@ _QUICK_OPTIONS = {
     "slurm": (*_QUICK, "--slurm-init-seconds-before-status-checks", "2"),
     "slurm-generic": _QUICK,
 }
-#: Snakemake ends with the tests, also when they are killed.
-TIED = ("setpriv", "--pdeathsig", "KILL")
+#: Snakemake ends with the tests, also when they are killed, and hears SIGINT, also when the tests
+#: were started in the background, where shells make it ignored.
+TIED = ("env", "--default-signal=INT", "setpriv", "--pdeathsig", "KILL")
 #: Two rules, one group: demonstrations and their replay.
 REPLAY = "results/replay.parquet"
 #: A fake step that tells what it finds, then does what the test says in `{body}`.
