@@ -41,7 +41,10 @@ def test_a_missing_plugin(monkeypatch):
     monkeypatch.setattr(check, "_version", lambda package: None)
     found = check.plugin_check("slurm")
     assert not found.ok
-    assert found.detail == "profiles/slurm needs snakemake-executor-plugin-slurm"
+    needed = "profiles/slurm needs snakemake-executor-plugin-slurm, which is not installed"
+    assert found.detail == needed
+    with pytest.raises(SystemExit, match=f"^error: {needed}"):
+        check.executor("slurm")
     assert found.remedy == "make setup, or use --profile profiles/slurm-generic"
     assert "not installed" in check.snakemake_check().detail
 

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 import slurm_studies as studies
 import toy_study
-import yaml
+import yte
 
 from unblind.cluster import failures
 from unblind.config import load
@@ -63,7 +63,8 @@ def test_a_dry_run_asks_for_what_the_configuration_says(tree, profile, tmp_path)
 
 @pytest.mark.parametrize("profile", studies.PROFILES)
 def test_a_profile_says_everything_that_a_plain_slurm_needs(profile):
-    values = yaml.safe_load((studies.ROOT / "profiles" / profile / "config.v9+.yaml").read_text())
+    text = (studies.ROOT / "profiles" / profile / "config.v9+.yaml").read_text()
+    values = yte.process_yaml(text, require_use_yte=True)
     assert values["executor"] == {"slurm": "slurm", "slurm-generic": "cluster-generic"}[profile]
     assert values["retries"] >= 1
     if profile == "slurm":

@@ -58,20 +58,26 @@ def test_an_unknown_account_where_there_are_accounts(slurm, tree, profile, tmp_p
 
 
 def test_a_missing_plugin(slurm, tree, profile, tmp_path):
-    """Snakemake itself finds no executor of that name."""
-    package = {"slurm": "slurm", "slurm-generic": "cluster_generic"}[profile]
+    executor = {"slurm": "slurm", "slurm-generic": "cluster-generic"}[profile]
+    package = f"snakemake-executor-plugin-{executor}"
     (tmp_path / "sitecustomize.py").write_text(
-        "import pkgutil\n"
-        "kept = pkgutil.iter_modules\n"
-        f"name = 'snakemake_executor_plugin_{package}'\n"
-        "pkgutil.iter_modules = lambda *a, **k: (m for m in kept(*a, **k) if m.name != name)\n"
+        "import importlib.metadata as installed, pkgutil\n"
+        "modules, version = pkgutil.iter_modules, installed.version\n"
+        "def hidden(name):\n"
+        f"    if name == '{package}':\n"
+        "        raise installed.PackageNotFoundError(name)\n"
+        "    return version(name)\n"
+        "installed.version = hidden\n"
+        f"module = '{package.replace('-', '_')}'\n"
+        "pkgutil.iter_modules = lambda *a, **k: (m for m in modules(*a, **k) if m.name != module)\n"
     )
     before = len(slurm.jobs())
     path = f"PYTHONPATH={tmp_path}:{tree.folder / 'src'}:{studies.ROOT / 'tests'}"
-    hidden = dataclasses.replace(tree, prefix=(*studies.TIED, "env", path))
-    done = hidden.run(studies.REPLAY, "--profile", f"profiles/{profile}")
-    assert done.code != 0
-    assert "Traceback" not in done.text
-    executor = {"slurm": "slurm", "slurm-generic": "cluster-generic"}[profile]
-    assert f"--executor/-e: invalid choice: '{executor}'" in done.text.splitlines()[-1]
+    done = dataclasses.replace(tree, prefix=(*studies.TIED, "env", path)).run(
+        studies.REPLAY, "--profile", f"profiles/{profile}"
+    )
+    assert done.code == 1
+    used, line = done.text.splitlines()
+    assert used.startswith("Using profiles")
+    assert line.startswith(f"error: profiles/{profile} needs {package}, which is not installed (")
     assert len(slurm.jobs()) == before

@@ -15,13 +15,23 @@ from unblind.machine.doctor import Check
 #: Findings that do not keep the tiny job from running.
 _BESIDE = ("snakemake", "plugin", "accounting", "limits")
 _SNAKEMAKE = (9, 27)
-#: Executors and the package of each; the profiles of the same folders need them.
-_PLUGINS = {
-    "slurm": "snakemake-executor-plugin-slurm",
-    "slurm-generic": "snakemake-executor-plugin-cluster-generic",
-}
+#: Profiles, and the executor that each uses; it comes with a package of its own.
+_EXECUTORS = {"slurm": "slurm", "slurm-generic": "cluster-generic"}
 #: Seconds for which an ended job must be remembered where no accounting remembers it.
 _JOB_AGE_S = 120
+
+
+def executor(profile: str) -> str:
+    """Return the name of the executor of a profile, which asks for it when Snakemake reads it.
+
+    Raises:
+        SystemExit: its plugin is not installed. Snakemake itself would print its whole usage, and
+            no remedy; any other exception here it would wrap in a text of its own.
+    """
+    found = plugin_check(profile)
+    if not found.ok:
+        raise SystemExit(f"error: {found.detail} ({found.remedy})")
+    return _EXECUTORS[profile]
 
 
 def before_run(config: Config, executor: str) -> None:
@@ -71,7 +81,7 @@ def _guarded(name: str, checks: Iterator[Check]) -> Iterator[Check]:
 
 def _before_job(config: Config) -> Iterator[Check]:
     yield snakemake_check()
-    yield from (plugin_check(profile) for profile in _PLUGINS)
+    yield from (plugin_check(profile) for profile in _EXECUTORS)
     yield commands_check()
     told = slurm.settings()
     yield Check("slurm", True, f"{told.get('SLURM_VERSION')}, {told.get('ClusterName')} answers")
@@ -94,12 +104,13 @@ def snakemake_check() -> Check:
 
 def plugin_check(profile: str) -> Check:
     """Look for the executor plugin that a profile needs."""
-    package = _PLUGINS[profile]
+    package = f"snakemake-executor-plugin-{_EXECUTORS[profile]}"
     version = _version(package)
     if version is None:
-        other = next(name for name in _PLUGINS if name != profile)
+        other = next(name for name in _EXECUTORS if name != profile)
         remedy = f"make setup, or use --profile profiles/{other}"
-        return Check("plugin", False, f"profiles/{profile} needs {package}", remedy)
+        lacks = f"profiles/{profile} needs {package}, which is not installed"
+        return Check("plugin", False, lacks, remedy)
     place = Path("profiles", profile)
     if not place.is_dir():
         return Check("plugin", False, f"no {place} here", "run in the root of a checkout")

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import unblind
-from unblind.errors import UnblindError
 from unblind.machine import doctor
 from unblind.machine.doctor import Check
 from unblind.provenance import code_hash
@@ -35,15 +34,7 @@ def run(gpus: int = 0, scratch: str | None = None, code: str | None = None) -> l
     ]
     if gpus:
         checks += [("gpu", gpu_check), ("cuda", cuda_check)]
-    found = []
-    for name, check in checks:
-        try:
-            found.append(check())
-        except UnblindError as error:
-            found.append(Check(name, False, error.cause, error.remedy))
-        except (OSError, subprocess.SubprocessError) as error:
-            found.append(Check(name, False, str(error), "srun unblind cluster-probe tells more"))
-    return found
+    return doctor.made(checks, "srun unblind cluster-probe tells more")
 
 
 def package_check(code: str | None) -> Check:

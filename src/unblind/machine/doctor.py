@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,14 +41,24 @@ def run(folder: Path | str = ".") -> list[Check]:
         ("memory", memory_check),
         ("disk", lambda: disk_check(Path(folder))),
     ]
+    return made(checks, "run the same command on an idle machine")
+
+
+def made(checks: Sequence[tuple[str, Callable[[], Check]]], remedy: str) -> list[Check]:
+    """Make checks by name; one that breaks is a failed check.
+
+    Args:
+        checks: in their order.
+        remedy: of a check that ends with an error of the system.
+    """
     found = []
     for name, check in checks:
         try:
             found.append(check())
         except UnblindError as error:
             found.append(Check(name, False, error.cause, error.remedy))
-        except (OSError, subprocess.TimeoutExpired) as error:
-            found.append(Check(name, False, str(error), "run the same command on an idle machine"))
+        except (OSError, subprocess.SubprocessError) as error:
+            found.append(Check(name, False, str(error), remedy))
     return found
 
 
