@@ -56,6 +56,13 @@ def openvla_start(config: Config) -> Path:
     return Path(config.results, "published-base", OPENVLA_BASE)
 
 
+def base_weights(config: Config) -> Path:
+    """Return the file whose checksum names the base: weights, or the record of published ones."""
+    if config.openvla is not None:
+        return openvla_base(config)
+    return base_dir(config) / "model.safetensors"
+
+
 def base_files(config: Config) -> list[Path]:
     """Return the files of the base model; of a published one, which is large, its record.
 

@@ -48,7 +48,7 @@ def details(config: Config, run: str, seed: int) -> dict[str, Any]:
     if model is None:
         return {}
     if model.adapter is None:
-        return {"base": sha256(model.base / "model.safetensors")[:12]}
+        return {"base": sha256(places.base_weights(config))[:12]}
     path = model.adapter / "run.json"
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
