@@ -27,6 +27,7 @@ class ClusterJobs(Section):
 
     demos: ClusterJob = Field(description="The planner's demonstrations.")
     replay: ClusterJob = Field(description="Their replay.")
+    base_fetch: ClusterJob = Field(description="Fetching of a published checkpoint (`openvla`).")
     base_questions: ClusterJob = Field(description="Pictures with questions.")
     base_demos: ClusterJob = Field(description="Demonstrations of pretraining and warm-up.")
     base_vlm: ClusterJob = Field(description="VLM pretraining.")
@@ -35,7 +36,10 @@ class ClusterJobs(Section):
     features_low: ClusterJob = Field(description="Features of the tower's frozen part.")
     features_teacher: ClusterJob = Field(description="Features of the teacher.")
     train: ClusterJob = Field(description="Fine-tuning of one run with one seed.")
-    rollout: ClusterJob = Field(description="Evaluation of one run with one seed.")
+    rollout: ClusterJob = Field(description="Evaluation of one run of a model with one seed.")
+    rollout_scripted: ClusterJob = Field(
+        description="The same, by rule `rollout`, of a policy that needs no model."
+    )
     table1: ClusterJob = Field(description="Table 1.")
     settings_table: ClusterJob = Field(description="Tables 9 and 14.")
     costs: ClusterJob = Field(description="The page of costs.")

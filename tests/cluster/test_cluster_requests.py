@@ -13,6 +13,7 @@ from unblind.config import load
 from unblind.errors import UnblindError
 
 MINI = Path(__file__).parents[2] / "workflow" / "config" / "mini.yaml"
+PAPER = MINI.with_name("paper.yaml")
 SINFO = """\
 cpu|2|12000|(null)|idle
 cpu|1|64000|(null)|drain
@@ -194,6 +195,29 @@ def test_what_is_not_run_asks_for_nothing(cluster):
     before_run(config, "slurm")
     with pytest.raises(UnblindError, match="base_robot asks"):
         before_run(config.model_copy(update={"rebuild_base": True}), "slurm")
+
+
+def test_a_published_model_has_rules_of_its_own():
+    own = {"base_questions", "base_vlm", "base_robot", "features_teacher"}
+    assert own <= set(requests.jobs(load(MINI, {"rebuild_base": True})))
+    published = requests.jobs(load(PAPER))
+    assert not own & set(published) and "base_fetch" in published
+    assert "base_fetch" in requests.jobs(load(PAPER, {"rebuild_base": False}))
+    assert "base_fetch" not in requests.jobs(load(MINI))
+
+
+def test_a_published_model_gets_the_gpus_that_it_uses(cluster):
+    def found(**changes):
+        config = load(PAPER, {"cluster.gpu_partition": "gpu", **changes})
+        return requests.gpus_check(config, slurm.partitions())
+
+    assert found().detail == "nodes have what is asked: base_warm_up 1, train 1, rollout 1"
+    check = found(**{"openvla.gpus": 4, "cluster.jobs.base_warm_up.gpus": 4})
+    assert check.detail == "openvla uses 4 GPU(s) in train, which asks for 1"
+    assert check.remedy == "set cluster.jobs.train.gpus to 4"
+    none = {f"cluster.jobs.{rule}.gpus": 0 for rule in ("base_warm_up", "train", "rollout")}
+    assert not found(**none).ok
+    assert found(**none, **{"openvla.device": "cpu"}).ok
 
 
 def test_nodes_that_are_all_away(cluster):

@@ -134,21 +134,36 @@ def one_line(function, *arguments):
         raise WorkflowError(str(error)) from None
 
 
-def asked(rule):
-    """Return what a job of a rule may use; another attempt may use more."""
-    cluster, job = STUDY.cluster, STUDY.cluster.job(rule)
-    words = {
-        "slurm_partition": cluster.partition_of(rule),
-        "slurm_account": cluster.account,
-        "gpu_model": cluster.gpu_type if job.gpus else None,
-    }
-    of = CEILINGS.get(rule, attempts.Ceiling()).of
+def asked(entry):
+    """Return what a job of a rule may use; another attempt may use more.
+
+    The rule's entry in the section `cluster` is given by name, or by a function of wildcards.
+    """
+    cluster, name = STUDY.cluster, entry if callable(entry) else lambda wildcards: entry
+    ceiling = attempts.Ceiling()
+
+    def limits(wildcards, attempt):
+        found = name(wildcards)
+        return CEILINGS.get(found, ceiling).of(cluster.job(found), attempt)
+
+    def gpus(wildcards):
+        return cluster.job(name(wildcards)).gpus
+
+    # What is None is not asked for.
     return {
-        "runtime": lambda wildcards, attempt: of(job, attempt)[0],
-        "mem_mb": lambda wildcards, attempt: of(job, attempt)[1],
-        "gpu": job.gpus,
-        **{name: word for name, word in words.items() if word},
+        "runtime": lambda wildcards, attempt: limits(wildcards, attempt)[0],
+        "mem_mb": lambda wildcards, attempt: limits(wildcards, attempt)[1],
+        "gpu": gpus,
+        "gpu_model": lambda wildcards: cluster.gpu_type if gpus(wildcards) else None,
+        "slurm_partition": lambda wildcards: cluster.partition_of(name(wildcards)),
+        "slurm_account": lambda wildcards: cluster.account,
     }
+
+
+def evaluation(wildcards):
+    """Return the entry in the section `cluster` for the evaluation of a run."""
+    scripted = STUDY.run(wildcards.run).policy != "vla"
+    return "rollout_scripted" if scripted else "rollout"
 
 
 def settings(stage, run=None):

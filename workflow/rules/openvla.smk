@@ -14,13 +14,13 @@ rule base_fetch:
         f"{RESULTS}/logs/base-fetch.log",
     benchmark:
         f"{RESULTS}/benchmarks/base-fetch.tsv"
+    group:
+        STUDY.cluster.job("base_fetch").group
     conda:
         "../envs/main.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=240,
-        gpu=0,
+        **asked("base_fetch"),
     params:
         source=STUDY.openvla.base,
     shell:
@@ -36,13 +36,13 @@ if STUDY.rebuild_base:
             f"{RESULTS}/logs/base-warm-up-demos.log",
         benchmark:
             f"{RESULTS}/benchmarks/base-warm-up-demos.tsv"
+        group:
+            STUDY.cluster.job("base_demos").group
         conda:
             "../envs/main.yaml"
         threads: STUDY.rollout.workers
         resources:
-            mem_mb=6000,
-            runtime=240,
-            gpu=0,
+            **asked("base_demos"),
         params:
             code=CODE_HASH["demos"],
             settings=settings("warm_up_demos"),
@@ -59,13 +59,13 @@ if STUDY.rebuild_base:
             f"{RESULTS}/logs/base-warm-up.log",
         benchmark:
             f"{RESULTS}/benchmarks/base-warm-up.tsv"
+        group:
+            STUDY.cluster.job("base_warm_up").group
         conda:
             "../envs/main.yaml"
         threads: STUDY.openvla.gpus
         resources:
-            mem_mb=64000,
-            runtime=240,
-            gpu=STUDY.openvla.gpus,
+            **asked("base_warm_up"),
         params:
             code=CODE_HASH["openvla_training"],
             settings=settings("warm_up"),
@@ -82,13 +82,13 @@ rule features_low:
         f"{RESULTS}/logs/features-low.log",
     benchmark:
         f"{RESULTS}/benchmarks/features-low.tsv"
+    group:
+        STUDY.cluster.job("features_low").group
     conda:
         "../envs/main.yaml"
     threads: 1
     resources:
-        mem_mb=6000,
-        runtime=120,
-        gpu=0,
+        **asked("features_low"),
     params:
         code=CODE_HASH["openvla_pictures"],
         settings=settings("features_low"),
@@ -110,13 +110,13 @@ rule train:
         f"{RESULTS}/logs/train-{{run}}-{{seed}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/train-{{run}}-{{seed}}.tsv"
+    group:
+        STUDY.cluster.job("train").group
     conda:
         "../envs/main.yaml"
     threads: STUDY.openvla.gpus
     resources:
-        mem_mb=64000,
-        runtime=2880,
-        gpu=STUDY.openvla.gpus,
+        **asked("train"),
     params:
         code=CODE_HASH["openvla_training"],
         settings=lambda wildcards: settings("training", wildcards.run),

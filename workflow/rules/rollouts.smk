@@ -15,12 +15,12 @@ rule rollout:
     benchmark:
         f"{RESULTS}/benchmarks/rollout-{{run}}-{{seed}}.tsv"
     group:
-        STUDY.cluster.job("rollout").group
+        lambda wildcards: STUDY.cluster.job(evaluation(wildcards)).group
     conda:
         "../envs/main.yaml"
     threads: STUDY.rollout.workers
     resources:
-        **asked("rollout"),
+        **asked(evaluation),
     params:
         code=lambda wildcards: rollout_hash(wildcards.run),
         settings=lambda wildcards: settings("rollout", wildcards.run),

@@ -11,13 +11,17 @@ from unblind.errors import UnblindError
 from unblind.machine.doctor import Check
 
 _ACCOUNTING = "accounting_storage/slurmdbd"
+#: Rules that run only if the model is ours, not a published one (section `openvla`).
+_OWN_MODEL = {"base_questions", "base_vlm", "base_robot", "features_teacher"}
 
 
 def jobs(config: Config) -> dict[str, ClusterJob]:
     """Return what each rule of the study asks for; a base that is pulled is not made."""
-    names = type(config.cluster.jobs).model_fields
-    wanted = (name for name in names if config.rebuild_base or not name.startswith("base_"))
-    return {name: config.cluster.job(name) for name in wanted}
+    names = tuple(type(config.cluster.jobs).model_fields)
+    absent = set(_OWN_MODEL) if config.openvla else {"base_fetch"}
+    if not config.rebuild_base:
+        absent |= {name for name in names if name.startswith("base_")} - {"base_fetch"}
+    return {name: config.cluster.job(name) for name in names if name not in absent}
 
 
 def checks(config: Config, known: Mapping[str, Partition]) -> list[Check]:
@@ -120,6 +124,14 @@ def gpus_check(config: Config, known: Mapping[str, Partition]) -> Check:
     """Look for nodes with the GPUs that jobs ask for."""
     wanted = {rule: job.gpus for rule, job in jobs(config).items() if job.gpus}
     kind = config.cluster.gpu_type
+    for rule, count in _needed(config).items():
+        if wanted.get(rule, 0) < count:
+            return Check(
+                "gpu",
+                False,
+                f"openvla uses {count} GPU(s) in {rule}, which asks for {wanted.get(rule, 0)}",
+                f"set cluster.jobs.{rule}.gpus to {count}",
+            )
     if not wanted:
         return Check("gpu", True, "no job asks for one")
     for rule, count in wanted.items():
@@ -135,6 +147,16 @@ def gpus_check(config: Config, known: Mapping[str, Partition]) -> Check:
             )
     asked = ", ".join(f"{rule} {count}" for rule, count in wanted.items())
     return Check("gpu", True, f"nodes have what is asked: {asked}" + (f" x {kind}" if kind else ""))
+
+
+def _needed(config: Config) -> dict[str, int]:
+    """Return how many GPUs the rules of a published model use."""
+    if config.openvla is None or config.openvla.device != "cuda":
+        return {}
+    training = {rule: config.openvla.gpus for rule in ("base_warm_up", "train")}
+    return {
+        rule: count for rule, count in {**training, "rollout": 1}.items() if rule in jobs(config)
+    }
 
 
 def _offer(place: Partition) -> str:
