@@ -197,6 +197,19 @@ class Config(Section):
             )
         return self.runs[name]
 
+    def cluster_entry(self, rule: str, run: str | None = None) -> str:
+        """Return under which name the section `cluster` says what a rule's job may use.
+
+        Args:
+            rule: name of the rule.
+            run: the run that is evaluated, if the rule is ``rollout``.
+
+        Raises:
+            UnblindError: there is no such run.
+        """
+        scripted = run is not None and self.run(run).policy != "vla"
+        return "rollout_scripted" if rule == "rollout" and scripted else rule
+
     def part(self, stage: Stage, run: str | None = None) -> dict[str, Any]:
         """Return the plain values that a stage's result depends on, and no other.
 

@@ -70,15 +70,14 @@ def test_snakemake_lists_what_the_configuration_says(paper, monkeypatch):
     """The whole graph: 7 runs x 8 seeds, of which 3 are trained; and what is made once."""
     monkeypatch.chdir(ROOT)
     found = dag.stages(paper)
-    assert sum(found.values()) == 7 * 8 + 3 * 8 + 10
-    for stage in paper_scale.jobs(paper):
-        if not stage.startswith("base: "):
-            assert found[stage] == costs.jobs(paper, stage), stage
+    assert sum(found.values()) == 7 * 8 + 3 * 8 + 11
+    for stage in found.keys() & paper_scale.jobs(paper):
+        assert found[stage] == costs.jobs(paper, stage), stage
     assert set(found) - set(paper_scale.jobs(paper)) == set(scale_report.PAGES)
 
 
 def test_the_command_tells_a_target_of_its_own(monkeypatch):
-    """One record of Align: base, demonstrations, two features, a training, an evaluation."""
+    """One record of Align: base, demonstrations, pictures, a training, an evaluation."""
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(scale_report.formula_checks, "checks", lambda study: [])
     words = ["cost", "--scale", "paper", RECORD, "--set", "rollout.episodes=64"]
@@ -88,10 +87,10 @@ def test_the_command_tells_a_target_of_its_own(monkeypatch):
     assert whole.startswith("everything at paper scale")
     assert target.startswith(f"{RECORD} at paper scale")
     counts = {line[:28].strip(): line[28:34].strip() for line in target.splitlines()[2:]}
-    stages = ("demos", "features low", "features teacher", "base")
+    stages = ("demos", "features low", "base: fetch", "base: warm-up demos", "base: warm-up")
     assert counts == {
         **dict.fromkeys((*stages, "training of align", "rollouts of align"), "1"),
-        "together": "6",
+        "together": "7",
     }
     # Half the OOD episodes: (13 x 64 + 128) x 80 calls, of 2 x (towers x 256 + rest x 288).
     call = 2 * (730_911_680 * 256 + 6_810_325_504 * 288)
@@ -151,8 +150,9 @@ def test_a_stage_without_formula_is_not_passed_over_in_silence(paper, monkeypatc
 def test_jobs_may_run_as_long_as_the_formula_expects(paper):
     """On a GPU half as fast, too: two to one, or a quarter of an hour for what takes seconds."""
     stages = {"train": "training of align", "rollout": "rollouts of align", "demos": "demos"}
-    stages |= {"replay": "replay", "features_low": "features low", "base_demos": "base: demos"}
-    stages |= {"features_teacher": "features teacher", "base_warm_up": "base: warm-up"}
+    stages |= {"replay": "replay", "features_low": "features low"}
+    stages |= {"base_demos": "base: warm-up demos", "base_warm_up": "base: warm-up"}
+    stages |= {"rollout_scripted": "rollouts of oracle"}
     each = paper_scale.jobs(paper)
     for rule, stage in stages.items():
         limit = 60 * paper.cluster.job(rule).minutes

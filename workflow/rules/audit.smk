@@ -18,7 +18,7 @@ rule audit:
     benchmark:
         f"{RESULTS}/benchmarks/audit.tsv"
     group:
-        STUDY.cluster.job("audit").group
+        group_of("audit")
     conda:
         "../envs/main.yaml"
     threads: 1

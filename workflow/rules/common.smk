@@ -134,20 +134,19 @@ def one_line(function, *arguments):
         raise WorkflowError(str(error)) from None
 
 
-def asked(entry):
-    """Return what a job of a rule may use; another attempt may use more.
+def asked(name):
+    """Return what a job of a rule may use; another attempt may use more, a scripted run less."""
+    cluster, ceiling = STUDY.cluster, attempts.Ceiling()
 
-    The rule's entry in the section `cluster` is given by name, or by a function of wildcards.
-    """
-    cluster, name = STUDY.cluster, entry if callable(entry) else lambda wildcards: entry
-    ceiling = attempts.Ceiling()
+    def entry(wildcards):
+        return STUDY.cluster_entry(name, wildcards.get("run"))
 
     def limits(wildcards, attempt):
-        found = name(wildcards)
+        found = entry(wildcards)
         return CEILINGS.get(found, ceiling).of(cluster.job(found), attempt)
 
     def gpus(wildcards):
-        return cluster.job(name(wildcards)).gpus
+        return cluster.job(entry(wildcards)).gpus
 
     # What is None is not asked for.
     return {
@@ -155,15 +154,16 @@ def asked(entry):
         "mem_mb": lambda wildcards, attempt: limits(wildcards, attempt)[1],
         "gpu": gpus,
         "gpu_model": lambda wildcards: cluster.gpu_type if gpus(wildcards) else None,
-        "slurm_partition": lambda wildcards: cluster.partition_of(name(wildcards)),
+        "slurm_partition": lambda wildcards: cluster.partition_of(entry(wildcards)),
         "slurm_account": lambda wildcards: cluster.account,
     }
 
 
-def evaluation(wildcards):
-    """Return the entry in the section `cluster` for the evaluation of a run."""
-    scripted = STUDY.run(wildcards.run).policy != "vla"
-    return "rollout_scripted" if scripted else "rollout"
+def group_of(name):
+    """Return with which jobs one of a rule is submitted."""
+    return lambda wildcards: STUDY.cluster.job(
+        STUDY.cluster_entry(name, wildcards.get("run"))
+    ).group
 
 
 def settings(stage, run=None):

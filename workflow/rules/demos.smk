@@ -10,7 +10,7 @@ rule demos:
     benchmark:
         f"{RESULTS}/benchmarks/demos.tsv"
     group:
-        STUDY.cluster.job("demos").group
+        group_of("demos")
     conda:
         "../envs/main.yaml"
     threads: STUDY.rollout.workers
@@ -23,6 +23,34 @@ rule demos:
         "step demos --workers {threads} > {log:q} 2>&1"
 
 
+if STUDY.rebuild_base:
+
+    rule base_demos:
+        output:
+            manifest=update(f"{places.rebuilt(STUDY)}/{{which}}demos/manifest.json"),
+        log:
+            f"{RESULTS}/logs/base-{{which}}demos.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/base-{{which}}demos.tsv"
+        wildcard_constraints:
+            which="(warm-up-)?",
+        group:
+            group_of("base_demos")
+        conda:
+            "../envs/main.yaml"
+        threads: STUDY.rollout.workers
+        resources:
+            **asked("base_demos"),
+        params:
+            code=CODE_HASH["demos"],
+            settings=lambda wildcards: settings(
+                "warm_up_demos" if wildcards.which else "pretraining_demos"
+            ),
+            which=lambda wildcards: "warm-up" if wildcards.which else "pretraining",
+        shell:
+            "step demos --set-of {params.which} --workers {threads} > {log:q} 2>&1"
+
+
 rule replay:
     input:
         manifest=f"{RESULTS}/demos/manifest.json",
@@ -33,7 +61,7 @@ rule replay:
     benchmark:
         f"{RESULTS}/benchmarks/replay.tsv"
     group:
-        STUDY.cluster.job("replay").group
+        group_of("replay")
     conda:
         "../envs/main.yaml"
     threads: STUDY.rollout.workers

@@ -15,7 +15,7 @@ rule base_fetch:
     benchmark:
         f"{RESULTS}/benchmarks/base-fetch.tsv"
     group:
-        STUDY.cluster.job("base_fetch").group
+        group_of("base_fetch")
     conda:
         "../envs/main.yaml"
     threads: 1
@@ -29,26 +29,6 @@ rule base_fetch:
 
 if STUDY.rebuild_base:
 
-    rule base_demos:
-        output:
-            WARM_UP_DEMOS,
-        log:
-            f"{RESULTS}/logs/base-warm-up-demos.log",
-        benchmark:
-            f"{RESULTS}/benchmarks/base-warm-up-demos.tsv"
-        group:
-            STUDY.cluster.job("base_demos").group
-        conda:
-            "../envs/main.yaml"
-        threads: STUDY.rollout.workers
-        resources:
-            **asked("base_demos"),
-        params:
-            code=CODE_HASH["demos"],
-            settings=settings("warm_up_demos"),
-        shell:
-            "step demos --set-of warm-up --workers {threads} > {log:q} 2>&1"
-
     rule base_warm_up:
         input:
             start=START,
@@ -60,7 +40,7 @@ if STUDY.rebuild_base:
         benchmark:
             f"{RESULTS}/benchmarks/base-warm-up.tsv"
         group:
-            STUDY.cluster.job("base_warm_up").group
+            group_of("base_warm_up")
         conda:
             "../envs/main.yaml"
         threads: STUDY.openvla.gpus
@@ -83,7 +63,7 @@ rule features_low:
     benchmark:
         f"{RESULTS}/benchmarks/features-low.tsv"
     group:
-        STUDY.cluster.job("features_low").group
+        group_of("features_low")
     conda:
         "../envs/main.yaml"
     threads: 1
@@ -111,7 +91,7 @@ rule train:
     benchmark:
         f"{RESULTS}/benchmarks/train-{{run}}-{{seed}}.tsv"
     group:
-        STUDY.cluster.job("train").group
+        group_of("train")
     conda:
         "../envs/main.yaml"
     threads: STUDY.openvla.gpus

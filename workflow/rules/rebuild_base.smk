@@ -14,7 +14,7 @@ rule base_questions:
     benchmark:
         f"{RESULTS}/benchmarks/base-questions.tsv"
     group:
-        STUDY.cluster.job("base_questions").group
+        group_of("base_questions")
     conda:
         "../envs/main.yaml"
     threads: STUDY.rollout.workers
@@ -27,32 +27,6 @@ rule base_questions:
         "step base questions --workers {threads} > {log:q} 2>&1"
 
 
-rule base_demos:
-    output:
-        manifest=update(f"{REBUILT}/{{which}}demos/manifest.json"),
-    log:
-        f"{RESULTS}/logs/base-{{which}}demos.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/base-{{which}}demos.tsv"
-    wildcard_constraints:
-        which="(warm-up-)?",
-    group:
-        STUDY.cluster.job("base_demos").group
-    conda:
-        "../envs/main.yaml"
-    threads: STUDY.rollout.workers
-    resources:
-        **asked("base_demos"),
-    params:
-        code=CODE_HASH["demos"],
-        settings=lambda wildcards: settings(
-            "warm_up_demos" if wildcards.which else "pretraining_demos"
-        ),
-        which=lambda wildcards: "warm-up" if wildcards.which else "pretraining",
-    shell:
-        "step demos --set-of {params.which} --workers {threads} > {log:q} 2>&1"
-
-
 rule base_vlm:
     input:
         pictures=f"{REBUILT}/questions/manifest.json",
@@ -63,7 +37,7 @@ rule base_vlm:
     benchmark:
         f"{RESULTS}/benchmarks/base-vlm.tsv"
     group:
-        STUDY.cluster.job("base_vlm").group
+        group_of("base_vlm")
     conda:
         "../envs/main.yaml"
     threads: TRAINERS
@@ -88,7 +62,7 @@ rule base_robot:
     benchmark:
         f"{RESULTS}/benchmarks/base-robot.tsv"
     group:
-        STUDY.cluster.job("base_robot").group
+        group_of("base_robot")
     conda:
         "../envs/main.yaml"
     threads: TRAINERS
@@ -116,7 +90,7 @@ rule base_warm_up:
     benchmark:
         f"{RESULTS}/benchmarks/base-warm-up.tsv"
     group:
-        STUDY.cluster.job("base_warm_up").group
+        group_of("base_warm_up")
     conda:
         "../envs/main.yaml"
     threads: 1

@@ -30,7 +30,7 @@ rule table1:
     benchmark:
         f"{RESULTS}/benchmarks/table1.tsv"
     group:
-        STUDY.cluster.job("table1").group
+        group_of("table1")
     conda:
         "../envs/main.yaml"
     threads: 1
@@ -58,7 +58,7 @@ rule settings_table:
     wildcard_constraints:
         number="9|14",
     group:
-        STUDY.cluster.job("settings_table").group
+        group_of("settings_table")
     conda:
         "../envs/main.yaml"
     threads: 1
@@ -84,7 +84,7 @@ rule costs:
     benchmark:
         f"{RESULTS}/benchmarks/costs.tsv"
     group:
-        STUDY.cluster.job("costs").group
+        group_of("costs")
     conda:
         "../envs/main.yaml"
     threads: 1

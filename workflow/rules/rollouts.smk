@@ -15,12 +15,12 @@ rule rollout:
     benchmark:
         f"{RESULTS}/benchmarks/rollout-{{run}}-{{seed}}.tsv"
     group:
-        lambda wildcards: STUDY.cluster.job(evaluation(wildcards)).group
+        group_of("rollout")
     conda:
         "../envs/main.yaml"
     threads: STUDY.rollout.workers
     resources:
-        **asked(evaluation),
+        **asked("rollout"),
     params:
         code=lambda wildcards: rollout_hash(wildcards.run),
         settings=lambda wildcards: settings("rollout", wildcards.run),

@@ -16,7 +16,7 @@ rule features_low:
     benchmark:
         f"{RESULTS}/benchmarks/features-low.tsv"
     group:
-        STUDY.cluster.job("features_low").group
+        group_of("features_low")
     conda:
         "../envs/main.yaml"
     threads: 1
@@ -40,7 +40,7 @@ rule features_teacher:
     benchmark:
         f"{RESULTS}/benchmarks/features-teacher.tsv"
     group:
-        STUDY.cluster.job("features_teacher").group
+        group_of("features_teacher")
     conda:
         "../envs/main.yaml"
     threads: 1
@@ -71,7 +71,7 @@ rule train:
     benchmark:
         f"{RESULTS}/benchmarks/train-{{run}}-{{seed}}.tsv"
     group:
-        STUDY.cluster.job("train").group
+        group_of("train")
     conda:
         "../envs/main.yaml"
     threads: 1

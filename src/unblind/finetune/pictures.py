@@ -12,12 +12,9 @@ import numpy as np
 from unblind import files
 from unblind.errors import UnblindError
 from unblind.openvla import lanczos
-from unblind.progress import Progress
+from unblind.progress import UNIT_CPU_S, Progress
 from unblind.sim import labels, shards
 from unblind.training.data import picture
-
-#: CPU-seconds to decode and resize a picture of 640 x 480 (measured on one core of an AMD EPYC).
-_UNIT_CPU_S = 0.06
 
 
 def write(folder: Path, split: str, rule: labels.Rule, size: int, path: Path) -> None:
@@ -36,7 +33,7 @@ def write(folder: Path, split: str, rule: labels.Rule, size: int, path: Path) ->
     count = sum(len(found.frames) for _, found in labelled(folder, split, rule, images=False))
     if not count:
         raise UnblindError(f"{folder} has no frame of '{split}'", "collect demonstrations")
-    progress, row = Progress(f"frames for {path.name}", count, _UNIT_CPU_S, 15.0), 0
+    progress, row = Progress(f"frames for {path.name}", count, UNIT_CPU_S["pictures"], 15.0), 0
     with files.atomic_path(path) as temporary:
         stored = np.lib.format.open_memmap(temporary, "w+", np.uint8, (count, size, size, 3))
         for episode, found in labelled(folder, split, rule, images=True):

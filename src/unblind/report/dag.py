@@ -23,6 +23,7 @@ _STAGES = {
     "pull_base": "base",
     "train": "training of {run}",
     "rollout": "rollouts of {run}",
+    "base_fetch": "base: fetch",
     "base_questions": "base: questions",
     "base_vlm": "base: vlm",
     "base_robot": "base: robot",

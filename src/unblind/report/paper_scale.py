@@ -209,6 +209,7 @@ def _features(paper: Config, model: Sizes) -> list[Need]:
         Need(
             "features low",
             f"{frames:,} pictures as the towers see them",
+            cpu_s=frames * UNIT_CPU_S["pictures"],
             disk=frames * 2 * 3 * paper.base.model.image_size**2,
         ),
         Need(
@@ -237,6 +238,7 @@ def _base(paper: Config, model: Sizes) -> list[Need]:
 
     return [
         Need("base", f"{model.parameters:,} parameters", disk=weights),
+        Need("base: fetch", f"{model.parameters:,} parameters", disk=weights),
         Need("base: questions", f"{pictures:,} pictures", cpu_s=questions_cpu_s(paper)),
         _demos("base: demos", paper, base.demos.successes),
         _demos("base: warm-up demos", paper, base.warm_up_episodes),

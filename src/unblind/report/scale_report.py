@@ -37,10 +37,13 @@ def report(paper: Config, study: Config, target: str | None = None) -> str:
 
 
 def _block(name: str, jobs: Sequence[Job], each: Mapping[str, Need], paper: Config) -> str:
-    counts, rules = Counter(job.stage for job in jobs), {job.stage: job.rule for job in jobs}
+    counts = Counter(job.stage for job in jobs)
+    entries = {
+        job.stage: paper.cluster_entry(job.rule, dict(job.wildcards).get("run")) for job in jobs
+    }
     lines = []
     for stage in (stage for stage in each if stage in counts):
-        asked = getattr(paper.cluster.jobs, rules[stage], None)
+        asked = getattr(paper.cluster.jobs, entries[stage], None)
         limit = hours(60 * asked.minutes) if asked else "-"
         lines.append(_line(each[stage].times(counts[stage]), counts[stage], each[stage], limit))
     rest = sorted(stage for stage in counts if stage not in each)
