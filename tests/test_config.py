@@ -19,6 +19,14 @@ ROUND = {
     "pictures_with_questions": 0,
 }
 
+PLAIN = {
+    "action_width": 0.0,
+    "location_width": 0.0,
+    "gripper_reach": 1.0,
+    "gripper_lift": 1.0,
+    "still_motion": 1.0,
+}
+
 
 @pytest.mark.parametrize("scale", ["mini", "paper", "smoke"])
 def test_every_shipped_file_is_valid_for_classes_and_schema(scale):
@@ -80,6 +88,16 @@ def test_a_wrong_value_is_one_error_that_names_it(override, words):
     with pytest.raises(UnblindError, match=words) as caught:
         load(MINI, override)
     assert "\n" not in str(caught.value)
+
+
+def test_a_section_that_is_null_can_be_given_key_by_key():
+    paper = load(FOLDER / "paper.yaml").openvla.model_dump()
+    given = {f"openvla.{key}": value for key, value in paper.items()}
+    plain = {"base.loss": PLAIN, "training.loss": PLAIN}
+    assert load(MINI, given | plain).openvla.model_dump() == paper
+    with pytest.raises(UnblindError, match=r"missing key 'openvla\.teacher'"):
+        load(MINI, {"openvla.base": "twins/openvla"})
+    assert load(FOLDER / "paper.yaml", {"openvla": None}).openvla is None
 
 
 def test_missing_keys_and_files(tmp_path):

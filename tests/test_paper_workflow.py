@@ -27,6 +27,18 @@ def test_with_a_checkpoint_that_is_warmed_up_already(project):
     assert found["base_fetch"] == 1 and sum(found.values()) == 90
 
 
+def test_the_smallest_study_on_twins(project):
+    """The documented call; what its steps do on twins is tested in `tests/finetune`."""
+    files = [f"workflow/config/{name}.yaml" for name in ("smoke", "twin")]
+    found = toy_study.jobs(project, "--configfile", *files, target="all")
+    assert {rule: found[rule] for rule in ("base_fetch", "base_warm_up", "train", "rollout")} == {
+        "base_fetch": 1,
+        "base_warm_up": 1,
+        "train": 2,
+        "rollout": 6,
+    }
+
+
 def test_models_get_a_gpu_and_scripted_policies_none(project):
     target = "results/rollouts/{}/0/in_distribution.parquet"
     for run, gpu in (("align", 1), ("oracle", 0)):

@@ -54,9 +54,8 @@ class OpenVla(Section):
         "the published ones."
     )
     recipe: Literal["corrected", "released"] = Field(
-        description="'corrected': float32 adapters and independent draws of the augmentation. "
-        "'released': bfloat16 adapters without a float32 copy, and one draw for all of a "
-        "picture's changes."
+        description="'corrected': float32 adapters, and crops anywhere in the picture. "
+        "'released': bfloat16 adapters without a float32 copy, and crops on its diagonal."
     )
     precision: Literal["bfloat16", "float32"] = Field(
         description="Of the frozen weights and of the arithmetic."

@@ -105,9 +105,10 @@ def test_place_and_seed_alone_decide():
     assert together.shape == (3, 6) and together.dtype == np.float32
 
 
-def test_the_release_draws_once_for_all_changes():
-    numbers = augment.draws(5, [6, 7], one=True)
-    assert np.array_equal(numbers, np.repeat(augment.draws(5, [6, 7])[:, :1], 6, axis=1))
+def test_the_release_crops_on_the_diagonal_and_draws_the_colours_apart():
+    free, numbers = augment.draws(5, [6, 7]), augment.draws(5, [6, 7], diagonal=True)
+    assert np.array_equal(numbers[:, 0], numbers[:, 1]) and (free[:, 0] != free[:, 1]).all()
+    assert np.array_equal(np.delete(numbers, 1, axis=1), np.delete(free, 1, axis=1))
 
 
 def test_pictures_of_a_batch_do_not_touch_each_other():

@@ -88,7 +88,7 @@ class Bench:
             pad=loaded.vocabulary.pad,
             seed=seed,
             augmentation=Augmentation(),
-            one_draw=False,
+            diagonal=False,
             device=device,
             precision=precision,
             part=0,

@@ -22,18 +22,20 @@ DRAWS = 6
 _STREAM = 1
 
 
-def draws(seed: int, positions: Sequence[int], one: bool = False) -> np.ndarray:
+def draws(seed: int, positions: Sequence[int], diagonal: bool = False) -> np.ndarray:
     """Return uniform numbers in [0, 1), (N, 6) float32, one row for each place in the stream.
 
     Args:
         seed: of the run.
         positions: of the pictures in the run's endless stream.
-        one: use one number for all six, as the released loader does: it hands the same seed to
-            every operation, so that crops lie on the diagonal and colours change together.
+        diagonal: crops lie on the diagonal: row and column are one number, as in the released
+            loader (dlimp: a new seed for each operation, but one for both of the crop's offsets).
     """
     rows = [np.random.default_rng([seed, place, _STREAM]).random(DRAWS) for place in positions]
     numbers = np.stack(rows).astype(np.float32)
-    return np.repeat(numbers[:, :1], DRAWS, axis=1) if one else numbers
+    if diagonal:
+        numbers[:, 1] = numbers[:, 0]
+    return numbers
 
 
 def augment(pictures: Tensor, numbers: np.ndarray, how: "Augmentation") -> Tensor:

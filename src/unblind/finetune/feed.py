@@ -46,7 +46,7 @@ class Feed:
         pad: id of the padding.
         seed: of the augmentation.
         augmentation: None: pictures stay as they are.
-        one_draw: see `augment.draws`.
+        diagonal: see `augment.draws`.
         device: where everything lies.
         precision: of the pixel values.
         part: number of this process.
@@ -61,7 +61,7 @@ class Feed:
     pad: int
     seed: int
     augmentation: "Augmentation | None"
-    one_draw: bool
+    diagonal: bool
     device: torch.device
     precision: torch.dtype
     part: int
@@ -73,7 +73,7 @@ class Feed:
         rows = self.frames.rows(step, self.batch, self.part, self.parts)
         pictures = torch.from_numpy(rows.pictures).to(self.device).permute(0, 3, 1, 2).float() / 255
         if self.augmentation is not None:
-            numbers = draws(self.seed, rows.positions, self.one_draw)
+            numbers = draws(self.seed, rows.positions, self.diagonal)
             pictures = augment(pictures, numbers, self.augmentation)
         found = texts(rows.prompts, rows.answers, self.pad, self.frames.longest)
         prompts = Prompts(*(None if t is None else t.to(self.device) for t in found))
