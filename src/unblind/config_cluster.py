@@ -27,7 +27,6 @@ class ClusterJobs(Section):
 
     demos: ClusterJob = Field(description="The planner's demonstrations.")
     replay: ClusterJob = Field(description="Their replay.")
-    base_fetch: ClusterJob = Field(description="Fetching of a published checkpoint (`openvla`).")
     base_questions: ClusterJob = Field(description="Pictures with questions.")
     base_demos: ClusterJob = Field(description="Demonstrations of pretraining and warm-up.")
     base_vlm: ClusterJob = Field(description="VLM pretraining.")

@@ -200,10 +200,10 @@ def test_what_is_not_run_asks_for_nothing(cluster):
 def test_a_published_model_has_rules_of_its_own():
     own = {"base_questions", "base_vlm", "base_robot", "features_teacher"}
     assert own <= set(requests.jobs(load(MINI, {"rebuild_base": True})))
-    published = requests.jobs(load(PAPER))
-    assert not own & set(published) and "base_fetch" in published
-    assert "base_fetch" in requests.jobs(load(PAPER, {"rebuild_base": False}))
-    assert "base_fetch" not in requests.jobs(load(MINI))
+    published = set(requests.jobs(load(PAPER)))
+    assert not own & published and {"base_demos", "base_warm_up"} <= published
+    warm = set(requests.jobs(load(PAPER, {"rebuild_base": False})))
+    assert published - warm == {"base_demos", "base_warm_up"}
 
 
 def test_a_published_model_gets_the_gpus_that_it_uses(cluster):

@@ -192,6 +192,17 @@ def test_a_configuration_without_the_section_fetches_nothing():
         openvla.fetch(load(small_study.PAPER.with_name("mini.yaml")))
 
 
+def test_the_teacher_is_fetched_with_the_base(study, tmp_path):
+    """What trains may have no network."""
+    lacking = {"openvla.teacher": str(tmp_path / "nowhere"), "results": str(tmp_path / "results")}
+    with pytest.raises(UnblindError, match=r"no folder .*nowhere"):
+        openvla.fetch(settings(study, **lacking))
+    assert not (tmp_path / "results").exists()
+    default = {f"runs.{name}.method": "default" for name in ("default", "freeze", "align")}
+    openvla.fetch(settings(study, **lacking, **default))
+    assert places.openvla_start(settings(study, **lacking)).exists()
+
+
 def test_weights_that_changed_since_they_were_recorded_are_refused(study, tmp_path):
     config = settings(study)
     folder = shutil.copytree(study / "openvla", tmp_path / "openvla")

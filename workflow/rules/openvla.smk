@@ -1,10 +1,15 @@
 # The published model (section `openvla` of the configuration): fetched, warmed up on few
 # demonstrations unless `rebuild_base` is false, then one adapter a run and seed. 15 GB of weights
-# stay where they are; a record of their checksums stands for them.
+# stay where they are; a record of their checksums stands for them. The teacher's are fetched, too.
 
 START = str(places.openvla_start(STUDY))
 LOW = str(places.features_low(STUDY))
 WARM_UP_DEMOS = str(places.demos(STUDY, "warm-up") / places.MANIFEST)
+
+
+# Compute nodes often have no network.
+localrules:
+    base_fetch,
 
 
 rule base_fetch:
@@ -14,15 +19,19 @@ rule base_fetch:
         f"{RESULTS}/logs/base-fetch.log",
     benchmark:
         f"{RESULTS}/benchmarks/base-fetch.tsv"
-    group:
-        group_of("base_fetch")
     conda:
         "../envs/main.yaml"
     threads: 1
     resources:
-        **asked("base_fetch"),
+        mem_mb=4000,
+        runtime=480,
+        gpu=0,
     params:
-        source=STUDY.openvla.base,
+        sources=[
+            STUDY.openvla.base,
+            STUDY.training.align.teacher,
+            STUDY.openvla.teacher,
+        ],
     shell:
         "step base fetch > {log:q} 2>&1"
 

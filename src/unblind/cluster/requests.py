@@ -18,9 +18,9 @@ _OWN_MODEL = {"base_questions", "base_vlm", "base_robot", "features_teacher"}
 def jobs(config: Config) -> dict[str, ClusterJob]:
     """Return what each rule of the study asks for; a base that is pulled is not made."""
     names = tuple(type(config.cluster.jobs).model_fields)
-    absent = set(_OWN_MODEL) if config.openvla else {"base_fetch"}
+    absent = set(_OWN_MODEL) if config.openvla else set()
     if not config.rebuild_base:
-        absent |= {name for name in names if name.startswith("base_")} - {"base_fetch"}
+        absent |= {name for name in names if name.startswith("base_")}
     return {name: config.cluster.job(name) for name in names if name not in absent}
 
 

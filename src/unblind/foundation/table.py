@@ -1,6 +1,7 @@
 """The teachers of the paper (section 8.3, tables 4 and 11): one table, and their loading."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -123,8 +124,7 @@ def load(
         UnblindError: there is no such teacher, its files cannot be had, are pickles or damaged,
             or belong to another model; the first three differing names are given.
     """
-    wanted = row(name)
-    folder = hub.place(source or _published(name, wanted), PATTERNS)
+    wanted, folder = row(name), place(name, source)
     found = reading.read(wanted.family, wanted.sizes, wanted.repo, folder, dtype)
     origin = {
         "network": wanted.repo,
@@ -135,6 +135,19 @@ def load(
     }
     teacher = FrozenTeacher(name, wanted.family, found.sizes, found.net, origin, interpolate)
     return teacher.to(device)
+
+
+def place(name: str, source: str = "") -> Path:
+    """Return the folder of a teacher's files, which are fetched where they are missing.
+
+    Args:
+        name: key of `ROWS`.
+        source: see `load`.
+
+    Raises:
+        UnblindError: there is no such teacher, or its files cannot be had.
+    """
+    return hub.place(source or _published(name, row(name)), PATTERNS)
 
 
 def random_teacher(name: str, device: str, dtype: torch.dtype, seed: int) -> FrozenTeacher:

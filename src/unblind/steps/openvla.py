@@ -13,6 +13,8 @@ from unblind.steps.making import Origin, continued, make
 def fetch(config: Config) -> None:
     """Fetch the checkpoint that `openvla.base` names, check it, and write its record.
 
+    If a run is aligned, the teacher's weights are fetched first: what trains may have no network.
+
     Raises:
         UnblindError: there is no section `openvla`, the hub cannot be reached, or the checkpoint
             is damaged or another model.
@@ -22,7 +24,10 @@ def fetch(config: Config) -> None:
             "this configuration names no published checkpoint", "run: unblind base pull"
         )
     from unblind.finetune import base
+    from unblind.foundation import table
 
+    if any(run.method == "align" for run in config.runs.values()):
+        table.place(config.training.align.teacher, config.openvla.teacher)
     folder = base.published(config)
     _write_record(folder, places.openvla_start(config))
 
