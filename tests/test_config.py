@@ -28,7 +28,7 @@ PLAIN = {
 }
 
 
-@pytest.mark.parametrize("scale", ["mini", "paper", "smoke"])
+@pytest.mark.parametrize("scale", ["mini", "paper", "smoke", "twin"])
 def test_every_shipped_file_is_valid_for_classes_and_schema(scale):
     path = FOLDER / f"{scale}.yaml"
     assert load(path).scale == scale

@@ -6,6 +6,7 @@ import pytest
 import whole_study
 
 from unblind import places
+from unblind.provenance import rollout_code
 from unblind.rollout import replay, run
 from unblind.sim import demos
 from unblind.steps import base, finetuning
@@ -75,7 +76,8 @@ def test_demonstrations_replay_and_rollouts(study, captured):
     with pytest.raises(Captured):
         replay.replay(study, places.demos(study), Path("results/replay.parquet"), 1)
     for name in study.runs:
-        origin = Origin(**run._made_from(study, name, 0))
+        code = rollout_code(study.run(name).policy)
+        origin = Origin(**run.made_from(study, name, 0, code))
         folder = Path("results/rollouts", name, "0")
         captured |= {folder / f"{one.name}.parquet": origin for one in run.conditions.CONDITIONS}
     check(study, captured, {"demos", "replay", "rollouts"})

@@ -64,6 +64,7 @@ KINDS = (
         "Pretrain the model on demonstrations",
     ),
     Kind("rebuilt-base/*", "base_warm_up", "base warm-up", "Warm the base up and question it"),
+    Kind("published-base/*", "base_fetch", "base fetch", "Fetch a published checkpoint"),
     Kind("base/*", "base_warm_up", "base warm-up", "Warm the base up and question it"),
     Kind("*/manifest.json", "demos", "demos", "Collect the planner's demonstrations"),
     Kind("*replay.parquet", "replay", "replay", "Replay demonstrations open loop"),
