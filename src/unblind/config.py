@@ -140,7 +140,7 @@ _PARTS: Mapping[Stage, dict[str, Any]] = {
 class Config(Section):
     """The whole study."""
 
-    scale: Literal["mini", "paper", "smoke"] = Field(
+    scale: Literal["mini", "paper", "smoke", "twin"] = Field(
         description="Size: 'mini' for two cores, 'paper' as published, 'smoke' for tests."
     )
     seed: Seed = Field(description="Seed of demonstrations, replay and bootstrap.")
@@ -263,6 +263,27 @@ def load(path: Path | str, overrides: Mapping[str, Any] | None = None) -> Config
     for key, value in (overrides or {}).items():
         _replace(values, key, value)
     return check(values, str(path))
+
+
+def merged(files: Sequence[Path | str], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration without runs that are left over from a file it does not build on.
+
+    Snakemake merges all files into the first, whose runs would stay beside those of a complete
+    later one.
+
+    Args:
+        files: configuration files in the order in which Snakemake merged them.
+        values: what came out, with changes from the command line.
+    """
+    contents = [_read(Path(file)) for file in files]
+    runs = [one.get("runs") if isinstance(one.get("runs"), dict) else {} for one in contents]
+    start = max(i for i, one in enumerate(contents) if i == 0 or one.keys() >= values.keys())
+    left_over = {name for one in runs[:start] for name in one}
+    left_over -= {name for one in runs[start:] for name in one}
+    if not isinstance(values.get("runs"), Mapping):
+        return dict(values)
+    kept = {name: run for name, run in values["runs"].items() if name not in left_over}
+    return {**values, "runs": kept}
 
 
 def arguments(files: Sequence[Path | str], values: Mapping[str, Any]) -> list[str]:

@@ -20,7 +20,7 @@ from unblind import carried, locks, places
 from unblind.base import bring_along, pointer_file
 from unblind.cluster import attempts, failures
 from unblind.cluster.check import before_run
-from unblind.config import arguments, check
+from unblind.config import arguments, check, merged
 from unblind.errors import UnblindError
 from unblind.files import check_writable
 from unblind.provenance import CODE, code_hash, rollout_code
@@ -229,6 +229,8 @@ os.environ.setdefault("PATH", os.defpath)
 check_profile(snakemake_options())
 keep_failures_incomplete()
 explain_read_only_results()
+FILES = ["workflow/config/mini.yaml", *workflow.overwrite_configfiles]
+config["runs"] = one_line(merged, FILES, config).get("runs")
 STUDY = one_line(check, config, "of the workflow")
 validate(config, "../config/schema.json")
 CEILINGS = cluster_ceilings(snakemake_options())
@@ -247,7 +249,7 @@ CODE_HASH = {stage: code_hash(*modules) for stage, modules in CODE.items()}
 # that runs Snakemake (so that an empty PATH does no harm), and first prints that very command.
 OPTIONS = shlex.join(
     arguments(
-        ["workflow/config/mini.yaml", *workflow.overwrite_configfiles],
+        FILES,
         {key: value for key, value in config.items() if key != "cluster"},
     )
 )
