@@ -12,7 +12,7 @@ from toy_study import SMOKE, TABLE, jobs, python, snakemake
 
 ROLLOUTS = {"rollout": 5}
 IDENTITY = ("-c", "user.name=a", "-c", "user.email=a@b.c")
-PUBLISH = ("unblind.cli", "publish", *toy_study.options())
+PUBLISH = ("unblind.cli", "publish", *toy_study.OPTIONS)
 #: git needs an identity to commit, and nothing of the machine's settings.
 AUTHOR = {
     f"GIT_{role}_{kind}": value
@@ -196,7 +196,7 @@ def test_with_adapters_alone_rollouts_and_table_are_made(published, clone):
 
 
 def test_published_and_pulled_studies_verify(published, pulled):
-    verify = ("unblind.cli", "verify", *toy_study.options())
+    verify = ("unblind.cli", "verify", *toy_study.OPTIONS)
     done = python(published, *verify, "--strict")
     assert done.returncode == 0, done.stdout
     assert " 0 stale, 0 missing, 0 corrupt; " in done.stdout

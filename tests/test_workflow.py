@@ -115,7 +115,11 @@ def test_after_a_complete_run_there_is_nothing_to_do(study):
 @pytest.mark.parametrize(
     ("settings", "wanted"),
     [
-        ("table1: {rows: [default, align]}", {"features_teacher": 1, "train": 1, "rollout": 1}),
+        (
+            "{table1: {rows: [default, align]},"
+            " runs: {align: {policy: vla, label: Align, method: align}}}",
+            {"features_teacher": 1, "train": 1, "rollout": 1},
+        ),
         ("runs: {default: {method: freeze}}", {"train": 1, "rollout": 1}),
         # Default knows nothing of what Align adds; no training knows how it will be evaluated.
         ("{training: {align: {coefficient: 0.3}}, rollout: {max_steps: 70}}", {"rollout": 5}),
@@ -242,7 +246,7 @@ def test_the_report_is_one_page_with_captions(study, pages, tmp_path):
 
 def test_the_study_exports_as_a_crate_that_conforms(study, pages, tmp_path):
     out = tmp_path / "crate"
-    done = toy_study.python(study, "unblind.cli", "crate", str(out), *toy_study.options())
+    done = toy_study.python(study, "unblind.cli", "crate", str(out), *toy_study.OPTIONS)
     assert done.returncode == 0, done.stdout
     document = json.loads((out / "ro-crate-metadata.json").read_text())
     assert crate_profile.problems(document, out) == []

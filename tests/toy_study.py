@@ -4,7 +4,6 @@ The fakes write made-up artifacts in no time; everything else (Snakefile, profil
 store, table) is real, started with an empty environment as in a plain shell on a bare machine.
 """
 
-import json
 import shutil
 import subprocess
 import sys
@@ -12,7 +11,6 @@ from pathlib import Path
 
 import pytest
 import synthetic
-import yaml
 
 from unblind import base
 
@@ -50,6 +48,7 @@ FAKES = {
     ),
 }
 SMOKE = ("--configfile", "workflow/config/smoke.yaml")
+OPTIONS = ("--config", SMOKE[1])
 TABLE = "results/table1.md"
 _FOLDERS = ("src", "workflow", "profiles", "paper")
 _FILES = ("Snakefile", ".dvcignore", ".gitignore", ".dvc/config", ".dvc/.gitignore")
@@ -73,18 +72,6 @@ def make(folder: Path) -> Path:
     shutil.rmtree(folder / "results" / "base")
     shutil.rmtree(folder / "made")
     return folder
-
-
-def options() -> list[str]:
-    """Return the options that give a command the settings which Snakemake gives the toy study.
-
-    Snakemake merges smoke.yaml into mini.yaml, so that mini's other runs stay.
-    """
-    mini, smoke = (
-        yaml.safe_load((ROOT / "workflow" / "config" / f"{name}.yaml").read_text())
-        for name in ("mini", "smoke")
-    )
-    return ["--config", SMOKE[1], "--set", f"runs={json.dumps(mini['runs'] | smoke['runs'])}"]
 
 
 def environment(project: Path) -> dict[str, str]:

@@ -277,7 +277,8 @@ def merged(files: Sequence[Path | str], values: Mapping[str, Any]) -> dict[str, 
     """
     contents = [_read(Path(file)) for file in files]
     runs = [one.get("runs") if isinstance(one.get("runs"), dict) else {} for one in contents]
-    start = max(i for i, one in enumerate(contents) if i == 0 or one.keys() >= values.keys())
+    wanted = values.keys() - {"cluster"}
+    start = max(i for i, one in enumerate(contents) if i == 0 or one.keys() >= wanted)
     left_over = {name for one in runs[:start] for name in one}
     left_over -= {name for one in runs[start:] for name in one}
     if not isinstance(values.get("runs"), Mapping):
