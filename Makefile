@@ -46,10 +46,11 @@ lint: setup
 bench: setup
 	.venv/bin/unblind bench
 
-# Full size on one GPU within 8 minutes; needs no set-up but a python3 with torch for CUDA
-# (docs/gpu.md). For instance make bench-gpu ARGS="--device cpu --size twin"
+# Full size on one GPU within 8 minutes; needs no set-up, but a python3 with torch for CUDA where
+# there is no .venv (docs/gpu.md). For instance make bench-gpu ARGS="--device cpu --size twin"
 bench-gpu:
-	@PYTHONPATH=src $${UNBLIND_PYTHON:-python3} -m unblind.bench_gpu $(ARGS)
+	@python=.venv/bin/python; [ -x $$python ] || python=python3; \
+	PYTHONPATH=src "$${UNBLIND_PYTHON:-$$python}" -m unblind.bench_gpu $(ARGS)
 
 # Checks, stores and commits the results that are there; refuses what is stale, corrupt or too large.
 publish: setup
