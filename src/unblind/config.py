@@ -7,16 +7,15 @@ file always says everything. ``workflow/config/schema.json`` is generated from t
 import difflib
 import hashlib
 import json
-import os
 import reprlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from unblind.config_cluster import Cluster
+from unblind.config_files import read, replace
 from unblind.config_openvla import OpenVla
 from unblind.config_sections import (
     METHODS,
@@ -63,7 +62,6 @@ __all__ = [
     "Stage",
     "Table1",
     "Training",
-    "arguments",
     "check",
     "digest",
     "load",
@@ -259,46 +257,10 @@ def load(path: Path | str, overrides: Mapping[str, Any] | None = None) -> Config
         UnblindError: the file is missing or no YAML mapping, a key is unknown or missing, or a
             value is wrong; the message names key, file and near matches.
     """
-    values = _read(Path(path))
+    values = read(Path(path))
     for key, value in (overrides or {}).items():
-        _replace(values, key, value)
+        replace(values, key, value)
     return check(values, str(path))
-
-
-def merged(files: Sequence[Path | str], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a configuration without runs that are left over from a file it does not build on.
-
-    Snakemake merges all files into the first, whose runs would stay beside those of a complete
-    later one.
-
-    Args:
-        files: configuration files in the order in which Snakemake merged them.
-        values: what came out, with changes from the command line.
-    """
-    contents = [_read(Path(file)) for file in files]
-    runs = [one.get("runs") if isinstance(one.get("runs"), dict) else {} for one in contents]
-    wanted = values.keys() - {"cluster"}
-    start = max(i for i, one in enumerate(contents) if i == 0 or one.keys() >= wanted)
-    left_over = {name for one in runs[:start] for name in one}
-    left_over -= {name for one in runs[start:] for name in one}
-    if not isinstance(values.get("runs"), Mapping):
-        return dict(values)
-    kept = {name: run for name, run in values["runs"].items() if name not in left_over}
-    return {**values, "runs": kept}
-
-
-def arguments(files: Sequence[Path | str], values: Mapping[str, Any]) -> list[str]:
-    """Return the command-line options that `load` these values again.
-
-    Args:
-        files: configuration files; the last complete one is named, the rest is spelled out.
-        values: the wanted configuration, for example files merged by Snakemake.
-    """
-    path = [file for file in files if _read(Path(file)).keys() >= values.keys()][-1]
-    known, wanted = _flat(_read(Path(path))), _flat(values)
-    changed = {key: value for key, value in wanted.items() if known.get(key, ...) != value}
-    options = [("--set", f"{key}={json.dumps(value)}") for key, value in changed.items()]
-    return ["--config", os.path.relpath(path), *(word for option in options for word in option)]
 
 
 def schema() -> dict[str, Any]:
@@ -311,62 +273,10 @@ def digest(values: Any) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """Refuses a key that a mapping names twice, of which PyYAML silently takes the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        for name in names:
-            if names.count(name) > 1:
-                raise yaml.YAMLError(f"key '{name}' is given twice, {str(node.start_mark).strip()}")
-        return super().construct_mapping(node, deep)
-
-
 #: Values in messages are cut short: a few lines of YAML can stand for gigabytes.
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
 _SHORT.maxlevel = 2
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        values = _UniqueKeys(path.read_text(encoding="utf-8")).get_single_data()
-    except OSError as error:
-        raise UnblindError(
-            f"cannot read configuration {path}: {error.strerror}",
-            "name an existing file, for example workflow/config/mini.yaml",
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise UnblindError(f"configuration {path} is not YAML: {reason}", "mend the file") from None
-    except RecursionError:
-        raise UnblindError(f"configuration {path} is nested too deeply", "mend the file") from None
-    if not isinstance(values, dict):
-        raise UnblindError(f"configuration {path} is not a mapping of keys", "mend the file")
-    return values
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the leaves of nested mappings by dotted key."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping) and value:
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
-
-
-def _replace(values: dict[str, Any], key: str, value: Any) -> None:
-    *parents, last = key.split(".")
-    for parent in parents:
-        # A section that may be absent is null.
-        if values.get(parent) is None:
-            values[parent] = {}
-        values = values[parent]
-        if not isinstance(values, dict):
-            raise UnblindError(f"override '{key}': '{parent}' holds no keys", "check its spelling")
-    values[last] = value
 
 
 def _problem(detail: Any) -> str:

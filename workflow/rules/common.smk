@@ -20,7 +20,8 @@ from unblind import carried, locks, places
 from unblind.base import bring_along, pointer_file
 from unblind.cluster import attempts, failures
 from unblind.cluster.check import before_run
-from unblind.config import arguments, check, merged
+from unblind.config import check
+from unblind.config_files import arguments, merged
 from unblind.errors import UnblindError
 from unblind.files import check_writable
 from unblind.provenance import CODE, code_hash, rollout_code

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from unblind.config import Config, arguments
+from unblind.config import Config
+from unblind.config_files import arguments
 
 #: Holds the settings that differ from the configuration file.
 _CHANGED = "changed.yaml"
