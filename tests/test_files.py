@@ -103,3 +103,30 @@ def test_other_errors_pass_unchanged(tmp_path):
     with pytest.raises(FileNotFoundError), files.atomic_path(tmp_path / "a"):
         pass  # nothing was written
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("mask", "wanted"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_files_have_the_permissions_of_the_umask_whoever_writes_them(tmp_path, mask, wanted):
+    from safetensors.numpy import save_file
+
+    def private(path):
+        path.touch(mode=0o600)
+
+    writers = {"safetensors": lambda path: save_file({}, path), "private": private}
+    writers["text"] = lambda path: path.write_text("x")
+    before = os.umask(mask)
+    try:
+        for name, write in writers.items():
+            with files.atomic_path(tmp_path / name) as temporary:
+                write(temporary)
+    finally:
+        os.umask(before)
+    assert {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == dict.fromkeys(
+        writers, wanted
+    )
+
+
+def test_a_block_that_writes_nothing_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError), files.atomic_path(tmp_path / "a"):
+        pass
+    assert list(tmp_path.iterdir()) == []

@@ -88,7 +88,9 @@ def test_a_huge_index_is_not_read(shards, monkeypatch):
 
 
 def test_an_empty_folder_says_what_is_wanted(tmp_path):
-    with pytest.raises(UnblindError, match=r"no weights in .*it must hold model.safetensors, or"):
+    with pytest.raises(
+        UnblindError, match=r"no model.safetensors in .*it must hold model.safetensors, or"
+    ):
         weights.files(tmp_path)
 
 
@@ -100,3 +102,47 @@ def test_three_differences_are_named():
         "X holds another model: a is missing; b is missing; d is unknown and 2 more (mend it)"
     )
     weights.check(wanted, wanted | {"head": (9,)}, "X", "", unused=lambda name: name == "head")
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+def test_numbers_that_are_not_finite_are_named(shards, kind, number):
+    tensor = torch.arange(6).to(kind)
+    save_file({"c": tensor, "empty": torch.zeros(0, 3)}, shards / "model-2.safetensors")
+    assert len(list(weights.tensors(weights.files(shards)))) == 4
+    tensor[5] = number
+    save_file({"c": tensor}, shards / "model-2.safetensors")
+    with pytest.raises(UnblindError, match=r"model-2.safetensors: c holds numbers .* not finite"):
+        list(weights.tensors(weights.files(shards)))
+
+
+@pytest.mark.parametrize("kind", [torch.int8, torch.uint8, torch.bool, torch.float8_e5m2])
+def test_quantised_tensors_are_refused_where_they_are_wanted(shards, kind):
+    save_file({"c": torch.ones(3).to(kind)}, shards / "model-2.safetensors")
+    paths = weights.files(shards)
+    assert len(list(weights.tensors(paths, {"a", "b"}))) == 2
+    with pytest.raises(UnblindError, match=rf"c is {str(kind)[6:]}, .*not quantised"):
+        list(weights.tensors(paths, {"c"}))
+
+
+def test_a_pointer_of_git_lfs_is_no_damaged_file(shards):
+    text = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 123\n"
+    (shards / "model-2.safetensors").write_text(text)
+    with pytest.raises(UnblindError, match=r"model-2.safetensors is a Git LFS pointer.*lfs pull"):
+        weights.shapes(weights.files(shards))
+
+
+def test_an_index_belongs_to_the_file_that_it_is_named_after(shards):
+    with pytest.raises(UnblindError, match=r"no adapter_model.safetensors in .*, only model-1"):
+        weights.files(shards, "adapter_model.safetensors")
+
+
+def test_what_is_saved_is_read_again_in_any_layout(tmp_path):
+    tensors = {
+        "strided": torch.arange(6.0).view(2, 3).T,
+        "last": torch.rand(1, 2, 3, 4).to(memory_format=torch.channels_last),
+        "half": torch.ones(2, dtype=torch.bfloat16, requires_grad=True),
+    }
+    weights.save(tmp_path / "deep" / "a.safetensors", tensors, weights.TORCH)
+    for name, tensor in weights.tensors([tmp_path / "deep" / "a.safetensors"]):
+        assert torch.equal(tensor, tensors[name]) and tensor.dtype == tensors[name].dtype

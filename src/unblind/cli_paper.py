@@ -46,9 +46,11 @@ def openvla(
     from unblind.openvla import adapters, checkpoint
     from unblind.openvla.decode import Sampling
     from unblind.openvla.policy import Policy
-    from unblind.rollout.predict import Prediction, read_picture
+    from unblind.rollout.picture import read_picture
+    from unblind.rollout.predict import Prediction, check_instruction
 
     picture = read_picture(image)
+    check_instruction(instruction)
     loaded = checkpoint.load(model, checkpoint.check_device(device))
     if adapter is not None:
         adapters.merge(loaded.model, adapter)

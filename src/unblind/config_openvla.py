@@ -54,8 +54,9 @@ class OpenVla(Section):
         "the published ones."
     )
     recipe: Literal["corrected", "released"] = Field(
-        description="'corrected': float32 adapters, and crops anywhere in the picture. "
-        "'released': bfloat16 adapters without a float32 copy, and crops on its diagonal."
+        description="'corrected': float32 adapters, crops anywhere in the picture, and actions "
+        "whose masked dimensions (the gripper) are never changed. 'released': bfloat16 adapters "
+        "without a float32 copy, crops on the diagonal, and a constant gripper becomes 0."
     )
     precision: Literal["bfloat16", "float32"] = Field(
         description="Of the frozen weights and of the arithmetic."

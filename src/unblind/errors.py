@@ -1,4 +1,8 @@
-"""The one exception that users see."""
+"""What users are told: errors that end a command, and notes that do not."""
+
+import sys
+import warnings
+from typing import Any
 
 
 class UnblindError(Exception):
@@ -10,3 +14,25 @@ class UnblindError(Exception):
     def __init__(self, cause: str, remedy: str = "") -> None:
         self.cause, self.remedy = cause, remedy
         super().__init__(f"{cause} ({remedy})" if remedy else cause)
+
+
+class Note(UserWarning):
+    """Something the user may not expect, although the result is what was asked for."""
+
+
+def note(text: str) -> None:
+    """Tell the user something; the command line prints it as one line, ``note: ...``."""
+    warnings.warn(text, Note, stacklevel=2)
+
+
+def print_notes() -> None:
+    """Print each note as one line on standard error; other warnings stay as they are."""
+    shown = warnings.showwarning
+
+    def show(message: Any, category: type[Warning], *place: Any, **options: Any) -> None:
+        if issubclass(category, Note):
+            print(f"note: {message}", file=sys.stderr)
+        else:
+            shown(message, category, *place, **options)
+
+    warnings.showwarning = show

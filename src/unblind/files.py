@@ -7,6 +7,7 @@ import json
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,16 @@ from unblind.errors import UnblindError
 # The last three: a file stands where a folder is wanted, or the other way round.
 _NOT_WRITABLE = (errno.EACCES, errno.EROFS, errno.EPERM)
 _NOT_WRITABLE += (errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
+_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 @contextlib.contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it onto ``path`` if the block succeeds.
 
-    On failure the temporary file is removed and ``path`` stays as it was.
+    On failure the temporary file is removed and ``path`` stays as it was. The file gets the
+    permissions of any new file (the process's umask), whatever those of its writer are:
+    safetensors makes files that only their owner can read.
 
     Raises:
         UnblindError: the disk is full or the folder cannot be written.
@@ -32,13 +36,23 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     try:
         with explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
+            mode = _mode_of_new(temporary)
             yield temporary
+            temporary.chmod(mode)
             with open(temporary, "rb") as handle:
                 os.fsync(handle.fileno())
             os.replace(temporary, path)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _mode_of_new(path: Path) -> int:
+    """Return the permissions that a new file gets here; the umask cannot be read otherwise."""
+    path.touch(exist_ok=False)
+    mode = stat.S_IMODE(path.stat().st_mode)
+    path.unlink()
+    return mode
 
 
 @contextlib.contextmanager
@@ -88,6 +102,17 @@ def write_text(path: Path | str, text: str) -> None:
 def write_json(path: Path | str, value: Any) -> None:
     """Write ``value`` to ``path`` atomically as sorted, indented JSON."""
     write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
+
+
+def refuse_pointer(path: Path | str) -> None:
+    """Refuse what Git LFS leaves in the place of a large file that it has not fetched.
+
+    Raises:
+        UnblindError: the file is such a pointer.
+    """
+    with open(path, "rb") as handle:
+        if handle.read(len(_POINTER)) == _POINTER:
+            raise UnblindError(f"{path} is a Git LFS pointer, not the file", "run: git lfs pull")
 
 
 def sha256(path: Path | str) -> str:

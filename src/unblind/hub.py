@@ -62,6 +62,27 @@ def place(source: str, patterns: Iterable[str]) -> Path:
     return fetch(repo, revision, patterns)
 
 
+def names(source: str) -> list[str]:
+    """Return the names of a checkpoint's files before any is fetched.
+
+    Args:
+        source: a folder, or ``owner/name@commit``.
+
+    Returns:
+        names, for a repository with their folders; none where the hub cannot be asked, and
+        `place` will say why or take what lies in the cache.
+    """
+    if Path(source).is_dir():
+        return sorted(path.name for path in Path(source).iterdir())
+    from huggingface_hub import list_repo_files
+
+    repo, _, revision = source.rpartition("@")
+    try:
+        return sorted(list_repo_files(repo, revision=revision))
+    except Exception:  # httpx, OSError and the hub's own: no common ancestor
+        return []
+
+
 def _check(repo: str, revision: str, patterns: list[str]) -> None:
     if not _REPOSITORY.fullmatch(repo):
         raise UnblindError(f"{repo!r} is no repository of the hub", "write it as owner/name")

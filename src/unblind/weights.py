@@ -1,15 +1,18 @@
-"""Files of weights in published checkpoints: safetensors in one file or in shards.
+"""Files of weights: safetensors in one file or in shards, read and written in one way.
 
 Names and shapes are read from the files' headers and compared before a single number is, so
-that another model's checkpoint is refused in a moment, however large it is.
+that another model's checkpoint is refused in a moment, however large it is. Numbers are refused
+if they are not finite, or not floating-point numbers of 16 bits or more.
 """
 
 import json
+import math
 from collections.abc import Callable, Container, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unblind.errors import UnblindError
+from unblind.files import atomic_path, refuse_pointer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,7 +21,10 @@ if TYPE_CHECKING:
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 #: Patterns for `hub.fetch`.
 PATTERNS = ("model*.safetensors", INDEX)
+#: What published files say of their tensors in the header; transformers and PEFT want it.
+TORCH: Mapping[str, str] = {"format": "pt"}
 _SAFE = ".safetensors"
+_DTYPES = ("float64", "float32", "float16", "bfloat16")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".tar")
 _LARGEST_INDEX = 64 * 2**20  # bytes; OpenVLA's has 982 names in 90 kB
 _NAMED = 3  # how many differences an error names
@@ -38,10 +44,11 @@ def files(folder: Path, name: str = SINGLE) -> list[Path]:
             elsewhere, or the weights are pickles, which run code when they are read.
     """
     folder = Path(folder)
+    index = f"{name}.index.json"
     if (folder / name).is_file():
         return [folder / name]
-    if (folder / INDEX).is_file():
-        return _shards(folder / INDEX)
+    if (folder / index).is_file():
+        return _shards(folder / index)
     pickles = sorted(path.name for path in folder.glob("*") if path.suffix in _PICKLES)
     if pickles:
         raise UnblindError(
@@ -49,7 +56,11 @@ def files(folder: Path, name: str = SINGLE) -> list[Path]:
             "which can run code when they are read",
             "use the repository's safetensors, or convert them where you trust the file",
         )
-    raise UnblindError(f"no weights in {folder}", f"it must hold {name}, or {INDEX} and its shards")
+    others = sorted(path.name for path in folder.glob(f"*{_SAFE}"))
+    beside = f", only {', '.join(others[:_NAMED])}" if others else ""
+    raise UnblindError(
+        f"no {name} in {folder}{beside}", f"it must hold {name}, or {index} and its shards"
+    )
 
 
 def shapes(paths: list[Path]) -> dict[str, Shape]:
@@ -77,12 +88,57 @@ def tensors(
         paths: from `files`.
         wanted: read these names alone; None reads all.
         device: where the tensors go, without a copy of the whole file in memory.
+
+    Raises:
+        UnblindError: a file is truncated or no safetensors, or see `check_numbers`.
     """
     for path in paths:
         with _opened(path, device) as handle:
             for name in handle.keys():
                 if wanted is None or name in wanted:
-                    yield name, handle.get_tensor(name)
+                    tensor = handle.get_tensor(name)
+                    check_numbers(name, tensor, path)
+                    yield name, tensor
+
+
+def check_numbers(name: str, tensor: "Tensor", where: object) -> None:
+    """Refuse a tensor that holds no weights: another kind of numbers, or some that are not finite.
+
+    Raises:
+        UnblindError: it is so; the tensor and the file are named.
+    """
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    if dtype not in _DTYPES:
+        raise UnblindError(
+            f"{where}: {name} is {dtype}, not one of {', '.join(_DTYPES)}",
+            "use weights that are not quantised",
+        )
+    # Smallest and largest number are NaN if any is.
+    if tensor.numel() and not all(math.isfinite(extreme) for extreme in tensor.aminmax()):
+        raise UnblindError(
+            f"{where}: {name} holds numbers that are not finite",
+            "fetch or make the file again; if it was always so, its training diverged",
+        )
+
+
+def save(
+    path: Path, tensors: "Mapping[str, Tensor]", metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write tensors atomically as one safetensors file, in their own precision.
+
+    Args:
+        path: file to write.
+        tensors: name -> tensor, on any device and in any memory layout.
+        metadata: texts for the file's header.
+
+    Raises:
+        UnblindError: the disk is full or the folder cannot be written.
+    """
+    from safetensors.torch import save_file
+
+    stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with atomic_path(path) as temporary:
+        save_file(stored, temporary, None if metadata is None else dict(metadata))
 
 
 def check(
@@ -147,6 +203,7 @@ def _opened(path: Path, device: str = "cpu") -> Any:
     from safetensors import SafetensorError, safe_open
 
     try:
+        refuse_pointer(path)
         return safe_open(path, framework="pt", device=device)
     except (SafetensorError, OSError) as error:
         raise UnblindError(f"{path} is no readable file of weights: {error}", _AGAIN) from None

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -239,3 +240,22 @@ def test_a_rate_beyond_all_measure_ends_the_training(root, tmp_path):
     with pytest.raises(UnblindError, match=r"is (nan|inf).*lower the rate"):
         train(root, "default", tmp_path, **{"training.schedule.rate": 1e30})
     assert not (tmp_path / state.FILE).exists()
+
+
+@pytest.mark.parametrize(("recipe", "wanted"), [("released", 31872), ("corrected", 31744)])
+def test_the_recipe_decides_how_actions_are_normalised(root, tmp_path, monkeypatch, recipe, wanted):
+    """A gripper that is open all the time: the release's training tells it as 0, ours as 1."""
+    codecs = []
+    monkeypatch.setattr(runs, "tune", lambda *given: codecs.append(given[3].codec))
+    config = small_study.configured(
+        root, **{"openvla.recipe": recipe, "openvla.precision": "bfloat16"}
+    )
+    inputs = small_study.inputs(config)
+    runs.train(config, "default", 0, inputs, tmp_path / "run")
+    runs.warm_up(config, inputs, tmp_path / "work", tmp_path / "out")
+    assert len(codecs) == 2
+    for codec in codecs:
+        open_ends = {"minimum": codec.normalizer.minimum, "maximum": codec.normalizer.maximum}
+        still = replace(codec.normalizer, **{k: (*v[:6], 1.0) for k, v in open_ends.items()})
+        token = replace(codec, normalizer=still).encode(np.array([[0.0] * 6 + [1.0]]))[0, 6]
+        assert token == wanted

@@ -80,3 +80,20 @@ def test_the_command_line(twin_folder, frames, tmp_path):
     assert printed["tokens"] == policy.tokens(frames[:1], TEXTS[:1])[0].tolist()
     assert set(printed["action"]) == {"x", "y", "z", "roll", "pitch", "yaw", "gripper"}
     assert "unnorm_key: bridge_orig, sft" in commands.problem(commands.run(*words))
+
+
+def test_an_instruction_beyond_the_model_s_positions_is_refused_at_once(loaded, frames):
+    policy, long = Policy(loaded, "sft", width=1), " ".join(["carrot"] * 4000)
+    with pytest.raises(UnblindError, match=r"is too long: the model has room for 1784 .shorten"):
+        policy.act(frames[:1], [long])
+    with pytest.raises(UnblindError, match=r"is too long: the model has room for 1663"):
+        answer(loaded, frames[:1], [long])
+
+
+@pytest.mark.parametrize("text", ["", " \t"])
+def test_an_empty_instruction_is_acted_on_and_noted(twin_folder, tmp_path, text):
+    Image.new("RGB", (64, 48)).save(tmp_path / "p.png")
+    words = ("openvla", str(twin_folder), str(tmp_path / "p.png"), text, "--unnorm-key", "sft")
+    done = commands.run(*words)
+    assert done.returncode == 0 and len(done.stdout.splitlines()) == 7
+    assert done.stderr == ("note: the instruction is empty: the model acts by the picture alone\n")

@@ -14,6 +14,7 @@ from unblind.openvla.checkpoint import load
 
 
 def problem(folder):
+    """Return the one line that refuses a folder or a repository."""
     with pytest.raises(UnblindError) as caught:
         load(folder)
     said = str(caught.value)
@@ -81,6 +82,52 @@ def test_missing_and_damaged_small_files_are_named(own_folder, name, damage):
 def test_a_folder_without_anything_and_no_folder(tmp_path):
     assert "config.json is missing" in problem(tmp_path)
     assert "no folder" in problem(tmp_path / "absent")
+
+
+def test_a_pointer_of_git_lfs_is_told_from_a_damaged_file(own_folder):
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 4\n"
+    for name in ("config.json", next(own_folder.glob("model-*.safetensors")).name):
+        whole = (own_folder / name).read_bytes()
+        (own_folder / name).write_text(pointer)
+        said = problem(own_folder)
+        assert f"{name} is a Git LFS pointer, not the file" in said and "git lfs pull" in said
+        (own_folder / name).write_bytes(whole)
+
+
+# ---- numbers ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("part", ["language_model.model.norm.weight", "vision_backbone"])
+def test_weights_that_are_not_finite_are_refused_by_name(own_folder, number, part):
+    damaged = []
+
+    def damage(name, tensor):
+        if not damaged and name.startswith(part):
+            damaged.append(name)
+            tensor.view(-1)[-1] = number
+        return tensor
+
+    edit_tensors(own_folder, damage)
+    assert f"{damaged[0]} holds numbers that are not finite" in problem(own_folder)
+
+
+@pytest.mark.parametrize("kind", [torch.int8, torch.float8_e4m3fn])
+def test_quantised_weights_are_refused(own_folder, kind):
+    norm = "language_model.model.norm.weight"
+    edit_tensors(own_folder, lambda n, t: t.to(kind) if n == norm else t)
+    said = problem(own_folder)
+    assert f"{norm} is {str(kind)[6:]}, not one of float64" in said and "not quantised" in said
+    edit(own_folder, config.FILE, quantization_config={"load_in_8bit": True})
+    assert "quantization_config is {'load_in_8bit': True}, not None" in problem(own_folder)
+
+
+def test_numbers_of_small_files_are_finite(own_folder):
+    text = (own_folder / config.FILE).read_text()
+    (own_folder / config.FILE).write_text(
+        text.replace('"vocab_size": 32064', '"vocab_size": 1e999')
+    )
+    assert "config.json: text_config.vocab_size is inf" in problem(own_folder)
 
 
 # ---- another model ----------------------------------------------------------------------------
@@ -216,6 +263,36 @@ def test_what_transformers_5_writes_is_understood(own_folder):
     assert "rope_type is 'llama3'" in problem(own_folder)
 
 
+# ---- other heads ------------------------------------------------------------------------------
+
+PARTS = ("action_head", "noisy_action_projector", "proprio_projector", "vision_backbone")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_checkpoint_of_openvla_oft_is_refused(own_folder, part):
+    (own_folder / f"{part}--150000_checkpoint.pt").write_bytes(b"pickle")
+    said = problem(own_folder)
+    assert f"it also holds {part}--150000_checkpoint.pt" in said
+    assert "do not come from tokens" in said and "trained to answer with action tokens" in said
+
+
+def test_on_the_hub_the_list_of_files_is_looked_at_first(monkeypatch):
+    import huggingface_hub
+
+    asked = []
+
+    def listed(repo, **options):
+        asked.append((repo, options["revision"]))
+        return ["config.json", "action_head--50000_checkpoint.pt", "model.safetensors"]
+
+    monkeypatch.setattr(huggingface_hub, "list_repo_files", listed)
+    monkeypatch.setattr(
+        huggingface_hub, "snapshot_download", lambda *_, **__: pytest.fail("was fetched")
+    )
+    assert "action_head--50000_checkpoint.pt" in problem(f"moojink/oft@{'a' * 40}")
+    assert asked == [("moojink/oft", "a" * 40)]
+
+
 # ---- the hub ----------------------------------------------------------------------------------
 
 
@@ -229,6 +306,7 @@ def test_a_pinned_revision_is_fetched_and_only_its_data(twin_folder, monkeypatch
         return str(twin_folder)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    monkeypatch.setattr(huggingface_hub, "list_repo_files", lambda *_, **__: ["config.json"])
     loaded = load(checkpoint.OPENVLA_7B)
     assert loaded.folder == twin_folder and loaded.config.kind == "openvla"
     assert (asked["repo"], len(asked["revision"])) == ("openvla/openvla-7b", 40)

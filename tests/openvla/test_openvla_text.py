@@ -148,6 +148,8 @@ def test_a_data_set_must_be_named_where_there_are_several(loaded):
         loaded.codec()
     with pytest.raises(UnblindError, match=r"'bridge_org', did you mean 'bridge_orig'"):
         loaded.codec("bridge_org")
+    with pytest.raises(UnblindError, match=r"no action statistics ''.*can be bridge_orig, sft"):
+        loaded.codec("")
     with pytest.raises(UnblindError, match="no action statistics"):
         statistics.choose({}, None, "here")
     only = {"sft": loaded.statistics["sft"]}
@@ -164,3 +166,38 @@ def test_statistics_of_another_robot_are_refused(loaded):
     short = {"action": {k: v[:6] for k, v in loaded.statistics["sft"]["action"].items()}}
     with pytest.raises(UnblindError, match="7 numbers wanted, found"):
         statistics.choose({"sft": short}, "sft", "here")
+
+
+@pytest.mark.parametrize(
+    ("key", "dimension", "value", "said"),
+    [
+        ("q01", 2, float("nan"), r"q01\[2\] is nan"),
+        ("max", 5, float("inf"), r"maximum\[5\] is inf"),
+        ("q01", 1, 0.5, r"q01\[1\] is 0.5, above q99\[1\], 0.05"),
+        ("min", 0, 9.0, r"minimum\[0\] is 9.0, above maximum\[0\], 0.1"),
+        ("q99", 3, "0.3", r"q99\[3\] is '0.3'"),
+        ("q99", 3, True, r"q99\[3\] is True"),
+        ("q99", 3, None, r"q99\[3\] is None"),
+        ("mask", 6, "False", r"mask\[6\] is 'False'"),
+        ("mask", 0, 1, r"mask\[0\] is 1"),
+    ],
+)
+def test_impossible_statistics_are_refused_by_key_and_dimension(
+    loaded, key, dimension, value, said
+):
+    wrong = json.loads(json.dumps(loaded.statistics["sft"]))
+    wrong["action"][key][dimension] = value
+    with pytest.raises(UnblindError, match=rf"here: statistics 'sft' cannot be used: {said}"):
+        statistics.choose({"sft": wrong}, "sft", "here")
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_files_of_statistics_hold_finite_numbers(loaded, tmp_path, text):
+    wrong = json.loads(json.dumps({"sft": loaded.statistics["sft"]}))
+    wrong["sft"]["action"]["q99"][4] = "HERE"
+    path = tmp_path / statistics.FILE
+    path.write_text(json.dumps(wrong).replace('"HERE"', text))
+    with pytest.raises(
+        UnblindError, match=rf"{statistics.FILE}: sft.action.q99\[4\] is -?(nan|inf)"
+    ):
+        statistics.read(tmp_path, {})

@@ -1,5 +1,7 @@
 """Twins: the same seed gives the same bytes, nothing is half-written, each can be read."""
 
+import os
+
 import commands
 import pytest
 
@@ -65,3 +67,14 @@ def test_the_command_line(tmp_path):
     assert commands.run("twin", "llava", tmp_path / "x").returncode == 2
     with pytest.raises(UnblindError, match="there is no twin 'llava'"):
         twin.make("llava", tmp_path / "x")
+
+
+@pytest.mark.parametrize("kind", ["openvla", "openvla-lora", "radio"])
+def test_all_files_can_be_read_by_whom_the_umask_lets(kind, tmp_path):
+    before = os.umask(0o022)
+    try:
+        folder = twin.make(kind, tmp_path / "twin")
+    finally:
+        os.umask(before)
+    assert folder.stat().st_mode & 0o777 == 0o755
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o644}

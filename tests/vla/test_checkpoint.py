@@ -169,3 +169,27 @@ def test_statistics_of_another_robot_are_refused(folder):
     files.write_json(folder / checkpoint.STATISTICS, short)
     with pytest.raises(UnblindError, match=r"statistics\.json"):
         checkpoint.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("q01", float("nan"), r"q01\[0\] is nan"),
+        ("q99", -1.0, r"q01\[0\] is -0.02, above q99\[0\], -1.0"),
+        ("mask", "False", r"mask\[0\] is 'False'"),
+    ],
+)
+def test_impossible_statistics_are_refused(folder, key, value, said):
+    wrong = STATISTICS | {key: [value, *STATISTICS[key][1:]]}
+    (folder / checkpoint.STATISTICS).write_text(json.dumps(wrong))
+    with pytest.raises(UnblindError, match=rf"statistics\.json cannot be used: {said}"):
+        checkpoint.load(folder)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused_by_name(folder, number):
+    tensors = load_file(folder / checkpoint.WEIGHTS)
+    tensors["projector.fc2.weight"][3, 1] = number
+    save_file(tensors, folder / checkpoint.WEIGHTS)
+    with pytest.raises(UnblindError, match=r"projector.fc2.weight holds numbers that are not fin"):
+        checkpoint.load(folder)

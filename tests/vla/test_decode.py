@@ -4,6 +4,7 @@ import models
 import pytest
 import torch
 
+from unblind.errors import UnblindError
 from unblind.vla.decode import decode
 from unblind.vla.layout import Turn, collate
 from unblind.vla.text import action_prompt
@@ -76,3 +77,22 @@ def test_pictures_and_prompts_both_matter(model):
 def test_only_allowed_tokens_are_chosen(model):
     few = range(WORDS.actions.start + 3, WORDS.actions.start + 5)
     assert set(decode(model, IMAGES, PROMPTS, 7, few).unique().tolist()) <= set(few)
+
+
+def test_a_prompt_beyond_the_model_s_positions_is_refused_at_once(model):
+    """128 positions less BOS, 16 visual tokens and 7 of the answer leave room for 104."""
+    for length in (104, 105):
+        prompts = [*PROMPTS[:3], (5,) * length]
+        if length == 104:
+            assert decode(model, IMAGES, prompts, 7, WORDS.actions).shape == (4, 7)
+            continue
+        with pytest.raises(UnblindError, match=r"prompt of 105 tokens .* room for 104 .shorten"):
+            decode(model, IMAGES, prompts, 7, WORDS.actions)
+
+
+def test_scores_that_are_not_finite_are_no_answer():
+    model = models.small()
+    with torch.no_grad():
+        model.language_model.lm_head.weight[WORDS.actions.start + 3].fill_(3e38)
+    with pytest.raises(UnblindError, match="numbers that are not finite"):
+        decode(model, IMAGES * 1e3, PROMPTS, 7, WORDS.actions)

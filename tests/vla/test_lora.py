@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import models
@@ -5,6 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from unblind import files
 from unblind.errors import UnblindError
 from unblind.vla import lora
 from unblind.vla.prismatic import Prismatic, PrismaticConfig, Text
@@ -190,3 +192,18 @@ def test_damaged_or_missing_files_are_refused(base, tmp_path):
     weights.write_bytes(weights.read_bytes()[:-10])
     with pytest.raises(UnblindError, match="damaged"):
         lora.load_adapter(make(), folder, base)
+
+
+def test_adapters_that_are_not_finite_are_refused_by_name(base, tmp_path):
+    """Also where the checksum was mended: such an adapter answers seven equal tokens."""
+    model = lora.add_lora(make(), vision=True, seed=0)
+    lora.save_adapter(model, tmp_path, base)
+    tensors = load_file(tmp_path / lora.WEIGHTS)
+    name = next(name for name in tensors if "lora_A" in name)
+    tensors[name][:] = float("nan")
+    save_file(tensors, tmp_path / lora.WEIGHTS)
+    identity = json.loads((tmp_path / lora.IDENTITY).read_text())
+    identity["adapter_sha256"] = files.sha256(tmp_path / lora.WEIGHTS)
+    files.write_json(tmp_path / lora.IDENTITY, identity)
+    with pytest.raises(UnblindError, match=f"{name} holds numbers that are not finite"):
+        lora.load_adapter(make(), tmp_path, base)

@@ -102,7 +102,9 @@ def test_equal_quantiles(actions):
 
 def test_json_round_trip(actions):
     normalizer = ActionNormalizer.fit(actions)
-    assert ActionNormalizer.from_json(json.loads(json.dumps(normalizer.to_json()))) == normalizer
+    assert (
+        ActionNormalizer.from_json(json.loads(json.dumps(normalizer.to_json())), "") == normalizer
+    )
 
 
 def test_statistics_of_nothing():
@@ -123,3 +125,14 @@ def test_codec_gives_executable_actions(actions):
     inside = np.clip(actions, codec.normalizer.q01, codec.normalizer.q99)
     assert (np.abs(back - inside)[:, :6] <= width / 510 + 1e-7).all(), "half a bin"
     assert (back[:, 6] == actions[:, 6]).all()
+
+
+def test_the_released_codec_gives_a_gripper_that_never_moves_the_middle_id(actions):
+    """The release zeroes whatever is constant, also where its mask says to leave it alone."""
+    actions[:, 6] = 1.0
+    normalizer = ActionNormalizer.fit(actions)
+    released = ActionCodec(normalizer, ActionTokenizer(), "released")
+    corrected = ActionCodec(normalizer, ActionTokenizer())
+    assert set(released.encode(actions)[:, 6]) == {31872}  # 0
+    assert set(corrected.encode(actions)[:, 6]) == {31744}  # 1
+    assert (released.encode(actions)[:, :6] == corrected.encode(actions)[:, :6]).all()

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from unblind import files, hub, places, weights
+from unblind import files, places, weights
 from unblind.config import Config
 from unblind.errors import UnblindError
 from unblind.openvla import checkpoint, config
@@ -25,10 +25,9 @@ def published(config: Config) -> Path:
     """Return the folder of the checkpoint that the configuration names, fetched if need be.
 
     Raises:
-        UnblindError: see `hub.place`.
+        UnblindError: see `checkpoint.place`.
     """
-    patterns = (*weights.PATTERNS, *checkpoint.SMALL_FILES)
-    return hub.place(config.openvla.base, patterns)
+    return checkpoint.place(config.openvla.base)
 
 
 def folder(config: Config) -> Path:

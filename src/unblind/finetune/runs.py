@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors.torch import save_file
 
 from unblind import config as settings
-from unblind import files
+from unblind import files, weights
 from unblind.config import Config, digest
 from unblind.finetune import base, frames, step, throughput, trainer
 from unblind.finetune.feed import Feed
@@ -85,10 +84,10 @@ def train(config: Config, run: str, seed: int, inputs: Inputs, out: Path) -> dic
     team = trainer.assemble(config.openvla.device)
     loaded = base.load(config, inputs.base, team.device)
     numbers = shards.load_manifest(inputs.demos)["statistics"]
-    normalizer = ActionNormalizer.from_json(numbers)
+    normalizer = ActionNormalizer.from_json(numbers, inputs.demos)
     method, start = config.run(run).method, files.sha256(inputs.record)
     identity = config.part("training", run) | {"seed": seed, "base": start}
-    codec = make_codec(normalizer, loaded.model.config)
+    codec = make_codec(normalizer, loaded.model.config, config.openvla.recipe)
     task = Task(
         method, config.training.schedule, seed, codec, digest(identity), config.training.snapshots
     )
@@ -99,9 +98,7 @@ def train(config: Config, run: str, seed: int, inputs: Inputs, out: Path) -> dic
     lora.save_adapter(wrapped, out, inputs.record)
     files.write_json(out / statistics.FILE, {base.STATISTICS_KEY: _statistics(normalizer)})
     if objective is not None:
-        weights = {n: w.detach().cpu().contiguous() for n, w in objective.state_dict().items()}
-        with files.atomic_path(out / "projector.safetensors") as temporary:
-            save_file(weights, temporary)
+        weights.save(out / "projector.safetensors", objective.state_dict())
     facts = _facts(config, task, wrapped, start)
     files.write_json(out / "run.json", facts)
     return facts
@@ -122,7 +119,7 @@ def warm_up(config: Config, inputs: Inputs, work: Path, out: Path) -> None:
     team = trainer.assemble(config.openvla.device)
     loaded = base.load(config, inputs.base, team.device)
     identity = config.part("warm_up") | {"base": files.sha256(inputs.record)}
-    codec = loaded.codec(config.openvla.unnorm_key)
+    codec = replace(loaded.codec(config.openvla.unnorm_key), fidelity=config.openvla.recipe)
     task = Task("default", config.base.warm_up, config.seed, codec, digest(identity))
     if tuned := tune(config, team, loaded, task, inputs, work):
         export.save(out, replace(loaded, model=lora.merge(tuned[0])))
@@ -234,10 +231,8 @@ def _snapshots(wrapped: Any, count: int, steps: int, out: Path) -> Callable[[int
 
     def keep(done: int) -> None:
         if done in wanted:
-            weights = lora.adapter_weights(wrapped)
-            stored = {name: w.detach().half().cpu().contiguous() for name, w in weights.items()}
-            with files.atomic_path(out / "snapshots" / f"{done:06d}.safetensors") as temporary:
-                save_file(stored, temporary)
+            halves = {name: w.detach().half() for name, w in lora.adapter_weights(wrapped).items()}
+            weights.save(out / "snapshots" / f"{done:06d}.safetensors", halves)
 
     return keep
 

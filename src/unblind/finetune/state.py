@@ -5,10 +5,9 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from unblind import files
+from unblind import weights
 from unblind.errors import UnblindError
 
 FILE = "checkpoint.safetensors"
@@ -31,12 +30,10 @@ def save(
     """
     tensors: dict[str, Tensor] = {}
     for name, weight in parameters.items():
-        tensors[f"{name}|value"] = weight.detach()
+        tensors[f"{name}|value"] = weight
         state = optimizer.state.get(weight, {})
         tensors |= {f"{name}|{key}": state[key] for key in _MOMENTS if key in state}
-    stored = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
-    with files.atomic_path(path) as temporary:
-        save_file(stored, temporary, {"step": str(step), "identity": identity})
+    weights.save(path, tensors, {"step": str(step), "identity": identity})
 
 
 def restore(
@@ -59,20 +56,16 @@ def restore(
                 raise UnblindError(
                     f"{path} is the checkpoint of another training", f"delete {path.parent}"
                 )
-            names = set(stored.keys())
-            step = torch.tensor(float(meta["step"]))
-            for name, weight in parameters.items():
-                weight.data.copy_(stored.get_tensor(f"{name}|value"))
-                if f"{name}|{_MOMENTS[0]}" in names:
-                    fused = optimizer.defaults["fused"]
-                    optimizer.state[weight] = {
-                        "step": step.to(weight.device) if fused else step.clone(),
-                        **{
-                            key: stored.get_tensor(f"{name}|{key}").to(weight.device)
-                            for key in _MOMENTS
-                        },
-                    }
-            return int(meta["step"])
+        tensors = dict(weights.tensors([path]))
+        step, fused = torch.tensor(float(meta["step"])), optimizer.defaults["fused"]
+        for name, weight in parameters.items():
+            weight.data.copy_(tensors[f"{name}|value"])
+            if f"{name}|{_MOMENTS[0]}" in tensors:
+                optimizer.state[weight] = {
+                    "step": step.to(weight.device) if fused else step.clone(),
+                    **{key: tensors[f"{name}|{key}"].to(weight.device) for key in _MOMENTS},
+                }
+        return int(meta["step"])
     except (SafetensorError, KeyError, ValueError, RuntimeError, OSError) as error:
         raise UnblindError(
             f"the checkpoint {path} is unreadable ({error})", f"delete {path} and start again"

@@ -6,7 +6,7 @@ and, fine-tuned, ``dataset_statistics.json``. OpenVLA-7B has 982 tensors with 7,
 weights; one part of a name differs from timm's (`unblind.vla.checkpoint.rename`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from unblind import hub, weights
-from unblind.errors import UnblindError
+from unblind.errors import UnblindError, note
 from unblind.openvla import config, pixels, statistics, text
 from unblind.openvla.config import HubConfig
 from unblind.openvla.pixels import Pixels
@@ -26,6 +26,13 @@ from unblind.vla.tokens import ActionCodec
 #: The base of the paper at a full commit of the hub.
 OPENVLA_7B = "openvla/openvla-7b@31f090d05236101ebfc381b61c674dd4746d4ce0"
 SMALL_FILES = (config.FILE, text.FILE, pixels.FILE, statistics.FILE)
+#: How files begin in which OpenVLA-OFT keeps what it has beside the language model: heads that
+#: regress or diffuse actions, inputs for the robot's state, and a changed vision backbone (its
+#: ``vla-scripts/finetune.py``).
+_OTHER_HEADS = (
+    *("action_head--", "noisy_action_projector--", "proprio_projector--", "vision_backbone--"),
+)
+_ADAPTER = "adapter_config.json"
 _AGAIN = "fetch the checkpoint again, or use the config.json that belongs to it"
 
 
@@ -73,10 +80,10 @@ def load(
 
     Raises:
         UnblindError: the hub cannot be reached, a file is missing or damaged, the weights are
-            pickles, the repository wants its own code run, or the checkpoint is another model,
-            has another vocabulary or other vision towers.
+            pickles or not finite, the repository wants its own code run, or the checkpoint is
+            another model, has another vocabulary, other vision towers or another head.
     """
-    folder = hub.place(str(source), (*weights.PATTERNS, *SMALL_FILES))
+    folder = place(source)
     settings = config.read(folder)
     sizes = settings.model
     size = sizes.vocab_size - sizes.padded
@@ -86,6 +93,32 @@ def load(
     model = blank(sizes)
     load_weights(model, folder, device, dtype)
     return OpenVla(model, settings, vocabulary, prepared, numbers, folder)
+
+
+def place(source: str | Path) -> Path:
+    """Return the folder of a checkpoint, fetched if need be: data alone.
+
+    Raises:
+        UnblindError: its actions do not come from tokens, or see `hub.place`.
+    """
+    _refuse_other_heads(source, hub.names(str(source)))
+    folder = hub.place(str(source), (*weights.PATTERNS, *SMALL_FILES))
+    names = hub.names(str(folder))
+    _refuse_other_heads(source, names)  # what was fetched by others into the hub's cache
+    if _ADAPTER in names:
+        note(f"{source} also holds a LoRA adapter, which is not applied unless it is named")
+    return folder
+
+
+def _refuse_other_heads(source: object, names: Iterable[str]) -> None:
+    """Refuse a checkpoint with parts that the tokens' head knows nothing of."""
+    parts = [name for name in names if Path(name).name.startswith(_OTHER_HEADS)]
+    if parts:
+        raise UnblindError(
+            f"{source} is no plain OpenVLA: it also holds {', '.join(parts[:3])}, so its actions "
+            "do not come from tokens, as with OpenVLA-OFT",
+            "use a checkpoint that was trained to answer with action tokens",
+        )
 
 
 def blank(sizes: PrismaticConfig) -> Prismatic:

@@ -35,6 +35,7 @@ _REPLACED = {
 }
 #: What other values would mean another computation.
 _FIXED: Mapping[str, Any] = {
+    "quantization_config": None,
     "image_resize_strategy": "resize-naive",
     "pad_to_multiple_of": 64,
     "n_action_bins": 256,

@@ -81,7 +81,7 @@ def decode(
         (B, at most ``tokens``) ids.
 
     Raises:
-        UnblindError: there is nothing to sample with.
+        UnblindError: there is nothing to sample with, or the model's scores are not finite.
     """
     if sampling is not None and numbers is None:
         raise UnblindError("sampling needs random numbers", "pass those of decode.draws")
@@ -91,7 +91,7 @@ def decode(
     embed = model.language_model.get_input_embeddings()
     state, chosen = states[:, -1], []
     for step in range(tokens):
-        scores = model.logits(state)[:, allowed.start : allowed.stop]
+        scores = model.scores(state, allowed)
         number = None if sampling is None else numbers[:, step]
         chosen.append(_choose(scores, sampling, number) + allowed.start)
         if step + 1 == tokens or _all_stopped(chosen, stop):

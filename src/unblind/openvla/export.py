@@ -38,7 +38,7 @@ def save(folder: Path, loaded: OpenVla, shard_bytes: int = _SHARD_BYTES) -> None
 def published(model: Prismatic) -> dict[str, Tensor]:
     """Return a model's weights as they are published: OpenVLA's names, bfloat16."""
     return {
-        published_name(name): tensor.detach().to("cpu", torch.bfloat16).contiguous()
+        published_name(name): tensor.detach().to("cpu", torch.bfloat16)
         for name, tensor in model.state_dict().items()
     }
 
@@ -53,19 +53,8 @@ def save_weights(folder: Path, tensors: Mapping[str, Tensor], shard_bytes: int) 
 
     split = split_torch_state_dict_into_shards(dict(tensors), max_shard_size=shard_bytes)
     for name, members in split.filename_to_tensors.items():
-        save_file(folder / name, {member: tensors[member] for member in members})
+        shard = {member: tensors[member] for member in members}
+        weights.save(folder / name, shard, weights.TORCH)
     if split.is_sharded:
         table = dict(sorted(split.tensor_to_filename.items()))
         files.write_json(folder / weights.INDEX, {"metadata": split.metadata, "weight_map": table})
-
-
-def save_file(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write one safetensors file.
-
-    Raises:
-        UnblindError: it cannot be written.
-    """
-    from safetensors.torch import save_file as write
-
-    with files.atomic_path(path) as temporary:
-        write(dict(tensors), temporary, metadata={"format": "pt"})

@@ -64,7 +64,8 @@ class Policy:
             keys: whole numbers from 0 that name each row's random stream, if actions are sampled.
 
         Raises:
-            UnblindError: their numbers differ, or keys are missing.
+            UnblindError: their numbers differ, keys are missing, an instruction is too long for
+                the model, or its scores are not finite.
         """
         return self.codec.decode(self.tokens(images, instructions, keys)).astype(np.float32)
 
@@ -83,6 +84,7 @@ class Policy:
             )
         numbers = draws(keys, _TOKENS) if self._sampling else None
         prompts = [self._loaded.vocabulary.action_prompt(text) for text in instructions]
+        self._loaded.model.check_length(prompts, _TOKENS)
         parts = []
         for start in range(0, len(images), self._width):
             rows = slice(start, start + self._width)
@@ -123,9 +125,13 @@ def answer(
         images: (N, H, W, 3) uint8, RGB.
         questions: one a picture.
         tokens: longest answer.
+
+    Raises:
+        UnblindError: a question is too long for the model, or its scores are not finite.
     """
     weight = loaded.model.language_model.lm_head.weight
     prompts = [loaded.vocabulary.encode(question_prompt(question)) for question in questions]
+    loaded.model.check_length(prompts, tokens)
     ids = decode(
         loaded.model,
         loaded.pixels.evaluation(images, weight.device, weight.dtype),

@@ -48,7 +48,7 @@ def choose(statistics: Mapping[str, Any], key: str | None, where: object) -> Act
             f"{where} has action statistics of {len(statistics)} data sets",
             f"name one as unnorm_key: {_listed(statistics)}",
         )
-    key = key or next(iter(statistics))
+    key = next(iter(statistics)) if key is None else key
     if key not in statistics:
         from unblind.config import near  # with pydantic, which a machine of GPUs may lack
 
@@ -66,17 +66,16 @@ def _listed(names: Mapping[str, Any]) -> str:
 
 def _normalizer(values: Any, where: str) -> ActionNormalizer:
     """Return the normaliser of the release's form of statistics."""
+    remedy = "use the statistics that the training wrote"
     try:
         action = values["action"]
-        numbers = [
-            tuple(float(number) for number in action[key]) for key in ("q01", "q99", "min", "max")
-        ]
-        mask = tuple(bool(one) for one in action.get("mask", [True] * len(numbers[0])))
+        numbers = [tuple(action[key]) for key in ("q01", "q99", "min", "max")]
+        mask = tuple(action.get("mask", [True] * len(numbers[0])))
         widths = {len(part) for part in (*numbers, mask)}
         if widths != {_WIDTH}:
             raise ValueError(f"{_WIDTH} numbers wanted, found {sorted(widths)}")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UnblindError(
-            f"{where} are unreadable ({error!r})", "use the statistics that the training wrote"
-        ) from None
-    return ActionNormalizer(*numbers, mask)
+        return ActionNormalizer(*numbers, mask)
+    except ValueError as error:
+        raise UnblindError(f"{where} cannot be used: {error}", remedy) from None
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UnblindError(f"{where} are unreadable ({error!r})", remedy) from None

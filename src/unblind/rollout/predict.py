@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from unblind.config import Config
-from unblind.errors import UnblindError
+from unblind.errors import UnblindError, note
+from unblind.rollout.picture import read_picture
 from unblind.rollout.trained import model_files, trained
 
 UNITS = {"x": "m", "y": "m", "z": "m", "roll": "rad", "pitch": "rad", "yaw": "rad"}
@@ -61,10 +61,11 @@ def predict(config: Config, run: str, seed: int, image: Path, instruction: str) 
         instruction: such as "put carrot on plate".
 
     Raises:
-        UnblindError: the file is no picture, the run is unknown, scripted or not trained, or the
-            base is missing.
+        UnblindError: the file is no picture, the run is unknown, scripted or not trained, the
+            base is missing, or the instruction is too long for the model.
     """
     picture = read_picture(image)
+    check_instruction(instruction)
     model = trained(config, run, seed)
     if model is None:
         raise UnblindError(f"run '{run}' is scripted: it looks at no picture", "choose a model")
@@ -83,16 +84,7 @@ def predict(config: Config, run: str, seed: int, image: Path, instruction: str) 
     return Prediction(action, tuple(tokens[0].tolist()), policy.unknown_words(instruction))
 
 
-def read_picture(path: Path) -> np.ndarray:
-    """Return a picture as (H, W, 3) uint8 RGB.
-
-    Raises:
-        UnblindError: it is missing or no picture.
-    """
-    try:
-        with Image.open(path) as opened:
-            return np.asarray(opened.convert("RGB"))
-    except FileNotFoundError:
-        raise UnblindError(f"{path} is missing", "name a picture") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UnblindError(f"{path} is no readable picture: {error}", "name a picture") from None
+def check_instruction(instruction: str) -> None:
+    """Note an instruction that says nothing: a model acts on it all the same."""
+    if not instruction.strip():
+        note("the instruction is empty: the model acts by the picture alone")

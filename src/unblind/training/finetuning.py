@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
-from unblind import files
+from unblind import files, weights
 from unblind.align.objective import Objective, Recipe
 from unblind.config import Alignment, Config, digest
 from unblind.progress import UNIT_CPU_S
@@ -171,18 +170,14 @@ def _snapshots(wrapped: Any, count: int, steps: int, out: Path) -> Any:
 
     def keep(done: int) -> None:
         if done in wanted:
-            weights = lora.adapter_weights(wrapped)
-            halves = {name: w.detach().half().contiguous() for name, w in weights.items()}
-            with files.atomic_path(out / "snapshots" / f"{done:06d}.safetensors") as temporary:
-                save_file(halves, temporary)
+            halves = {name: w.detach().half() for name, w in lora.adapter_weights(wrapped).items()}
+            weights.save(out / "snapshots" / f"{done:06d}.safetensors", halves)
 
     return keep
 
 
 def _save_projectors(objective: Objective, out: Path) -> None:
-    weights = {n: w.detach().contiguous() for n, w in objective.state_dict().items()}
-    with files.atomic_path(out / "projector.safetensors") as temporary:
-        save_file(weights, temporary)
+    weights.save(out / "projector.safetensors", objective.state_dict())
 
 
 def _facts(

@@ -13,10 +13,9 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from unblind import files
+from unblind import files, weights
 from unblind.errors import UnblindError
 from unblind.progress import Progress
 from unblind.training.parallel import PARTS, Team
@@ -196,11 +195,10 @@ def _save(
     tensors = {}
     for name, p in parameters.items():
         state = optimizer.state[p]
-        tensors[f"{name}|value"] = p.detach().contiguous()
-        tensors[f"{name}|mean"] = state["exp_avg"].contiguous()
-        tensors[f"{name}|square"] = state["exp_avg_sq"].contiguous()
-    with files.atomic_path(path) as temporary:
-        save_file(tensors, temporary, {"step": str(step), "identity": identity})
+        tensors[f"{name}|value"] = p
+        tensors[f"{name}|mean"] = state["exp_avg"]
+        tensors[f"{name}|square"] = state["exp_avg_sq"]
+    weights.save(path, tensors, {"step": str(step), "identity": identity})
 
 
 def _restore(
@@ -219,18 +217,15 @@ def _restore(
                 raise UnblindError(
                     f"{path} is the checkpoint of another training", f"delete {path.parent}"
                 )
-            for name, p in parameters.items():
-                p.data.copy_(stored.get_tensor(f"{name}|value"))
-                optimizer.state[p] = {
-                    "step": torch.tensor(float(meta["step"])),
-                    "exp_avg": stored.get_tensor(f"{name}|mean").clone(
-                        memory_format=torch.preserve_format
-                    ),
-                    "exp_avg_sq": stored.get_tensor(f"{name}|square").clone(
-                        memory_format=torch.preserve_format
-                    ),
-                }
-            return int(meta["step"])
+        tensors = dict(weights.tensors([path]))
+        for name, p in parameters.items():
+            p.data.copy_(tensors[f"{name}|value"])
+            optimizer.state[p] = {
+                "step": torch.tensor(float(meta["step"])),
+                "exp_avg": tensors[f"{name}|mean"].clone(),
+                "exp_avg_sq": tensors[f"{name}|square"].clone(),
+            }
+        return int(meta["step"])
     except (SafetensorError, KeyError, OSError) as error:
         raise UnblindError(
             f"the checkpoint {path} is unreadable ({error})", f"delete {path} and start again"

@@ -207,7 +207,7 @@ def _robot_round(
     found = checkpoint.load(start)
     model, vocabulary = found.model.train(), found.vocabulary
     statistics = shards.load_manifest(demos)["statistics"]
-    codec = checkpoint.make_codec(ActionNormalizer.from_json(statistics), model.config)
+    codec = checkpoint.make_codec(ActionNormalizer.from_json(statistics, demos), model.config)
     robot = data.Demonstrations(
         demos,
         "train",

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from unblind import files
+from unblind import files, weights
 from unblind.openvla import adapters, config, export, pixels, random, statistics, text
 from unblind.openvla.config import HubConfig
 from unblind.twin import tokenizer
@@ -126,7 +126,7 @@ def _adapter(folder: Path, seed: int) -> None:
     drawn = random_tensors(adapters.shapes(base, modules, RANK), seed)
     tensors = {name: tensor.bfloat16() for name, tensor in drawn.items()}
     tensors[adapters.HEAD] = base.language_model.lm_head.weight
-    export.save_file(folder / adapters.WEIGHTS, tensors)
+    weights.save(folder / adapters.WEIGHTS, tensors, weights.TORCH)
     endings = sorted({name.rpartition(".")[2] for name in modules})
     files.write_json(
         folder / adapters.CONFIG,

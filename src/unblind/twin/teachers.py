@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 
 from unblind import files, weights
 from unblind.foundation import reading
@@ -51,8 +50,7 @@ def make(name: str, folder: Path, seed: int) -> None:
         tensors["radio_model.summary_idxs"] = torch.arange(3)
     stated = {key: n for key, n in asdict(sizes).items() if type(n) is int}
     files.write_json(folder / reading.CONFIG, config(sizes) | {reading.TWIN: stated})
-    with files.atomic_path(folder / weights.SINGLE) as temporary:
-        save_file(tensors, temporary, metadata={"format": "pt"})
+    weights.save(folder / weights.SINGLE, tensors, weights.TORCH)
 
 
 def _radio_extra(sizes: Sizes) -> dict[str, Shape]:

@@ -7,15 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
 
-from unblind import files
+from unblind import files, weights
 from unblind.errors import UnblindError
 from unblind.vla.prismatic import Prismatic, PrismaticConfig
 from unblind.vla.text import Vocabulary
-from unblind.vla.tokens import ActionCodec, ActionNormalizer, ActionTokenizer
+from unblind.vla.tokens import ActionCodec, ActionNormalizer, ActionTokenizer, Fidelity
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 TOKENIZER, STATISTICS = "tokenizer.json", "statistics.json"
@@ -40,9 +37,11 @@ class Checkpoint:
     sha256: str
 
 
-def make_codec(normalizer: ActionNormalizer, config: PrismaticConfig) -> ActionCodec:
+def make_codec(
+    normalizer: ActionNormalizer, config: PrismaticConfig, fidelity: Fidelity = "corrected"
+) -> ActionCodec:
     """Return the codec of a model: actions are the last ids before the padding."""
-    return ActionCodec(normalizer, ActionTokenizer(config.vocab_size - config.padded))
+    return ActionCodec(normalizer, ActionTokenizer(config.vocab_size - config.padded), fidelity)
 
 
 def save(
@@ -65,9 +64,8 @@ def save(
 
 def save_weights(path: Path, model: torch.nn.Module) -> None:
     """Write all weights as float16 safetensors."""
-    tensors = {n: t.detach().to(torch.float16).contiguous() for n, t in model.state_dict().items()}
-    with files.atomic_path(path) as temporary:
-        save_file(tensors, temporary)
+    halves = {name: t.detach().to(torch.float16) for name, t in model.state_dict().items()}
+    weights.save(path, halves)
 
 
 def load(folder: Path) -> Checkpoint:
@@ -98,12 +96,13 @@ def load(folder: Path) -> Checkpoint:
 def _normalizer(path: Path) -> ActionNormalizer:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        normalizer = ActionNormalizer.from_json(values)
-        widths = {len(numbers) for numbers in normalizer.to_json().values()}
-        if widths != {ACTION_WIDTH}:
-            raise ValueError(f"{ACTION_WIDTH} numbers wanted, found {sorted(widths)}")
-    except (ValueError, TypeError, AttributeError) as error:
+    except ValueError as error:
         raise UnblindError(f"{path} is unreadable: {error}", _REMEDY) from None
+    normalizer = ActionNormalizer.from_json(values, path)
+    if len(normalizer.mask) != ACTION_WIDTH:
+        raise UnblindError(
+            f"{path} is of {len(normalizer.mask)} dimensions, not {ACTION_WIDTH}", _REMEDY
+        )
     return normalizer
 
 
@@ -111,33 +110,16 @@ def load_weights(model: Prismatic, path: Path) -> None:
     """Fill a model with the weights of a file, all of them and no others.
 
     Raises:
-        UnblindError: the file is truncated, or names or shapes differ; the first three are named.
+        UnblindError: the file is truncated, names or shapes differ (the first three are named), or
+            a tensor is not finite.
     """
-    try:
-        tensors = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise UnblindError(f"{path} is no readable file of weights: {error}", _REMEDY) from None
-    tensors = {rename(name): tensor.float() for name, tensor in tensors.items()}
-    _check(model.state_dict(), tensors, path)
+    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    found = {rename(name): shape for name, shape in weights.shapes([path]).items()}
+    weights.check(wanted, found, path, "use the file that belongs to config.json")
+    tensors = {rename(name): tensor.float() for name, tensor in weights.tensors([path])}
     model.load_state_dict(tensors, strict=True)
 
 
 def rename(name: str) -> str:
     """Return our name of one of OpenVLA's weights: its LayerScale has another name in timm."""
     return name.replace(".scale_factor", ".gamma")
-
-
-def _check(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], path: Path) -> None:
-    problems = [f"{name} is missing" for name in wanted if name not in found]
-    problems += [f"{name} is unknown" for name in found if name not in wanted]
-    problems += [
-        f"{name} has shape {tuple(found[name].shape)}, not {tuple(tensor.shape)}"
-        for name, tensor in wanted.items()
-        if name in found and found[name].shape != tensor.shape
-    ]
-    if problems:
-        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
-        raise UnblindError(
-            f"{path} holds another model: {'; '.join(problems[:3])}{more}",
-            "use the file that belongs to config.json",
-        )

@@ -35,7 +35,11 @@ def decode(
 
     Returns:
         (B, tokens) ids.
+
+    Raises:
+        UnblindError: a prompt is too long for the model, or its scores are not finite.
     """
+    model.check_length(prompts, tokens)
     text = collate([[Turn(tuple(p), (0,), (0.0,))] for p in prompts], length).text
     prefix = model.prefix(model.vision_backbone.low(images))
     embed = model.language_model.get_input_embeddings()
@@ -57,8 +61,7 @@ def decode(
     seen = torch.cat([torch.ones(batch, start, dtype=torch.bool), text.branches >= 0], dim=1)
     chosen: list[Tensor] = []
     for step in range(tokens):
-        scores = model.logits(state)[:, allowed.start : allowed.stop]
-        chosen.append(scores.argmax(-1) + allowed.start)
+        chosen.append(model.scores(state, allowed).argmax(-1) + allowed.start)
         if step + 1 == tokens:
             break
         seen = torch.cat([seen, torch.ones(batch, 1, dtype=torch.bool)], dim=1)

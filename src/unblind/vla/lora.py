@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from unblind import files
+from unblind import files, weights
 from unblind.errors import UnblindError
 from unblind.vla.lite import LiteNet
 from unblind.vla.prismatic import Prismatic
@@ -154,13 +154,10 @@ def save_adapter(model: "PeftModel", folder: Path | str, base: Path | str) -> No
     Raises:
         UnblindError: the disk is full or the folder cannot be written.
     """
-    from safetensors.torch import save_file
-
     folder = Path(folder)
     round_to_half(model)
-    weights = {name: w.half().cpu().contiguous() for name, w in adapter_weights(model).items()}
-    with files.atomic_path(folder / WEIGHTS) as temporary:
-        save_file(weights, temporary, metadata={"format": "pt"})
+    halves = {name: weight.half() for name, weight in adapter_weights(model).items()}
+    weights.save(folder / WEIGHTS, halves, weights.TORCH)
     settings = model.peft_config["default"].to_dict() | {"inference_mode": True}
     settings["target_modules"] = _adapted(model)  # PEFT shortens long lists to name endings
     files.write_json(folder / CONFIG, settings)
@@ -180,25 +177,24 @@ def load_adapter(
         trainable: whether the adapters get gradients.
 
     Raises:
-        UnblindError: the folder is incomplete or damaged, or its adapters belong to another base
-            or another architecture.
+        UnblindError: the folder is incomplete or damaged, its adapters are not finite, or belong to
+            another base or another architecture.
     """
     from peft import LoraConfig, set_peft_model_state_dict
-    from safetensors.torch import load_file
 
     folder = Path(folder)
     check_adapter(folder, base)
     config = LoraConfig.from_pretrained(folder)
     config.inference_mode = not trainable
-    weights = {name: w.float() for name, w in load_file(folder / WEIGHTS).items()}
+    stored = {name: weight.float() for name, weight in weights.tensors([folder / WEIGHTS])}
     missing = set(config.target_modules) - {name for name, _ in model.named_modules()}
     if missing:
         raise _misfit(folder, f"the model has no module {min(missing)}")
     wrapped = _wrap(model, config, seed=0)
-    own = {name: w.shape for name, w in adapter_weights(wrapped).items()}
-    if own != {name: w.shape for name, w in weights.items()}:
+    own = {name: weight.shape for name, weight in adapter_weights(wrapped).items()}
+    if own != {name: weight.shape for name, weight in stored.items()}:
         raise _misfit(folder, "names or shapes of its weights differ from the model's")
-    set_peft_model_state_dict(wrapped, weights)
+    set_peft_model_state_dict(wrapped, stored)
     return wrapped
 
 

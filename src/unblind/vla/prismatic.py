@@ -11,6 +11,7 @@ cost.
 
 import json
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -216,6 +217,38 @@ class Prismatic(nn.Module):
     def logits(self, states: Tensor) -> Tensor:
         """Return the scores (..., vocab) of normed states (..., hidden)."""
         return self.language_model.lm_head(states)
+
+    def scores(self, states: Tensor, allowed: range) -> Tensor:
+        """Return the scores (..., n) of the n ids to choose from, of normed states (..., hidden).
+
+        Raises:
+            UnblindError: one is not finite: choosing among them would look like an answer.
+        """
+        scores = self.logits(states)[..., allowed.start : allowed.stop]
+        if not scores.is_meta and not scores.isfinite().all():
+            raise UnblindError(
+                "the model computes numbers that are not finite",
+                "use float32, or weights whose training did not diverge",
+            )
+        return scores
+
+    def check_length(self, prompts: Iterable[Sequence[int]], tokens: int) -> None:
+        """Refuse prompts for which the model has no positions.
+
+        Args:
+            prompts: token ids without BOS.
+            tokens: how many shall follow.
+
+        Raises:
+            UnblindError: BOS, visual tokens, a prompt and what follows are too long together.
+        """
+        room = self.config.max_positions - 1 - self.config.grid**2 - tokens
+        longest = max(map(len, prompts))
+        if longest > room:
+            raise UnblindError(
+                f"a prompt of {longest} tokens is too long: the model has room for {room}",
+                "shorten the instruction",
+            )
 
 
 def attention_mask(start: int, text: Text) -> Tensor:

@@ -4,7 +4,8 @@ An action is (..., 7): three translations (m), three Euler angles (rad), gripper
 1 open). The rules are OpenVLA's as the authors' released training and evaluation use them.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from unblind.errors import UnblindError
 
+Fidelity = Literal["corrected", "released"]
 _MOTION_ONLY = (True,) * 6 + (False,)  # the gripper is not normalised
 _EPSILON = 1e-8
 
@@ -31,6 +33,11 @@ class ActionNormalizer:
         minimum: smallest value.
         maximum: largest value.
         mask: which dimensions are normalised.
+
+    Raises:
+        ValueError: these are no statistics: numbers differ in count, one is missing, not finite
+            or above its upper end, or the mask holds something else than true and false. Key
+            and dimension (from 0) are named.
     """
 
     q01: tuple[float, ...]
@@ -38,6 +45,34 @@ class ActionNormalizer:
     minimum: tuple[float, ...]
     maximum: tuple[float, ...]
     mask: tuple[bool, ...] = _MOTION_ONLY
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where these are no statistics."""
+        problems = list(self._problems())
+        if problems:
+            raise ValueError("; ".join(problems))
+
+    def _problems(self) -> Iterator[str]:
+        numbers = {key: value for key, value in asdict(self).items() if key != "mask"}
+        counts = {key: len(value) for key, value in asdict(self).items()}
+        if len(set(counts.values())) != 1:
+            yield f"counts differ: {', '.join(f'{n} {key}' for key, n in counts.items())}"
+            return
+        strange = [
+            f"{key}[{k}] is {number!r}"
+            for key, value in numbers.items()
+            for k, number in enumerate(value)
+            if type(number) not in (int, float) or not math.isfinite(number)
+        ]
+        strange += [
+            f"mask[{k}] is {flag!r}" for k, flag in enumerate(self.mask) if type(flag) is not bool
+        ]
+        yield from strange
+        if not strange:
+            for low, high in (("q01", "q99"), ("minimum", "maximum")):
+                for k, (least, most) in enumerate(zip(numbers[low], numbers[high], strict=True)):
+                    if least > most:
+                        yield f"{low}[{k}] is {least}, above {high}[{k}], {most}"
 
     @classmethod
     def fit(cls, actions: np.ndarray, mask: tuple[bool, ...] = _MOTION_ONLY) -> "ActionNormalizer":
@@ -57,17 +92,27 @@ class ActionNormalizer:
         return cls(tuple(low), tuple(high), tuple(least), tuple(most), mask)
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "ActionNormalizer":
-        """Return the normaliser that :meth:`to_json` described."""
-        return cls(**{key: tuple(value) for key, value in values.items()})
+    def from_json(cls, values: Mapping[str, Any], where: object) -> "ActionNormalizer":
+        """Return the normaliser that :meth:`to_json` described.
+
+        Args:
+            values: read from a file, which may hold anything.
+            where: the file, for messages.
+
+        Raises:
+            UnblindError: these are no statistics; key and dimension are named.
+        """
+        try:
+            return cls(**{key: tuple(value) for key, value in values.items()})
+        except (ValueError, TypeError, AttributeError) as error:
+            cause = f"action statistics in {where} cannot be used: {error}"
+            raise UnblindError(cause, "fetch or make them again") from None
 
     def to_json(self) -> dict[str, list[Any]]:
         """Return the statistics as plain lists."""
         return {key: list(value) for key, value in asdict(self).items()}
 
-    def normalize(
-        self, actions: np.ndarray, fidelity: Literal["corrected", "released"] = "corrected"
-    ) -> np.ndarray:
+    def normalize(self, actions: np.ndarray, fidelity: Fidelity = "corrected") -> np.ndarray:
         """Return actions (..., D) in [-1, 1], float64."""
         actions = np.asarray(actions, dtype=np.float64)
         q01, q99, mask = map(np.asarray, (self.q01, self.q99, self.mask))
@@ -120,14 +165,21 @@ def gripper_command(gripper: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class ActionCodec:
-    """Actions to tokens, and tokens to what the robot executes."""
+    """Actions to tokens, and tokens to what the robot executes.
+
+    Attributes:
+        normalizer: actions to [-1, 1] and back.
+        tokenizer: numbers in [-1, 1] to token ids and back.
+        fidelity: how actions are normalised; nothing differs on the way back.
+    """
 
     normalizer: ActionNormalizer
     tokenizer: ActionTokenizer
+    fidelity: Fidelity = "corrected"
 
     def encode(self, actions: np.ndarray) -> np.ndarray:
         """Return token ids (..., 7) of actions (..., 7)."""
-        return self.tokenizer.encode(self.normalizer.normalize(actions))
+        return self.tokenizer.encode(self.normalizer.normalize(actions, self.fidelity))
 
     def decode(self, ids: np.ndarray) -> np.ndarray:
         """Return executable actions (..., 7) of token ids (..., 7), gripper exactly -1 or 1."""
