@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -29,6 +30,24 @@ def released_assets() -> Path:
     if not folder.is_dir():
         pytest.skip("no released assets: name their folder in UNBLIND_RELEASED_ASSETS")
     return folder
+
+
+@pytest.fixture(scope="session")
+def _made_up_release(tmp_path_factory):
+    import made_up_release
+
+    root = tmp_path_factory.mktemp("release")
+    return root, made_up_release.write(root)
+
+
+@pytest.fixture
+def made_up_assets(_made_up_release, tmp_path, monkeypatch) -> Path:
+    """Return a folder of made-up released files; this process takes their manifest for the real."""
+    from unblind.sim import released_files
+
+    root, manifest = _made_up_release
+    monkeypatch.setattr(released_files, "manifest", lambda: manifest)
+    return Path(shutil.copytree(root, tmp_path / "assets"))
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from unblind import provenance
 from unblind.config import Config
 from unblind.files import atomic_path, sha256, write_json
 from unblind.sim.conditions import CONDITIONS
+from unblind.sim.success import STAGES
 
 
 def write_records(
@@ -27,7 +28,10 @@ def write_records(
 
 
 def episodes(run: str, seed: int, condition: str, n: int, final: int) -> pd.DataFrame:
-    """The first `final` episodes end in success, one more is a success at some step."""
+    """The first `final` episodes end in success, one more is a success at some step.
+
+    Stages are reached in those that end in success.
+    """
     index = np.arange(n)
     return pd.DataFrame(
         {
@@ -37,7 +41,7 @@ def episodes(run: str, seed: int, condition: str, n: int, final: int) -> pd.Data
             "episode_id": 1000 * seed + index,
             "success_any": index <= final if final else np.zeros(n, dtype=bool),
             "success_final": index < final,
-            "grasped": index < final,
+            **dict.fromkeys(STAGES, index < final),
             "steps": 80,
         }
     )
@@ -70,10 +74,24 @@ def write_replay(config: Config, path: Path, inputs=()):
     _write(path, frame, config.part("replay"), provenance.CODE["replay"], config.seed, inputs)
 
 
+def leave_out(config: Config, path: Path, run: str, lacking: dict[int, list[str]]):
+    """Write a record again without these episodes, as if files had been missing for them."""
+    frame, meta = pd.read_parquet(path), provenance.read(path)
+    left = frame[~frame["episode_id"].isin(list(lacking))]
+    extra = meta["extra"] | {"not_run": {str(number): files for number, files in lacking.items()}}
+    _write(path, left, config.part("rollout", run), meta["code"], meta["seed"], extra=extra)
+
+
 def _write(
-    path: Path, frame: pd.DataFrame, part: dict, code: tuple[str, ...], seed: int, inputs=()
+    path: Path,
+    frame: pd.DataFrame,
+    part: dict,
+    code: tuple[str, ...],
+    seed: int,
+    inputs=(),
+    extra=None,
 ):
-    made_from = {"config": part, "code": code, "seed": seed, "inputs": inputs}
+    made_from = {"config": part, "code": code, "seed": seed, "inputs": inputs, "extra": extra}
     with provenance.record(path, **made_from), atomic_path(path) as place:
         frame.to_parquet(place)
 
@@ -110,6 +128,8 @@ def write_adapter(config: Config, run: str, seed: int, inputs=()):
     made_from = {"config": config.part("training", run), "code": provenance.CODE["training"]}
     made_from |= {"seed": seed, "inputs": inputs}
     weights, *others = (folder / name for name in places.RUN_FILES)
+    if config.run(run).method == "align":
+        others.append(folder / "projector.safetensors")
     if provenance.is_current(weights, **made_from):
         return
     with provenance.record(weights, **made_from, extra={"run_details": told}):

@@ -136,6 +136,10 @@ def test_a_part_holds_what_a_stage_depends_on_and_no_more():
     assert changed({"demos.successes": 256}) == {"demos", "replay"}
     assert changed({"replay.episodes": 8}) == {"replay"}
     assert changed({"fidelity": "released"}) == {"demos", "replay", "rollout"}
+    assert changed({"catalog_missing": "skip"}) == set(), "the built-in catalog is whole"
+    of_folder = [hashes({"catalog": "assets", "catalog_missing": do}) for do in ("stop", "skip")]
+    differ = {stage for stage in of_folder[0] if of_folder[0][stage] != of_folder[1][stage]}
+    assert differ == {"demos", "replay", "rollout"}
 
 
 LEARNING = ("questions", "vlm", "robot", "warm_up", "features_low", "features_teacher")

@@ -86,7 +86,7 @@ Stage = Literal[
 ]
 DemoSet = Literal["training", "pretraining", "warm-up"]
 
-_SCENE = ("catalog", "fidelity", "render")
+_SCENE = ("catalog", "catalog_missing", "fidelity", "render")
 #: What each stage's result depends on beside its input files, in pydantic's form of a selection.
 _PARTS: Mapping[Stage, dict[str, Any]] = {
     "demos": dict.fromkeys((*_SCENE, "seed", "demos"), True),
@@ -145,6 +145,10 @@ class Config(Section):
     results: str = Field(min_length=1, description="Folder of all build outputs.")
     catalog: str = Field(
         min_length=1, description="'builtin', or the folder of the authors' asset files."
+    )
+    catalog_missing: Literal["stop", "skip"] = Field(
+        description="When the catalog's folder lacks files, or holds changed ones: 'stop' before "
+        "anything is run, or 'skip' the episodes that need them; tables count those as not run."
     )
     fidelity: Literal["corrected", "released"] = Field(
         description="'released' reproduces the known defects of the authors' environments."
@@ -222,6 +226,8 @@ class Config(Section):
             )
         if stage == "training" and self.run(run or "").method != "align":
             del values["training"]["align"]
+        if self.catalog == "builtin":  # which is always whole
+            values.pop("catalog_missing", None)
         if self.openvla is not None:
             method = self.runs[run].method if run else None
             if own := self.openvla.part(stage, method):

@@ -8,7 +8,10 @@ from typing import Any
 
 import yaml
 
+from unblind import checkout
 from unblind.errors import UnblindError
+
+_EXAMPLE = Path("workflow/config/mini.yaml")
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -26,14 +29,17 @@ def read(path: Path) -> dict[str, Any]:
     """Return the plain values of a YAML file.
 
     Raises:
-        UnblindError: it cannot be read, is no YAML mapping, or gives a key twice.
+        UnblindError: it cannot be read, is no YAML mapping, or gives a key twice; or it is one of
+            a checkout's files, and the working folder is no checkout.
     """
     try:
         values = _UniqueKeys(path.read_text(encoding="utf-8")).get_single_data()
     except OSError as error:
+        if path.is_relative_to(_EXAMPLE.parent):
+            checkout.require(path)
+        example = f", for example {_EXAMPLE}" if _EXAMPLE.is_file() else ""
         raise UnblindError(
-            f"cannot read configuration {path}: {error.strerror}",
-            "name an existing file, for example workflow/config/mini.yaml",
+            f"cannot read configuration {path}: {error.strerror}", f"name an existing file{example}"
         ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())

@@ -5,9 +5,10 @@ import shutil
 import numpy as np
 import pytest
 import studies
+import synthetic
 
 from unblind import store
-from unblind.audit import build
+from unblind.audit import build, integrity
 from unblind.audit.commands import Commands
 from unblind.audit.records import gather
 from unblind.errors import UnblindError
@@ -209,3 +210,25 @@ def test_a_stored_folder_makes_its_files_cached_one_by_one(study, tmp_path, monk
     found = claims(study)
     assert found["1/align/Carrot"]["origin"] == "recomputed"
     assert found["ordering/align-beats-default-overall"]["verdict"] == "cached"
+
+
+BEAR = "carrot/more_carrot/010_toy bear_1/textured.glb"
+
+
+def test_records_that_lack_episodes_stand_and_an_empty_one_is_not_run(tmp_path):
+    """Files of the catalog are missing: claims are judged by the episodes that were run."""
+    folder = {"catalog": "assets", "catalog_missing": "skip"}
+    config = studies.write(studies.settings(tmp_path / "results", **folder))
+    for run in config.runs:
+        for condition, numbers in (("instruct", range(2)), ("plate", range(16))):
+            path = studies.record(config, run, condition)
+            synthetic.leave_out(config, path, run, {number: [BEAR] for number in numbers})
+    evidence = build.evidence(config)
+    assert evidence.refused == () and len(evidence.pieces) == 3 * 14
+    assert integrity.findings(config, evidence, tmp_path / "audit") == []
+    found = claims(config)
+    assert (found["1/align/Instruct"]["ours"]["n"], found["1/align/Plate"]["ours"]) == (14, None)
+    assert found["1/align/Plate"]["verdict"] == "not run"
+    assert found["1/align/Plate"]["why"].endswith("is empty: none of its episodes could be run")
+    assert found["ordering/align-beats-default-instruct"]["effect"]["n"] == 14
+    assert found["ordering/align-beats-default-plate"]["verdict"] == "not run"

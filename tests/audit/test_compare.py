@@ -74,11 +74,19 @@ def test_changed_missing_and_extra_records(evidence, theirs):
     changed = found["align/0/carrot"]
     assert (changed.status, changed.n, changed.agree) == ("changed", 16, 15)
     assert (changed.ours, changed.theirs) == (8, 9)
-    assert "success_final 15, success_any 16, grasped 16, steps 16" in changed.detail
+    assert "success_final 15, success_any 16, reached 16, grasped 16" in changed.detail
     assert found["freeze/0/plate"].status == "missing"
     assert found["align/0/other"].status == "extra"
     assert found["default/0/carrot"].status == "other episodes"
     assert sum(cell.status == "same" for cell in found.values()) == 42 - 3
+
+
+def test_an_empty_record_is_none_to_refuse(evidence, theirs):
+    """All its episodes may lack files of the catalog."""
+    pq.write_table(pq.read_table(place(theirs)).slice(0, 0), place(theirs))
+    cell = cells(evidence, theirs)["align/0/carrot"]
+    assert (cell.status, cell.n) == ("other episodes", 0)
+    assert cell.detail == "0 episodes of ours 16 and theirs 0 are shared"
 
 
 def huge(path, patch):
@@ -88,7 +96,7 @@ def huge(path, patch):
 
 def endless(path, patch):
     patch.setattr(compare, "LIMIT_ROWS", 15)
-    return "16 episodes: not 1 to 15"
+    return "16 episodes: more than 15"
 
 
 def bomb(path, patch):

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import made_up_release
 import pytest
 import sizes
 import studies
@@ -9,6 +10,7 @@ from unblind.audit import build, recheck
 from unblind.config import load
 from unblind.errors import UnblindError
 from unblind.rollout.loop import Outcome
+from unblind.sim.success import STAGES, Stages
 
 FINALS = {"carrot": 4, "plate": 4}
 
@@ -24,7 +26,7 @@ class Crew(synthetic.CrewStandIn):
             any_step = final or (episode.condition in FINALS and episode.episode_id == 4)
             if episode.episode_id in self.lost:
                 final = any_step = False
-            yield Outcome(episode, any_step, final, final, 80)
+            yield Outcome(episode, any_step, final, Stages(*[final] * len(STAGES)), 80)
 
 
 @pytest.fixture
@@ -68,8 +70,8 @@ def test_a_difference_is_named(study, monkeypatch):
     assert sum(not one.agrees for one in found) == 2 * 2 * 2
     said = recheck.report(found)
     assert (
-        "noop/0/carrot episode 2: success_any True stored, False here, "
-        "success_final True stored, False here, grasped True stored, False here" in said
+        "noop/0/carrot episode 2: success_final True stored, False here, "
+        "success_any True stored, False here, reached True stored, False here" in said
     )
     assert "random/0/plate episode 4: success_any True stored, False here\n" in said
     assert said.endswith(f"{2 * 14 * 8 - 8} of {2 * 14 * 8} episodes went as stored")
@@ -79,6 +81,20 @@ def test_records_of_other_code_are_marked(study, monkeypatch):
     monkeypatch.setattr(recheck, "rollout_code", lambda policy: ("unblind.files",))
     found = recheck.recheck(study, build.evidence(study), 1, 1)
     assert "made by other code or from another model" in recheck.report(found)
+
+
+def test_episodes_whose_files_have_gone_are_not_tried(study, made_up_assets):
+    values = {"catalog": str(made_up_assets), "catalog_missing": "skip"}
+    config = study.model_copy(update=values)
+    for run in config.runs:
+        place = Path(config.results, "rollouts", run, "0")
+        synthetic.write_records(config, run, 0, place, FINALS)
+    evidence = build.evidence(config)
+    assert all(one.is_current for one in recheck.recheck(config, evidence, 20, 1))
+    plate = made_up_release.folder_of("more_plate", "plate", 1)
+    (made_up_assets / plate / "collision.obj").unlink()
+    with pytest.raises(UnblindError, match=r"cannot run \d+ episodes .*plate_1/collision\.obj"):
+        recheck.recheck(config, evidence, 20, 1)
 
 
 def test_without_records_there_is_nothing_to_check(study):

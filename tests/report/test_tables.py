@@ -3,6 +3,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import sizes
@@ -122,12 +123,67 @@ def test_markdown_has_the_papers_columns_and_honest_rows(config, study):
     assert len(columns) == 14
     table = [line for line in lines[lines.index(header) :] if line.startswith("|")]
     first = table[: next(i for i, line in enumerate(table) if "semantic | vision" in line)]
-    assert {line.count("|") for line in first} == {16}
+    stages = next(i for i, line in enumerate(first) if line.startswith("| | reached |"))
+    assert {line.count("|") for line in first[:stages]} == {16}
     assert next(line for line in lines if line.startswith("| **Align**")).count("not run") == 14
     assert "| 30/32 | 8/32 | 30/32 |" in text
     assert "| - | 61 ± 1 | 83 ± 3 |" in text
     assert "not comparable" in text
     assert "One evaluation seed" in text
+
+
+REACHED = {  # of 32 episodes
+    "reached": 32, "grasped": 24, "consecutive_grasp": 20, "lifted": 16, "over_plate": 8,
+    "released": 4,
+}  # fmt: skip
+
+
+def rewrite(copy, config, run, condition, **columns):
+    path = copy / f"rollouts/{run}/0/{condition}.parquet"
+    frame = pd.read_parquet(path).assign(**columns)
+    synthetic._write(path, frame, config.part("rollout", run), rollout_code(run), 0)
+
+
+def test_stages_are_shares_of_episodes_over_the_13_conditions(config, copy):
+    for condition in CONDITIONS:
+        # In Plate nothing is reached, in distribution everything: that is none of the 13.
+        none, all_of = condition.name == "plate", condition.suite == "in-distribution"
+        counts = {s: 0 if none else 32 if all_of else n for s, n in REACHED.items()}
+        columns = {stage: np.arange(32) < count for stage, count in counts.items()}
+        rewrite(copy, config, "random", condition.name, **columns)
+    made = make(config, copy)
+    found = cells(made[".csv"])
+    for stage, count in REACHED.items():
+        line = found["random", "all 13", stage]
+        assert (line["status"], line["n"]) == ("run", str(13 * 32))
+        assert float(line["rate"]) == pytest.approx(count / 32 * 12 / 13, abs=1e-4)
+        # Variance of the mean of 13 columns, of which Plate has none.
+        sd = (12 * (count / 32) * (1 - count / 32) / 32) ** 0.5 / 13
+        assert float(line["hi"]) - float(line["lo"]) == pytest.approx(3.92 * sd, rel=0.08, abs=1e-3)
+    table = made[".md"].read_text().partition("## Stages reached")[2].partition("##")[0]
+    row = next(line for line in table.splitlines() if line.startswith("| **Random**"))
+    shown = [cell.split()[0] for cell in row.strip("|").split("|")[1:]]
+    assert shown == ["92", "69", "58", "46", "23", "12"]
+    align = next(line for line in table.splitlines() if line.startswith("| **Align**"))
+    assert align.count("not run") == 6
+    tex_row = next(one for one in made[".tex"].read_text().splitlines() if "Random & 92 {" in one)
+    assert tex_row.count("&") == 6
+
+
+def test_a_record_without_stages_or_with_impossible_ones_is_refused(config, copy):
+    path = copy / "rollouts/random/0/carrot.parquet"
+    old = pd.read_parquet(path)
+    rewrite(copy, config, "random", "carrot", lifted=np.arange(32) < 1)
+    with pytest.raises(UnblindError, match="with the stage 'lifted' and without 'grasped'"):
+        make(config, copy)
+    new = ["consecutive_grasp", "reached", "lifted", "over_plate", "released"]
+    part, code = config.part("rollout", "random"), rollout_code("random")
+    synthetic._write(path, old.drop(columns=new), part, code, 0)
+    words = (
+        r"lacks the columns reached, consecutive_grasp, lifted, over_plate, released \(delete it"
+    )
+    with pytest.raises(UnblindError, match=words):
+        make(config, copy)
 
 
 def test_footer_quotes_sidecars(config, study):

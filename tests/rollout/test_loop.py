@@ -14,6 +14,7 @@ from unblind.rollout import loop, worker
 from unblind.rollout.loop import Crew
 from unblind.rollout.worker import Reply, Setup
 from unblind.sim.episodes import decode
+from unblind.sim.success import Stages
 
 STEPS = 6
 BROKEN, DEADLY = 666, 667  # ids of episodes that raise an error or kill their worker
@@ -27,7 +28,7 @@ class FakeScenes:
 
     def reset(self, scene, episode):
         self.now[scene] = np.array([episode.episode_id, 0])
-        return Reply(self.now[scene].copy(), False, False)
+        return Reply(self.now[scene].copy(), False, Stages())
 
     def step(self, scene, action):
         number, step = self.now[scene]
@@ -39,7 +40,11 @@ class FakeScenes:
         self.now[scene][1] = step = step + 1
         # Ids 0 mod 3 succeed in passing, 1 mod 3 from step 4 on, 2 mod 3 never.
         success = step == 3 if number % 3 == 0 else number % 3 == 1 and step >= 4
-        return Reply(self.now[scene].copy(), bool(success), bool(number % 2 and step == 2))
+        # Odd ids are held in passing; all are reached before, and 0 mod 3 lifted later.
+        stages = Stages(
+            reached=step == 1, grasped=number % 2 == 1 and step == 2, lifted=not number % 3
+        )
+        return Reply(self.now[scene].copy(), bool(success), stages)
 
 
 def fake_serve(pipe, setup, scenes):
@@ -101,7 +106,8 @@ def test_every_scene_gets_its_own_actions_and_every_episode_its_outcome(crew, wo
         assert found.steps == STEPS
         assert found.success_any == (number % 3 in (0, 1))
         assert found.success_final == (number % 3 == 1)
-        assert found.grasped == bool(number % 2)
+        kept = Stages(reached=True, grasped=number % 2 == 1, lifted=number % 3 == 0)
+        assert found.stages == kept, "a stage stays reached"
     assert sum(policy.batches) == 13 * STEPS
     assert max(policy.batches) == min(scenes, 10 // workers)
 

@@ -7,10 +7,12 @@ from unblind.errors import UnblindError
 from unblind.rollout import records
 from unblind.rollout.loop import Outcome
 from unblind.sim.episodes import decode
+from unblind.sim.success import STAGES, Stages
 
 
 def entry(number):
-    return records.row(Outcome(decode("carrot", number), grasped=True, steps=80), "random", 3)
+    stages = Stages(reached=True, grasped=True)
+    return records.row(Outcome(decode("carrot", number), stages=stages, steps=80), "random", 3)
 
 
 def test_a_row_tells_the_initial_state_and_how_it_went():
@@ -22,7 +24,8 @@ def test_a_row_tells_the_initial_state_and_how_it_went():
     assert (row["object"], row["yaw_deg"]) == ("travel cup", 45.0)
     assert (row["object_x"], row["object_y"], row["object_z"]) == episode.object_xyz
     assert row["third_x"] is None and row["distractor"] is None
-    assert (row["success_any"], row["success_final"], row["grasped"]) == (False, False, True)
+    assert (row["success_any"], row["success_final"], row["steps"]) == (False, False, 80)
+    assert [stage for stage in STAGES if row[stage]] == ["reached", "grasped"]
     third = records.row(Outcome(decode("multi_carrot", 0)), "noop", 0)
     assert (third["third_x"], third["third_y"], third["third_z"]) == decode(
         "multi_carrot", 0
@@ -35,6 +38,8 @@ def test_records_have_one_schema_and_the_same_bytes(tmp_path):
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     table = pq.read_table(tmp_path / "a")
     assert table.schema.remove_metadata() == records.SCHEMA
+    new = ("consecutive_grasp", "reached", "lifted", "over_plate", "released")
+    assert {str(table.schema.field(name).type) for name in new} == {"bool"}
     assert table["episode_id"].to_pylist() == [5, 9]
 
 

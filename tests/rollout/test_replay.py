@@ -1,6 +1,7 @@
 """Replay of stored demonstrations: two at the smallest size."""
 
 import commands
+import made_up_release
 import numpy as np
 import pandas as pd
 import pytest
@@ -85,6 +86,15 @@ def test_a_choice_is_seeded(config, folder, crew, tmp_path):
         assert paths[0].read_bytes() == paths[1].read_bytes()
         chosen[seed] = int(pd.read_parquet(paths[0])["episode_id"].item())
     assert len(set(chosen.values())) == 2
+
+
+def test_demonstrations_whose_files_have_gone_stop_it(folder, crew, made_up_assets, tmp_path):
+    plate = made_up_release.folder_of("more_plate", "plate", 1)
+    (made_up_assets / plate / "collision.obj").unlink()
+    changes = {"catalog": str(made_up_assets), "catalog_missing": "skip"}
+    with pytest.raises(UnblindError, match=r"cannot run 2 episodes \(in_distribution 2\) without"):
+        replay.replay(load(commands.SMOKE, changes), folder, tmp_path / "replay.parquet", 1)
+    assert crew.played == [] and not (tmp_path / "replay.parquet").exists()
 
 
 def test_more_than_there_are_is_one_error(folder, crew, tmp_path):

@@ -1,6 +1,7 @@
 """Records of a run: which are made, from what, and that an interruption costs little."""
 
 import commands
+import made_up_release
 import pandas as pd
 import pytest
 import sizes
@@ -8,9 +9,12 @@ from synthetic import CrewStandIn
 
 from unblind import provenance
 from unblind.config import load
-from unblind.errors import UnblindError
+from unblind.errors import Note, UnblindError
+from unblind.files import sha256
+from unblind.report.records import load_cell, not_run
 from unblind.rollout import run
 from unblind.rollout.loop import Crew, Outcome
+from unblind.sim import blocked
 from unblind.sim.conditions import CONDITIONS, get
 
 THREE = ["in_distribution", "carrot", "position_change_to"]
@@ -109,7 +113,7 @@ def test_a_record_of_something_else_is_made_again(crew, config, tmp_path, monkey
     if change == "settings":
         config = load(commands.SMOKE, {**sizes.episodes(5), "rollout.max_steps": 79})
     elif change == "code":
-        monkeypatch.setattr(provenance, "code_hash", lambda *_: "newer")
+        monkeypatch.setattr(provenance, "code_hash", lambda *_, **__: "newer")
     elif change == "seed":
         seed = 1
     else:
@@ -144,7 +148,7 @@ def test_unfinished_work_of_something_else_is_not(crew, config, tmp_path, monkey
     if change == "settings":
         config = load(commands.SMOKE, {**sizes.episodes(5), "fidelity": "released"})
     elif change == "code":
-        monkeypatch.setattr(run, "code_hash", lambda *_: "newer")
+        monkeypatch.setattr(run, "code_hash", lambda *_, **__: "newer")
     else:
         name = "noop"
     run.rollout(config, name, 0, tmp_path, ["carrot"], 1)
@@ -157,6 +161,138 @@ def test_conditions_are_called_by_either_name(crew, config, tmp_path):
     assert list(content(tmp_path)) == ["carrot"]
     with pytest.raises(UnblindError, match="unknown condition 'carot'"):
         run.rollout(config, "random", 0, tmp_path, ["carot"], 1)
+
+
+# ---- a folder of released files that is not whole ------------------------------------------------
+
+POTATO = f"{made_up_release.folder_of('more_carrot', 'potato', 20)}/textured.glb"
+
+
+def of_folder(folder, action, **changes):
+    values = {"catalog": str(folder), "catalog_missing": action, **sizes.episodes(40)}
+    return load(commands.SMOKE, values | changes)
+
+
+def potatoes(config):
+    """Ids of the condition carrot, with and without a potato."""
+    episodes = run.evaluation_episodes(config, "carrot", 0)
+    lost = [e.episode_id for e in episodes if e.object == "potato"]
+    assert 0 < len(lost) < len(episodes)
+    return lost, [e.episode_id for e in episodes if e.episode_id not in lost]
+
+
+@pytest.mark.parametrize("name", ["oracle", "random", "noop"])
+def test_missing_files_stop_every_policy_before_anything_is_built(
+    crew, made_up_assets, tmp_path, monkeypatch, name
+):
+    monkeypatch.setattr(run, "make_policy", None)
+    (made_up_assets / POTATO).unlink()
+    config, out = of_folder(made_up_assets, "stop"), tmp_path / "out"
+    lost, _ = potatoes(config)
+    problem = rf"cannot run {len(lost)} episodes \(carrot {len(lost)}\) .*{POTATO} \(copy them"
+    with pytest.raises(UnblindError, match=problem):
+        run.rollout(config, name, 0, out, THREE, 1)
+    assert crew.ran == [] and not out.exists()
+
+
+def test_a_whole_folder_makes_the_same_record_either_way(crew, made_up_assets, tmp_path):
+    for action in ("stop", "skip"):
+        run.rollout(of_folder(made_up_assets, action), "random", 0, tmp_path / action, THREE, 1)
+    assert content(tmp_path / "stop") == content(tmp_path / "skip")
+    meta = provenance.read(tmp_path / "skip" / "carrot.parquet")
+    assert meta["inputs"] == {} and "not_run" not in meta["extra"]
+
+
+def test_blocked_episodes_are_left_out_and_listed(crew, made_up_assets, tmp_path):
+    (made_up_assets / POTATO).write_bytes(b"damaged")
+    config = of_folder(made_up_assets, "skip")
+    lost, others = potatoes(config)
+    with pytest.warns(Note, match=rf"left out {len(lost)} episodes \(carrot {len(lost)}\)"):
+        run.rollout(config, "random", 0, tmp_path, THREE, 1)
+    frame = pd.read_parquet(tmp_path / "carrot.parquet")
+    assert frame["episode_id"].tolist() == others
+    meta = provenance.read(tmp_path / "carrot.parquet")
+    assert meta["extra"]["not_run"] == {str(number): [POTATO] for number in lost}
+    assert list(meta["inputs"].values()) == [sha256(made_up_assets / POTATO)]
+    assert not {("carrot", number) for number in lost} & set(crew.ran), "none in their place"
+    whole = provenance.read(tmp_path / "in_distribution.parquet")
+    assert whole["inputs"] == {} and "not_run" not in whole["extra"]
+    crew.ran.clear()
+    with pytest.warns(Note):
+        run.rollout(config, "random", 0, tmp_path, THREE, 1)
+    assert crew.ran == [], "the records stand"
+
+
+@pytest.mark.filterwarnings("ignore::unblind.errors.Note")
+@pytest.mark.parametrize("change", ["mended", "another is lost", "gone instead of damaged"])
+def test_a_record_is_outdated_when_the_folder_changes(crew, made_up_assets, tmp_path, change):
+    whole = (made_up_assets / POTATO).read_bytes()
+    (made_up_assets / POTATO).write_bytes(b"damaged")
+    config = of_folder(made_up_assets, "skip")
+    run.rollout(config, "random", 0, tmp_path, THREE, 1)
+    lost, others = potatoes(config)
+    crew.ran.clear()
+    if change == "mended":
+        (made_up_assets / POTATO).write_bytes(whole)
+        others += lost
+    elif change == "gone instead of damaged":
+        (made_up_assets / POTATO).unlink()
+    else:
+        onion = made_up_release.folder_of("more_carrot", "onion", 24)
+        (made_up_assets / onion / "collision.obj").unlink()
+        episodes = run.evaluation_episodes(config, "carrot", 0)
+        others = [e.episode_id for e in episodes if e.object not in ("potato", "onion")]
+    run.rollout(config, "random", 0, tmp_path, THREE, 1)
+    assert sorted(crew.ran) == sorted(("carrot", number) for number in others)
+    assert sorted(pd.read_parquet(tmp_path / "carrot.parquet")["episode_id"]) == sorted(others)
+
+
+@pytest.mark.filterwarnings("ignore::unblind.errors.Note")
+def test_rows_of_an_interrupted_call_are_kept_while_the_folder_stays(
+    crew, made_up_assets, tmp_path
+):
+    whole = (made_up_assets / POTATO).read_bytes()
+    (made_up_assets / POTATO).unlink()
+    config = of_folder(made_up_assets, "skip")
+    crew.left = 3
+    with pytest.raises(Interrupted):
+        run.rollout(config, "random", 0, tmp_path, ["carrot"], 1)
+    crew.left, done = 2, list(crew.ran)
+    crew.ran.clear()
+    with pytest.raises(Interrupted):
+        run.rollout(config, "random", 0, tmp_path, ["carrot"], 1)
+    assert len(crew.ran) == 2 and not set(crew.ran) & set(done)
+    (made_up_assets / POTATO).write_bytes(whole)
+    crew.left = None
+    crew.ran.clear()
+    run.rollout(config, "random", 0, tmp_path, ["carrot"], 1)
+    assert len(crew.ran) == 40, "a mended folder starts afresh"
+
+
+@pytest.mark.filterwarnings("ignore::unblind.errors.Note")
+def test_a_record_whose_every_episode_is_blocked_is_empty(crew, made_up_assets, tmp_path):
+    plate = made_up_release.folder_of("more_plate", "plate", 1)
+    (made_up_assets / plate / "collision.obj").unlink()
+    config = of_folder(made_up_assets, "skip")
+    out = tmp_path / "random" / "0"
+    run.rollout(config, "random", 0, out, THREE, 1)
+    assert crew.ran == []
+    frame, meta = load_cell(config, "random", 0, "carrot", tmp_path)
+    assert len(frame) == 0 and len(not_run(meta)) == 40
+    assert not_run(meta)[ids(config, "carrot")[0]] == (f"{plate}/collision.obj",)
+
+
+@pytest.mark.filterwarnings("ignore::unblind.errors.Note")
+def test_with_a_part_of_the_real_release_the_rest_is_run(renderer, released_assets, tmp_path):
+    config = of_folder(released_assets, "skip", **sizes.episodes(100), **{"rollout.max_steps": 2})
+    episodes = run.evaluation_episodes(config, "in_distribution", 0)
+    lacking = blocked.find(config.catalog, {"": episodes})[""]
+    there = [e.episode_id for e in episodes if e.episode_id not in lacking]
+    if not 0 < len(there) < 20:
+        pytest.skip(f"{len(there)} of 100 episodes have all their files here")
+    run.rollout(config, "oracle", 0, tmp_path, ["in_distribution"], 1)
+    frame = pd.read_parquet(tmp_path / "in_distribution.parquet")
+    assert frame["episode_id"].tolist() == there and set(frame["steps"]) == {2}
 
 
 # ---- with the simulator -----------------------------------------------------------------------

@@ -93,7 +93,7 @@ def crew(monkeypatch):
 
             image = np.full((48, 64, 3), 90, np.uint8)
             FakeCrew.actions.append(self.policy.act([Observation(e, 0, image) for e in episodes]))
-            yield from (Outcome(e, True, True, True, 80) for e in episodes)
+            yield from (Outcome(e, True, True, steps=80) for e in episodes)
 
     FakeCrew.actions = []
     monkeypatch.setattr(run, "Crew", FakeCrew)

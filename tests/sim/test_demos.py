@@ -1,5 +1,6 @@
 """Demonstrations: planned without a simulator, collected with it at the smallest size."""
 
+import contextlib
 import itertools
 import json
 import shutil
@@ -8,13 +9,14 @@ from types import SimpleNamespace
 
 import commands
 import cv2
+import made_up_release
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from unblind import provenance
 from unblind.config import load
-from unblind.errors import UnblindError
+from unblind.errors import Note, UnblindError
 from unblind.sim import conditions, demos, shards
 from unblind.sim.episodes import decode, sample_ids
 
@@ -201,10 +203,133 @@ def test_work_of_other_settings_or_code_is_thrown_away(change, config, tmp_path,
     if change == "seed":
         config = load(commands.SMOKE, SIZES | {"seed": 1})
     if change == "code":
-        monkeypatch.setattr(demos, "code_hash", lambda *_: "newer")
+        monkeypatch.setattr(demos, "code_hash", lambda *_, **__: "newer")
     with pytest.raises(Stopped):
         demos.collect(config, tmp_path, 1)
     assert [path.exists() for path in old] == [change == "nothing"] * 2
+
+
+# ---- a folder of released files that is not whole ---------------------------------------------
+
+BEAR = f"{made_up_release.folder_of('more_carrot', 'toy bear', 10)}/textured.glb"
+DESK = "carrot/more_table/imgs/016_coloful desk.png"
+
+
+def of_folder(folder, action="skip", **changes):
+    values = {"catalog": str(folder), "catalog_missing": action, "demos.successes": 40}
+    values |= {"demos.held_out_per_object": 1, "base.warm_up_episodes": 16}
+    return load(commands.SMOKE, values | changes)
+
+
+@pytest.fixture
+def recorded(monkeypatch):
+    """Record in this process, with a made-up recorder; return the ids that were tried."""
+    tried = []
+
+    def fill(config, which, out, plan, n_workers):
+        for name, slots in plan.items():
+            parts = [demos._part(out / "parts", slot) for slot in slots]
+            for slot, part in zip(slots, parts, strict=True):
+                demos._record_slot(slot, part)
+            shards.assemble(out / name, parts)
+
+    def record(number):
+        tried.append(number)
+        return attempt(number, True)
+
+    monkeypatch.setattr(demos, "_recorder", lambda: SimpleNamespace(attempt=record))
+    monkeypatch.setattr(demos, "_fill_shards", fill)
+    return tried
+
+
+@pytest.mark.parametrize("which", ["training", "warm-up"])
+def test_missing_files_stop_before_anything_is_collected(recorded, made_up_assets, tmp_path, which):
+    (made_up_assets / BEAR).unlink()
+    with pytest.raises(UnblindError, match=rf"\(in_distribution \d+\) without .*{BEAR} \(copy"):
+        demos.collect(of_folder(made_up_assets, "stop"), tmp_path / "set", 1, which)
+    assert recorded == [] and not (tmp_path / "set").exists()
+
+
+def test_slots_of_an_absent_object_stay_empty_and_are_counted(recorded, made_up_assets, tmp_path):
+    (made_up_assets / BEAR).unlink()
+    config = of_folder(made_up_assets)
+    with pytest.warns(Note) as notes:
+        demos.collect(config, tmp_path, 1)
+    # 40 training slots are 2 rounds of 16 objects and 8 more: the tenth comes twice, and once more.
+    assert [str(one.message) for one in notes][-1] == (
+        "3 of 56 demonstrations left out: toy bear 3"
+    )
+    wanted = [s.candidates[0] for s in demos.plan_slots(config)]
+    objects = {number: decode("in_distribution", number, "train").object for number in wanted}
+    assert recorded == [number for number in wanted if objects[number] != "toy bear"]
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["successes"] == len(recorded) == 53
+    assert manifest["not_collected"] == {
+        "slots": {"toy bear": 3}, "candidates_of_other_slots": 0, "files": [BEAR],
+    }  # fmt: skip
+    meta = provenance.read(tmp_path / "manifest.json")
+    assert len(meta["inputs"]) == 1 and next(iter(meta["inputs"])).endswith(BEAR)
+
+
+@pytest.mark.filterwarnings("ignore::unblind.errors.Note")
+def test_candidates_at_an_absent_table_are_struck_and_counted(recorded, made_up_assets, tmp_path):
+    (made_up_assets / DESK).unlink()
+    config = of_folder(made_up_assets)
+    demos.collect(config, tmp_path, 1)
+    tables = {decode("in_distribution", number, "train").table for number in recorded}
+    assert "coloful desk" not in tables
+    # The 40 pairs of the training slots are at the first three tables: no slot stays empty.
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    struck = [
+        number
+        for slot in demos.plan_slots(config)
+        for number in slot.candidates
+        if decode("in_distribution", number, "train").table == "coloful desk"
+    ]
+    lost = manifest["not_collected"]
+    assert lost["slots"] == {} and lost["candidates_of_other_slots"] == len(struck) > 0
+    assert manifest["successes"] == 56
+
+
+@pytest.mark.filterwarnings("ignore::unblind.errors.Note")
+def test_a_set_is_outdated_when_the_folder_changes(recorded, made_up_assets, tmp_path):
+    whole = (made_up_assets / BEAR).read_bytes()
+    (made_up_assets / BEAR).write_bytes(b"damaged")
+    config = of_folder(made_up_assets)
+    demos.collect(config, tmp_path, 1)
+    recorded.clear()
+    demos.collect(config, tmp_path, 1)
+    assert recorded == [], "the set stands"
+    (made_up_assets / BEAR).write_bytes(whole)
+    demos.collect(config, tmp_path, 1)
+    assert len(recorded) == 56
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert "not_collected" not in manifest
+
+
+def test_without_the_training_plate_there_is_nothing_to_collect(recorded, made_up_assets, tmp_path):
+    plate = made_up_release.folder_of("more_plate", "plate", 1)
+    (made_up_assets / plate / "collision.obj").unlink()
+    with (
+        pytest.warns(Note),
+        pytest.raises(UnblindError, match="lacks files for every demonstration"),
+    ):
+        demos.collect(of_folder(made_up_assets), tmp_path / "set", 1)
+    assert not (tmp_path / "set").exists()
+
+
+def test_a_survey_leaves_blocked_episodes_out(made_up_assets, monkeypatch):
+    @contextlib.contextmanager
+    def pool(*_):
+        yield SimpleNamespace(map=lambda _, numbers: [attempt(n, True).summary() for n in numbers])
+
+    monkeypatch.setattr(demos, "_pool", pool)
+    (made_up_assets / BEAR).unlink()
+    with pytest.warns(Note):
+        counts = demos.survey(of_folder(made_up_assets), 2, 1)
+    assert counts["attempts"] == 2 * 15
+    with pytest.raises(UnblindError, match="cannot run 2 episodes"):
+        demos.survey(of_folder(made_up_assets, "stop"), 2, 1)
 
 
 # ---- with the simulator -----------------------------------------------------------------------

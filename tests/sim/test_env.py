@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from unblind.rollout.policies import HOLD
+from unblind.sim.builtin import BUILTIN
 from unblind.sim.episodes import decode
+from unblind.sim.success import Stages
 
 ROLES = ("object", "plate", "distractor", "distractor_plate")
 # Published start of an episode: six joints in rad, two fingers in m.
@@ -86,6 +88,8 @@ def test_reset_and_step_return_what_gymnasium_asks(env):
     assert obs["image"].shape == (1, 96, 128, 3)
     assert not terminated.any() and not truncated.any()
     assert info.keys() >= {"success", "is_src_obj_grasped", "elapsed_steps"}
+    for name in ("success", *Stages().to_info()):
+        assert info[name].shape == (1,) and str(info[name].dtype) == "torch.bool"
     assert info["elapsed_steps"].tolist() == [1] and env.action_space.shape == (7,)
 
 
@@ -140,6 +144,50 @@ def test_what_was_dropped_has_come_to_rest_on_the_table(blind, number):
     assert np.linalg.norm(linear) < 1e-3 and np.linalg.norm(angular) < 0.05
     np.testing.assert_allclose(blind.plate.pose.p[:2], episode.plate_xyz[:2], atol=0.005)
     assert blind.object_model.name == episode.object
+
+
+def at_rest(condition, number, third_height=0.0):
+    """An episode whose things start where they come to rest, the third one so far above it, m."""
+    episode = decode(condition, number)
+
+    def on_table(xyz, model, height=0.0):
+        return (*xyz[:2], TABLE_HEIGHT - float(model.bbox[0, 2]) + height)
+
+    third = (
+        BUILTIN.plates[episode.distractor_plate_index]
+        if episode.distractor_index is None
+        else BUILTIN.objects[episode.distractor_index]
+    )
+    return replace(
+        episode,
+        object_xyz=on_table(episode.object_xyz, BUILTIN.objects[episode.object_index]),
+        plate_xyz=on_table(episode.plate_xyz, BUILTIN.plates[episode.plate_index]),
+        third_xyz=on_table(episode.third_xyz, third, third_height),
+    )
+
+
+@pytest.mark.parametrize(("condition", "number"), [("multi_carrot", 5), ("multi_plate", 1_308_642)])
+def test_a_second_object_or_plate_that_moves_is_waited_for(blind, monkeypatch, condition, number):
+    """The release watches it too (``put_on_in_scene_multi.py``: MultiCarrot and MultiPlate)."""
+    settled, settle = [], type(blind)._settle
+    monkeypatch.setattr(
+        type(blind), "_settle", lambda env, periods: settled.append(periods) or settle(env, periods)
+    )
+    for height, expected in ((0.0, [0.5]), (0.05, [0.5, 6])):
+        settled.clear()
+        blind.reset(options={"episode": at_rest(condition, number, height)})
+        assert settled == expected, f"dropped from {height} m"
+
+
+def test_a_target_that_is_its_own_distractor_is_asked_twice(blind):
+    episode = decode("multi_carrot", 135_817, fidelity="released")
+    assert episode.self_distractor
+    blind.reset(options={"episode": episode})
+    blind.object.pose = type(blind.object.pose)([-0.16, 0.0, 0.95])
+    blind._settle(0.5)
+    linear, angular = blind._speeds()
+    assert linear.shape == angular.shape == (1, 3, 3)
+    assert linear[0, :, 2] == pytest.approx([-0.981, 0, -0.981], abs=2e-3)
 
 
 def test_an_object_falls_freely_at_first(blind):
@@ -252,6 +300,49 @@ def test_success_and_grasp_are_seen_in_the_simulator(blind):
     blind.object.pose = pose([x, y, z + height + 0.02])
     blind._px.step()
     assert not blind.evaluate()["success"].item(), "no contact yet"
+
+
+# ---- stages
+
+
+def played(env, episode, actions):
+    """Return the stages reached in an episode."""
+    env.reset(options={"episode": episode})
+    reached = Stages()
+    for action in actions:
+        reached |= Stages.from_info(env.step(action)[-1])
+    return reached
+
+
+@pytest.mark.parametrize(
+    ("condition", "number"),
+    [
+        *(("in_distribution", 7), ("multi_plate", 5), ("position", 77_777)),
+        ("ee_pose", 8_624_287_602),  # the gripper starts 17 mm from the object
+        ("position_change_to", 835_681),  # the object falls past the gripper, 3 cm from it
+    ],
+)
+def test_who_does_nothing_reaches_no_stage(blind, condition, number):
+    assert played(blind, decode(condition, number), [HOLD] * 20) == Stages()
+
+
+def test_an_object_that_is_put_between_the_fingers_is_reached_by_nobody(blind):
+    """PosChangeTo may do so: a grasp to the release, and none of our stages."""
+    episode = decode("position_change_to", 101_455)
+    assert played(blind, episode, [HOLD] * 20) == Stages(grasped=True, consecutive_grasp=True)
+
+
+def test_asking_twice_in_a_step_changes_nothing(blind):
+    """As the planner does that is the oracle."""
+    blind.reset(options={"episode": decode("position_change_to", 101_455)})
+    seen = []
+    for _ in range(12):
+        info = blind.step(HOLD)[-1]
+        again = blind.evaluate(), blind.evaluate()
+        assert Stages.from_info(again[0]) == Stages.from_info(again[1]) == Stages.from_info(info)
+        seen.append((info["is_src_obj_grasped"].item(), info["consecutive_grasp"].item()))
+    first = seen.index((True, False))
+    assert seen[first : first + 6] == [(True, False)] * 4 + [(True, True)] * 2
 
 
 # ---- independence

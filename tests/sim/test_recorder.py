@@ -1,14 +1,16 @@
 """What a recorded demonstration says about the scene, against the simulator itself."""
 
+import shutil
 from types import SimpleNamespace
 
 import commands
+import made_up_release
 import numpy as np
 import pytest
 
 from unblind.config import load
 from unblind.sim import camera, pretraining, shards
-from unblind.sim.episodes import decode
+from unblind.sim.episodes import decode, sample_ids
 from unblind.training.data import place_text
 
 SIZE = (128, 96)
@@ -139,3 +141,16 @@ def test_every_second_pretraining_episode_is_disturbed(config):
         episode, noise = ask(which, 7)
         assert episode == decode("in_distribution", 7, "train")
         assert noise.probability == 0.0
+
+
+def test_an_episode_needs_no_files_of_others(renderer, made_up_assets):
+    from unblind.sim.recorder import Recorder
+
+    carrot = made_up_release.folder_of("more_carrot", "carrot", 1)
+    shutil.rmtree(made_up_assets / carrot)
+    (made_up_assets / "carrot/more_table/imgs/001_table_simpler.png").unlink()
+    fixed = {"object": 2, "table": 3}
+    (number,) = sample_ids("in_distribution", 1, 0, "train", purpose="demos-train", fixed=fixed)
+    config = load(commands.SMOKE, {"catalog": str(made_up_assets), "catalog_missing": "skip"})
+    attempt = Recorder(config).attempt(number)
+    assert attempt.episode.object == "bread" and len(attempt.images) > 15

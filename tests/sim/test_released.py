@@ -9,7 +9,7 @@ import trimesh
 
 from unblind import files
 from unblind.errors import UnblindError
-from unblind.sim import released
+from unblind.sim import released, released_files
 from unblind.sim.builtin import BUILTIN
 from unblind.sim.catalog import load_catalog
 
@@ -44,9 +44,9 @@ def release(tmp_path, monkeypatch):
         _put(root, f"carrot/more_table/{place}", cv2.imencode(".png", picture)[1].tobytes())
     rows = {}
     for path in sorted(p for p in root.rglob("*") if p.is_file()):
-        entry = released.Entry(str(path.stat().st_size), files.sha256(path))
+        entry = released_files.Entry(str(path.stat().st_size), files.sha256(path))
         rows[path.relative_to(root).as_posix()] = entry
-    monkeypatch.setattr(released, "manifest", lambda: rows)
+    monkeypatch.setattr(released_files, "manifest", lambda: rows)
     return root
 
 
@@ -66,7 +66,7 @@ def test_reads_models_and_tables(release):
     assert photo.shape == (24, 32, 3)
     assert photo[0, 0].tolist() == [200, 0, 0]
     assert catalog.tables[0].texture().shape == (48, 64, 3)
-    assert catalog.missing() == []
+    assert released_files.check(release)[1:] == ([], [])
 
 
 def test_names_what_is_missing_or_changed(release):
@@ -74,11 +74,10 @@ def test_names_what_is_missing_or_changed(release):
     changed = "carrot/more_plate/001_dish/collision.obj"
     (release / gone).unlink()
     (release / changed).write_bytes((release / changed).read_bytes()[:-1] + b"X")
-    present, missing, corrupt = released.check(release)
+    present, missing, corrupt = released_files.check(release)
     assert (missing, corrupt) == ([gone], [changed])
-    assert len(present) == len(released.manifest()) - 2
+    assert len(present) == len(released_files.manifest()) - 2
     catalog = released.ReleasedCatalog(release)
-    assert catalog.missing() == [gone, changed]
     assert len(catalog.objects[0].collision) == 2  # what is whole can be used
     with pytest.raises(UnblindError, match=r"textured\.glb is missing") as error:
         _ = catalog.objects[0].visual
@@ -87,11 +86,34 @@ def test_names_what_is_missing_or_changed(release):
         _ = catalog.plates[0].collision
 
 
-def test_a_file_of_unknown_checksum_needs_only_be_there(release):
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        # What `git hash-object` says of files with these bytes.
+        (b"", "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"),
+        (b"hello\n", "ce013625030ba8dba906f756967f9e9ca394464a"),
+        (b"\0" * 1000, "012b3279398166a8f9e06174a33624048581648a"),
+    ],
+)
+def test_gits_id_of_a_content(tmp_path, content, expected):
+    (tmp_path / "file").write_bytes(content)
+    assert released_files.git_blob_id(tmp_path / "file") == expected
+
+
+def test_a_file_known_by_gits_id_alone_is_checked_by_it(release):
     path = "carrot/more_carrot/001_thing/textured.glb"
-    released.manifest()[path] = released.Entry("-", "-")
-    (release / path).write_bytes(b"anything")
-    assert released.Store(release).state(path) == "present"
+    whole = (release / path).read_bytes()
+    entry = released_files.Entry("-", released_files.git_blob_id(release / path))
+    released_files.manifest()[path] = entry
+    store = released_files.Store(release)
+    assert store.state(path) == "present"
+    for wrong in (b"anything", b"", whole[:-1], whole + b"\0"):
+        (release / path).write_bytes(wrong)
+        assert store.state(path) == "corrupt"
+    with pytest.raises(UnblindError, match=r"textured\.glb differs from the manifest's checksum"):
+        _ = released.ReleasedCatalog(release).objects[0].visual
+    (release / path).unlink()
+    assert store.state(path) == "missing"
 
 
 def test_nothing_outside_the_folder_is_read(release, tmp_path):
@@ -99,7 +121,7 @@ def test_nothing_outside_the_folder_is_read(release, tmp_path):
     outside = tmp_path / "collision.obj"
     (release / path).rename(outside)
     (release / path).symlink_to(outside)
-    store = released.Store(release)
+    store = released_files.Store(release)
     assert store.state(path) == "missing"
     with pytest.raises(UnblindError, match="is missing"):
         store.path(path)
@@ -114,7 +136,8 @@ def test_an_unreadable_mesh_or_picture_is_one_clear_error(release):
         released.convex_pieces(flat)
     picture = "carrot/more_table/imgs/001_table_1.png"
     (release / picture).write_bytes(b"no picture")
-    released.manifest()[picture] = released.Entry("-", "-")
+    size, checksum = "10", files.sha256(release / picture)
+    released_files.manifest()[picture] = released_files.Entry(size, checksum)
     with pytest.raises(UnblindError, match="no readable picture"):
         released.ReleasedCatalog(release).tables[0].photo(32, 24)
 
@@ -124,13 +147,13 @@ def test_no_folder_and_an_empty_folder_are_clear_errors(tmp_path):
         load_catalog(str(tmp_path / "nowhere"))
     with pytest.raises(UnblindError, match=r"model_db\.json is missing"):
         load_catalog(str(tmp_path))
-    present, missing, corrupt = released.check(tmp_path)
+    present, missing, corrupt = released_files.check(tmp_path)
     assert (present, corrupt) == ([], [])
-    assert len(missing) == len(released.manifest())
+    assert len(missing) == len(released_files.manifest())
 
 
 def test_the_manifest_covers_the_three_folders():
-    rows = released.manifest()
+    rows = released_files.manifest()
     kinds = [path.split("/")[1] for path in rows]
     # 52, 37 and 43 files, with the two objects and the plate whose visuals no copy held among them.
     assert {k: kinds.count(k) for k in set(kinds)} == {
@@ -138,17 +161,20 @@ def test_the_manifest_covers_the_three_folders():
         "more_plate": 37,
         "more_table": 43,
     }
-    unknown = [path for path, entry in rows.items() if entry.sha256 == "-"]
-    assert sorted(p.split("/")[2] for p in unknown) == [
-        "005_sheet metal_1", "010_toy bear_1", "017_travel cup_1",
-    ]  # fmt: skip
-    assert all(len(e.sha256) == 64 for p, e in rows.items() if p not in unknown)
+    by_git = {path.split("/")[2]: e for path, e in rows.items() if len(e.checksum) == 40}
+    assert by_git == {
+        "010_toy bear_1": ("-", "fc0d072c81b573e7cffcbeb132329e67cfc089be"),
+        "017_travel cup_1": ("-", "c6570eb989989ce5ac02fc496adc6060e387bfb8"),
+        "005_sheet metal_1": ("-", "4406eb70dc70d32013e73e281a79b88c9626c793"),
+    }
+    others = [e for e in rows.values() if e not in by_git.values()]
+    assert {len(e.checksum) for e in others} == {64} and all(int(e.size) for e in others)
     assert not any(".." in path or path.startswith("/") for path in rows)
 
 
 def test_the_real_release_agrees_with_the_built_in_facts(released_assets):
     catalog = released.ReleasedCatalog(released_assets)
-    _, missing, corrupt = released.check(released_assets)
+    _, missing, corrupt = released_files.check(released_assets)
     assert corrupt == []
     for real, twin in zip(
         catalog.objects + catalog.plates, BUILTIN.objects + BUILTIN.plates, strict=True
@@ -166,11 +192,19 @@ def test_the_real_release_agrees_with_the_built_in_facts(released_assets):
         )  # fmt: skip
 
 
+def test_gits_ids_are_those_of_the_releases_history(released_assets):
+    bread = released_assets / "carrot/more_carrot/003_bread_1/textured.glb"
+    if not bread.is_file():
+        pytest.skip("003_bread_1 is not among the files at hand")
+    wanted = "e12a69639728f25129fdd49fc517e4b5743828e0"
+    assert released_files.git_blob_id(bread) == wanted
+
+
 def test_the_real_release_can_be_shown(renderer, released_assets):
     from unblind.sim.contact import Studio
 
     catalog = released.ReleasedCatalog(released_assets)
-    _, missing, _ = released.check(released_assets)
+    _, missing, _ = released_files.check(released_assets)
     bread = catalog.objects[2]
     if any(path.startswith(bread._folder) for path in missing):
         pytest.skip("003_bread_1 is not among the files at hand")

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from unblind.audit.records import Evidence
 from unblind.errors import UnblindError
-from unblind.report.records import EPISODE, problems, record_path
+from unblind.report.records import EPISODE, OUTCOME, problems, record_path
 from unblind.report.summary import COLUMN_OF
 
 #: A record of 1,024 episodes has 60 kB.
@@ -24,9 +24,6 @@ LIMIT_BYTES = 5_000_000
 LIMIT_ROWS = 100_000
 LIMIT_UNPACKED = 50_000_000
 LIMIT_FILES = 10_000
-#: What must agree for an episode to be the same.
-FIELDS = ("success_final", "success_any", "grasped", "steps")
-
 Status = Literal["same", "changed", "other episodes", "missing", "extra", "refused"]
 
 
@@ -40,7 +37,7 @@ class Cell:
             outcomes; 'missing': only we have it; 'extra': only they do.
         detail: numbers, or why it was refused.
         n: episodes of both.
-        agree: of them, those with the same outcome in all `FIELDS`.
+        agree: of them, those with the same `unblind.report.records.OUTCOME`.
         ours, theirs: episodes that end in success.
     """
 
@@ -114,10 +111,10 @@ def _compared(place: str, ours: pd.DataFrame, theirs: pd.DataFrame) -> Cell:
     if not len(both) == len(ours) == len(theirs):
         detail = f"{len(both)} episodes of ours {len(ours)} and theirs {len(theirs)} are shared"
         return Cell(place, "other episodes", detail)
-    agreed = pd.DataFrame({name: both[name] == both[f"{name}_theirs"] for name in FIELDS})
+    agreed = pd.DataFrame({name: both[name] == both[f"{name}_theirs"] for name in OUTCOME})
     agree, n = int(agreed.all(axis=1).sum()), len(both)
     won = int(both["success_final"].sum()), int(both["success_final_theirs"].sum())
-    by_field = ", ".join(f"{name} {int(agreed[name].sum())}" for name in FIELDS)
+    by_field = ", ".join(f"{name} {int(agreed[name].sum())}" for name in OUTCOME)
     detail = f"{agree} of {n} episodes agree ({by_field}); successes {won[0]} and {won[1]}"
     return Cell(place, "same" if agree == n else "changed", detail, n, agree, *won)
 
@@ -149,8 +146,8 @@ def _check_shape(file: pq.ParquetFile) -> None:
     missing = [column for column in EPISODE if column not in names]
     if missing:
         raise UnblindError(f"it lacks the columns {', '.join(missing)}")
-    if not 0 < meta.num_rows <= LIMIT_ROWS:
-        raise UnblindError(f"it has {meta.num_rows:,} episodes: not 1 to {LIMIT_ROWS:,}")
+    if meta.num_rows > LIMIT_ROWS:
+        raise UnblindError(f"it has {meta.num_rows:,} episodes: more than {LIMIT_ROWS:,}")
     size = sum(meta.row_group(index).total_byte_size for index in range(meta.num_row_groups))
     if size > LIMIT_UNPACKED:
         raise UnblindError(f"it unpacks to {size:,} bytes")

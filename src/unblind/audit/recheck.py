@@ -11,14 +11,13 @@ from unblind.audit.records import Evidence, Piece
 from unblind.config import Config
 from unblind.errors import UnblindError
 from unblind.provenance import is_current, rollout_code
+from unblind.report.records import OUTCOME, not_run
 from unblind.rollout.loop import Crew
 from unblind.rollout.policies import make_policy
 from unblind.rollout.trained import model_files, trained
 from unblind.rollout.worker import Setup
-from unblind.sim import conditions
+from unblind.sim import blocked, conditions
 from unblind.sim.episodes import Episode, decode
-
-FIELDS = ("success_any", "success_final", "grasped", "steps")
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class Rerun:
 
     Attributes:
         run, seed, condition, episode_id: which episode.
-        stored, again: outcome by name, see `FIELDS`.
+        stored, again: outcome by column, see `unblind.report.records.OUTCOME`.
         is_current: whether the record was made by this very code from this very model.
     """
 
@@ -74,7 +73,7 @@ def report(reruns: Iterable[Rerun]) -> str:
         place = f"{one.run}/{one.seed}/{one.condition} episode {one.episode_id}"
         differ = [
             f"{name} {one.stored[name]} stored, {one.again[name]} here"
-            for name in FIELDS
+            for name in OUTCOME
             if one.stored[name] != one.again[name]
         ]
         origin = "" if one.is_current else " (made by other code or from another model)"
@@ -98,6 +97,8 @@ def _again(
 ) -> list[Rerun]:
     """Roll out episodes of one run and seed."""
     kind = config.run(run).policy
+    episodes = [_episode(config, piece, row) for piece, row in chosen]
+    _refuse_blocked(config, episodes)
     made_from = {
         "config": config.part("rollout", run),
         "code": rollout_code(kind),
@@ -106,12 +107,9 @@ def _again(
     }
     policy = make_policy(kind, seed, trained(config, run, seed))
     setup = Setup(config, images=bool(policy and policy.needs_images), oracle=policy is None)
-    episodes = [_episode(config, piece, row) for piece, row in chosen]
     with Crew(setup, min(n_workers, len(episodes)), policy) as crew:
         outcomes = {
-            (one.episode.condition, one.episode.episode_id): {
-                name: getattr(one, name) for name in FIELDS
-            }
+            (one.episode.condition, one.episode.episode_id): one.columns()
             for one in crew.run(episodes)
         }
     return [
@@ -120,12 +118,26 @@ def _again(
             seed,
             episode.condition,
             episode.episode_id,
-            stored={name: piece.episodes[name].iloc[row].item() for name in FIELDS},
+            stored={name: piece.episodes[name].iloc[row].item() for name in OUTCOME},
             again=outcomes[episode.condition, episode.episode_id],
-            is_current=is_current(piece.path, **made_from),
+            is_current=is_current(
+                piece.path, **made_from, lacking=blocked.paths(config.catalog, not_run(piece.meta))
+            ),
         )
         for episode, (piece, row) in zip(episodes, chosen, strict=True)
     ]
+
+
+def _refuse_blocked(config: Config, episodes: Iterable[Episode]) -> None:
+    """Stop if files of the catalog have gone since these episodes were rolled out.
+
+    Raises:
+        UnblindError: some have.
+    """
+    by_condition: dict[str, list[Episode]] = {}
+    for episode in episodes:
+        by_condition.setdefault(episode.condition, []).append(episode)
+    blocked.refuse(config, blocked.find(config.catalog, by_condition))
 
 
 def _episode(config: Config, piece: Piece, row: int) -> Episode:

@@ -81,16 +81,22 @@ class Evidence:
     refused: tuple[Problem, ...]
 
     def of(self, run: str, headings: Sequence[str]) -> list[Piece] | str:
-        """Return a run's records behind these headings, all seeds, or what is missing."""
+        """Return a run's records behind these headings, all seeds, or what is missing.
+
+        Records without an episode count as missing.
+        """
         wanted = [(run, seed, name) for seed in self.seeds for name in conditions(headings)]
-        found = [self.pieces[key] for key in wanted if key in self.pieces]
+        found = {key: self.pieces[key] for key in wanted if key in self.pieces}
+        found = {key: piece for key, piece in found.items() if len(piece.episodes)}
         if len(found) == len(wanted):
-            return found
-        missing = next(key for key in wanted if key not in self.pieces)
+            return [*found.values()]
+        missing = next(key for key in wanted if key not in found)
         path = record_path(self.folder, *missing).as_posix()
         refused = any(problem.path == path for problem in self.refused)
-        count = f"{len(wanted) - len(found)} of {len(wanted)} records: "
-        return f"{count}{path} is {'refused' if refused else 'not there'}"
+        state = "refused" if refused else "not there"
+        if missing in self.pieces:
+            state = "empty: none of its episodes could be run"
+        return f"{len(wanted) - len(found)} of {len(wanted)} records: {path} is {state}"
 
     @cached_property
     def commits(self) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ class Difference:
     Attributes:
         name: both rows' names.
         first, second: both rows' labels.
-        groups: by group; empty if one of the runs is missing.
+        groups: by group; absent without pairs in every column, as where a run is missing.
         published: by group, the difference of the paper's means; empty if it prints none.
     """
 
@@ -87,7 +87,12 @@ def differences(rows: Sequence[Row], records: Mapping[str, Records], seed: int) 
 def _difference(first: Row, second: Row, pairs: pd.DataFrame | None, seed: int) -> Difference:
     groups = {}
     if pairs is not None:
-        groups = {name: paired(pairs, columns, seed) for name, columns in GROUPS.items()}
+        there = set(pairs["column"])
+        groups = {
+            name: paired(pairs, columns, seed)
+            for name, columns in GROUPS.items()
+            if there.issuperset(columns)
+        }
     means = {name: (first.published_mean(name), second.published_mean(name)) for name in MEANS}
     published = {
         name: ours - theirs
@@ -99,7 +104,7 @@ def _difference(first: Row, second: Row, pairs: pd.DataFrame | None, seed: int) 
 
 
 def pair(first: Records, second: Records) -> pd.DataFrame:
-    """Pair the episodes of two runs: one row a pair.
+    """Pair the episodes of two runs: one row a pair. Those that one of them was not run on are out.
 
     Columns: ``seed``, ``column`` of the table, ``first`` and ``second``, each run's success at the
     last step, 0 or 1, and ``final`` and ``any``, the difference in success at the last and at any
@@ -110,12 +115,15 @@ def pair(first: Records, second: Records) -> pd.DataFrame:
     """
     columns = [*_KEY, "success_final", "success_any"]
     one, other = first.episodes[columns], second.episodes[columns]
-    both = one.merge(other, on=_KEY, how="outer", suffixes=("", "_other"), indicator=True)
-    alone = both[both["_merge"] != "both"]
-    if len(alone) or len(both) != len(one):
+    merged = one.merge(other, on=_KEY, how="outer", suffixes=("", "_other"), indicator=True)
+    both = merged[merged["_merge"] == "both"]
+    left_out = first.left_out.keys() | second.left_out.keys()
+    alone = merged[merged["_merge"] != "both"]
+    alone = alone[[key not in left_out for key in alone[_KEY].itertuples(index=False, name=None)]]
+    if len(alone) or both.duplicated(_KEY).any():
         places = alone[_KEY[:2]].drop_duplicates().astype(str).agg("/".join, axis=1)
         raise UnblindError(
-            f"runs '{first.run}' and '{second.run}' share only {len(both) - len(alone)} of "
+            f"runs '{first.run}' and '{second.run}' share only {len(both)} of "
             f"{max(len(one), len(other))} episodes (seed/condition: {', '.join(places)})",
             "delete the records of one of them and evaluate it again",
         )

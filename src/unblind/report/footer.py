@@ -1,6 +1,7 @@
 """What a table says about its own making, taken from the sidecars alone."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,10 @@ from unblind.report import setups
 from unblind.report.gates import Gate
 from unblind.report.records import Records, episode_lists_hash
 from unblind.report.stats import wilson
+from unblind.report.summary import COLUMN_OF
 
 _SHORT = 12  # hexadecimal digits shown of a hash
+_FILES = 4  # names shown of missing files
 Meta = Mapping[str, Any]
 
 
@@ -47,9 +50,10 @@ def load_manifest(config: Config, folder: Path | str) -> Manifest:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         chosen = {key: values[key] for key in ("attempts", "successes", "frames", "noop_filter")}
+        chosen["left_out"] = sum(values.get("not_collected", {"slots": {}})["slots"].values())
     except FileNotFoundError:
         raise UnblindError(f"{path} is missing", "run: unblind demos") from None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise UnblindError(f"{path} is corrupt", "delete it and run: unblind demos") from None
     meta = provenance.read(path)
     if meta.get("sha256") != sha256(path):
@@ -78,6 +82,7 @@ def facts(
         Fact("Scale", f"{config.scale}, {config.fidelity} environments, catalog {config.catalog}"),
         Fact("Seeds", ", ".join(str(seed) for seed in config.seeds)),
         Fact("Episode ids, the same for all runs", f"SHA-256 {_episode_ids(records)}"),
+        *_not_run(records),
         Fact("Demonstrations", _demonstrations(manifest, config)),
         Fact("Replay of demonstrations", _ceiling(replay[0])),
         *(Fact(gate.name, gate.text) for gate in gates),
@@ -102,7 +107,25 @@ def _demonstrations(manifest: Manifest, config: Config) -> str:
         f"{found['successes']} successes of {found['attempts']} attempts ({share:.1f} %), "
         f"no-op filter '{found['noop_filter']}' keeps {frames['kept']} of {frames['raw']} frames, "
         f"Euler encoding '{config.demos.euler}'"
+        + (f", {found['left_out']} left out for lack of files" if found["left_out"] else "")
     )
+
+
+def _not_run(records: Mapping[str, Records]) -> list[Fact]:
+    """Return how many episodes were left out and why; nothing if all were run."""
+    runs: dict[str, list[str]] = {}
+    for run, one in records.items():
+        counts = Counter(condition for _, condition, _ in one.left_out)
+        listed = (f"{name} {counts[key]}" for key, name in COLUMN_OF.items() if counts[key])
+        runs.setdefault(", ".join(listed), []).append(run)
+    told = [f"{', '.join(names)}: {counts}" for counts, names in runs.items() if counts]
+    if not told:
+        return []
+    lacking = [files for one in records.values() for files in one.left_out.values()]
+    names = list(dict.fromkeys(name for files in lacking for name in files))
+    more = f" and {len(names) - _FILES} more" if len(names) > _FILES else ""
+    why = f"missing or changed in the catalog: {', '.join(names[:_FILES])}{more}"
+    return [Fact("Episodes not run", f"{'; '.join(told)}; {why}")]
 
 
 def _training(config: Config, records: Mapping[str, Records]) -> list[Fact]:
@@ -138,7 +161,13 @@ def _commit(meta: Meta) -> str:
 
 
 def _code(metas: Iterable[Meta]) -> str:
-    return _distinct(meta["code_hash"][:_SHORT] for meta in metas)
+    return _distinct(_code_of(meta) for meta in metas)
+
+
+def _code_of(meta: Meta) -> str:
+    """Return the hash of what made an artifact; where it is proved equal to older code, both."""
+    known, own = meta["code_hash"][:_SHORT], meta.get("source_hash", meta["code_hash"])[:_SHORT]
+    return known if own == known else f"{own}, code proved equal to {known}"
 
 
 def _versions(meta: Meta) -> str:

@@ -12,6 +12,7 @@ from unblind.report.stats import wilson
 from unblind.report.summary import COLUMNS, Row
 
 _ROW = "default"  # the method whose success in distribution is the gate
+(_COLUMN,) = COLUMNS["in-distribution"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ def gates(config: Config, rows: Sequence[Row], questions: Path | None) -> list[G
         UnblindError: the file is missing or malformed, or a gate is not met although the
             configuration says 'stop'.
     """
-    found = [_in_distribution(config, row) for row in rows if row.name == _ROW and row.cells]
+    judged = [row for row in rows if row.name == _ROW and _COLUMN in row.cells]
+    found = [_in_distribution(config, row) for row in judged]
     if questions is not None:
         found.append(_questions(config, load_questions(questions)))
     for gate in found:
@@ -82,8 +84,7 @@ def _answers(entry: Mapping[str, Any]) -> tuple[int, float]:
 
 def _in_distribution(config: Config, row: Row) -> Gate:
     wanted = config.gates
-    (column,) = COLUMNS["in-distribution"]
-    cell = row.cells[column]
+    cell = row.cells[_COLUMN]
     value = f"{100 * cell.rate:.0f} % [{100 * cell.low:.0f}, {100 * cell.high:.0f}]"
     met, goal = cell.rate >= wanted.in_distribution_floor, wanted.in_distribution_goal
     if met:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ from unblind.config import Config, digest
 from unblind.errors import UnblindError
 from unblind.files import sha256
 from unblind.sim.conditions import CONDITIONS
+from unblind.sim.success import IMPLIED, STAGES
 
-_FLAGS = ("success_final", "success_any", "grasped")
+_FLAGS = ("success_final", "success_any", *STAGES)
 _NUMBERS = ("seed", "episode_id", "steps")
-#: Columns of a record that reports read.
+#: Columns of a record that reports read, and of these what tells how an episode went.
 EPISODE = ("run", "condition", *_NUMBERS, *_FLAGS)
+OUTCOME = (*_FLAGS, "steps")
 _REPLAY = ("episode_id", "raw_success", "tokenised_success")
 
 
@@ -36,6 +39,24 @@ class Records:
     episodes: pd.DataFrame
     metas: tuple[dict[str, Any], ...]
     paths: tuple[Path, ...]
+
+    @cached_property
+    def left_out(self) -> dict[tuple[int, str, int], tuple[str, ...]]:
+        """Episodes that were not run: by seed, condition and id, the files that they lack."""
+        return {
+            (int(path.parent.name), path.stem, number): files
+            for path, meta in zip(self.paths, self.metas, strict=True)
+            for number, files in not_run(meta).items()
+        }
+
+    @cached_property
+    def asked(self) -> dict[str, list[int]]:
+        """By seed and condition, the ids that were to be evaluated: run or left out."""
+        keys = self.episodes[["seed", "condition", "episode_id"]].itertuples(index=False)
+        ids: dict[str, list[int]] = {}
+        for seed, condition, number in sorted([*map(tuple, keys), *self.left_out]):
+            ids.setdefault(f"{seed}/{condition}", []).append(number)
+        return ids
 
 
 def load_run(config: Config, run: str, folder: Path | str) -> Records:
@@ -65,6 +86,8 @@ def load_cell(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Read one record, one row an episode, and its sidecar.
 
+    A record may lack episodes, even all, that its sidecar lists as not run.
+
     Raises:
         UnblindError: it is missing, corrupt, of another configuration, or holds other episodes
             than it says.
@@ -73,9 +96,26 @@ def load_cell(
     frame, meta = _read(path, EPISODE)
     _check_origin(path, meta, config.part("rollout", run))
     said = {"run": run, "seed": seed, "condition": condition}
-    for problem in problems(frame, said, config.rollout.count(condition)):
+    left_out = not_run(meta)
+    for problem in problems(frame, said, config.rollout.count(condition) - len(left_out)):
         raise _remake(path, problem)
+    if frame["episode_id"].isin(list(left_out)).any():
+        raise _remake(path, "holds an episode that its sidecar says was not run")
     return frame, meta
+
+
+def not_run(meta: Mapping[str, Any]) -> dict[int, tuple[str, ...]]:
+    """Return from a record's sidecar which episodes were left out, and the files that they lack.
+
+    Raises:
+        UnblindError: the sidecar says it in another form.
+    """
+    told = (meta.get("extra") or {}).get("not_run", {})
+    try:
+        return {int(number): tuple(map(str, files)) for number, files in told.items()}
+    except (AttributeError, TypeError, ValueError):
+        cause = f"the sidecar of {meta.get('artifact')} lists episodes that were not run wrongly"
+        raise UnblindError(cause, "delete the record and run the same command again") from None
 
 
 def problems(frame: pd.DataFrame, said: Mapping[str, Any], n: int | None = None) -> Iterator[str]:
@@ -99,13 +139,21 @@ def problems(frame: pd.DataFrame, said: Mapping[str, Any], n: int | None = None)
         for column in columns:
             if frame[column].dtype.kind not in kinds:
                 yield f"holds something else than {what} as {column}"
-    if (frame["success_final"] > frame["success_any"]).any():
-        yield "holds a success at the last step that is none at any step"
+    yield from _contradictions(frame)
     found = frame["episode_id"].nunique()
     if found != len(frame):
         yield f"holds an episode twice: {len(frame)} rows, {found} episodes"
     elif n is not None and found != n:
         yield f"holds {found} episodes instead of {n}"
+
+
+def _contradictions(frame: pd.DataFrame) -> Iterator[str]:
+    """Yield which outcomes a record holds without those that they imply."""
+    if (frame["success_final"] > frame["success_any"]).any():
+        yield "holds a success at the last step that is none at any step"
+    for stage, before in IMPLIED:
+        if (frame[stage] > frame[before]).any():
+            yield f"holds an episode with the stage '{stage}' and without '{before}'"
 
 
 def load_replay(config: Config, path: Path | str) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -122,26 +170,21 @@ def load_replay(config: Config, path: Path | str) -> tuple[pd.DataFrame, dict[st
 
 
 def episode_lists_hash(records: Iterable[Records]) -> str:
-    """Return the SHA-256 of the evaluated episode ids, which all runs must share.
+    """Return the SHA-256 of the ids of the episodes to evaluate, which all runs must share.
 
     Raises:
         UnblindError: two runs were evaluated on different episodes.
     """
-    first: tuple[str, Mapping[str, list[int]]] | None = None
+    first: Records | None = None
     for one in records:
-        lists = {
-            f"{seed}/{condition}": group["episode_id"].tolist()
-            for (seed, condition), group in one.episodes.groupby(["seed", "condition"])
-        }
-        if first is None:
-            first = (one.run, lists)
-        for key, ids in lists.items():
-            if ids != first[1][key]:
+        first = first or one
+        for key, ids in one.asked.items():
+            if ids != first.asked.get(key):
                 raise UnblindError(
-                    f"runs '{first[0]}' and '{one.run}' have different episodes ({key})",
+                    f"runs '{first.run}' and '{one.run}' have different episodes ({key})",
                     f"delete the records of '{one.run}' and evaluate it again",
                 )
-    return digest(first[1] if first else {})
+    return digest(first.asked if first else {})
 
 
 def _read(path: Path, columns: tuple[str, ...]) -> tuple[pd.DataFrame, dict[str, Any]]:

@@ -23,6 +23,15 @@ MEANS: Mapping[str, tuple[str, ...]] = {
     **{group: COLUMNS[group] for group in GROUPS},
     "all 13": tuple(column for group in GROUPS for column in COLUMNS[group]),
 }
+#: Headings of the stages (`unblind.sim.success.Stages`).
+STAGE_HEADINGS: Mapping[str, str] = {
+    "reached": "reached",
+    "grasped": "grasped",
+    "consecutive_grasp": "grasped for 5 steps",
+    "lifted": "lifted",
+    "over_plate": "over the plate",
+    "released": "released",
+}
 #: Column headings by condition.
 COLUMN_OF = {c.name: c.column for c in CONDITIONS}
 
@@ -71,13 +80,39 @@ class Mean:
 
 
 @dataclass(frozen=True)
+class Share:
+    """Mean share of episodes, each of the 13 columns weighing the same.
+
+    Attributes:
+        rate: mean of the columns' shares.
+        low, high: 95 % bootstrap interval over episodes within conditions.
+        n: episodes.
+    """
+
+    rate: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
 class Row:
-    """One line of the table: our numbers (empty if not run) and the paper's (if printed)."""
+    """One line of the table: our numbers, as far as there are any, and the paper's (if printed).
+
+    Attributes:
+        name, label: of the run.
+        cells: by column; those without an episode are absent.
+        means: by group; those of which a column has no episode are absent.
+        stages: by stage (`unblind.sim.success.Stages`), over the 13 columns; empty if one of them
+            has no episode.
+        published: the paper's row.
+    """
 
     name: str
     label: str
     cells: Mapping[str, Cell]
     means: Mapping[str, Mean]
+    stages: Mapping[str, Share]
     published: PublishedRow | None
 
     def published_mean(self, group: str) -> float | None:
@@ -101,18 +136,20 @@ def summarise(
     for name in config.table1.rows:
         paper = published.rows.get(name)
         label = config.runs[name].label if name in config.runs else paper.label if paper else name
-        episodes = records[name].episodes if name in records else None
-        cells = {} if episodes is None else _cells(episodes)
-        means = {} if episodes is None else _means(episodes, config.seed)
-        rows.append(Row(name, label, cells, means, paper))
+        cells, means, stages = {}, {}, {}
+        if name in records:
+            episodes = records[name].episodes
+            by_column = episodes.assign(column=episodes["condition"].map(COLUMN_OF))
+            cells = _cells(by_column)
+            means = _means(by_column, config.seed)
+            stages = _stages(by_column, config.seed)
+        rows.append(Row(name, label, cells, means, stages, paper))
     return rows
 
 
 def _cells(episodes: pd.DataFrame) -> dict[str, Cell]:
-    return {
-        column: _cell(episodes[episodes["condition"] == condition])
-        for condition, column in COLUMN_OF.items()
-    }
+    groups = {column: episodes[episodes["column"] == column] for column in COLUMN_OF.values()}
+    return {column: _cell(group) for column, group in groups.items() if len(group)}
 
 
 def _cell(group: pd.DataFrame) -> Cell:
@@ -129,17 +166,36 @@ def _cell(group: pd.DataFrame) -> Cell:
 
 
 def _means(episodes: pd.DataFrame, seed: int) -> dict[str, Mean]:
-    by_column = episodes.assign(column=episodes["condition"].map(COLUMN_OF))
-    return {group: _mean(by_column, columns, seed) for group, columns in MEANS.items()}
+    there = set(episodes["column"])
+    return {
+        group: _mean(episodes, columns, seed)
+        for group, columns in MEANS.items()
+        if there.issuperset(columns)
+    }
+
+
+def _stages(episodes: pd.DataFrame, seed: int) -> dict[str, Share]:
+    columns = MEANS["all 13"]
+    chosen = episodes[episodes["column"].isin(columns)]
+    if chosen["column"].nunique() < len(columns):
+        return {}
+    return {
+        stage: Share(*paired_bootstrap(_outcomes(chosen, columns, stage), seed), len(chosen))
+        for stage in STAGE_HEADINGS
+    }
+
+
+def _outcomes(episodes: pd.DataFrame, columns: tuple[str, ...], outcome: str) -> list[np.ndarray]:
+    """Return one array a column: 1 for each episode with the outcome, 0 for the others."""
+    return [
+        episodes.loc[episodes["column"] == column, outcome].to_numpy(dtype=np.int64)
+        for column in columns
+    ]
 
 
 def _mean(episodes: pd.DataFrame, columns: tuple[str, ...], seed: int) -> Mean:
     chosen = episodes[episodes["column"].isin(columns)]
-    arrays = [
-        chosen.loc[chosen["column"] == column, "success_final"].to_numpy(dtype=np.int64)
-        for column in columns
-    ]
-    rate, low, high = paired_bootstrap(arrays, seed)
+    rate, low, high = paired_bootstrap(_outcomes(chosen, columns, "success_final"), seed)
     at_any_step = fmean(chosen.groupby("column")["success_any"].mean())
     # Every condition weighs the same, also within a seed.
     per_cell = chosen.groupby(["seed", "column"])["success_final"].mean()

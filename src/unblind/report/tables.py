@@ -18,7 +18,7 @@ from unblind.report.gates import Gate, gates
 from unblind.report.published import PAPER, load_claims
 from unblind.report.records import load_replay, load_run
 from unblind.report.render import render
-from unblind.report.summary import COLUMNS, GROUPS, MEANS, Row, summarise
+from unblind.report.summary import COLUMNS, GROUPS, MEANS, STAGE_HEADINGS, Row, summarise
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,7 @@ def render_table1(
         "columns": COLUMNS,
         "groups": GROUPS,
         "means": MEANS,
+        "stages": STAGE_HEADINGS,
         "rows": rows,
         "paired_groups": PAIRED_GROUPS,
         "differences": paired,
@@ -113,12 +114,13 @@ def _write(path: Path, text: str, config: Config, inputs: Iterable[Path]) -> Pat
 
 
 def _csv(rows: list[Row], paired: list[Difference]) -> str:
-    """Return the long form: a line for each cell, mean and difference; rates are fractions."""
+    """Return the long form: a line a cell, mean, stage and difference; rates are fractions."""
     lines: list[dict[str, Any]] = []
     for row in rows:
         for suite, columns in COLUMNS.items():
             lines += [_cell_line(row, suite, column) for column in columns]
         lines += [_mean_line(row, group) for group in MEANS]
+        lines += [_stage_line(row, stage) for stage in STAGE_HEADINGS]
     for one in paired:
         lines += [_difference_line(one, group) for group in PAIRED_GROUPS]
     return pd.DataFrame(lines).to_csv(index=False, lineterminator="\n")
@@ -161,6 +163,26 @@ def _mean_line(row: Row, group: str) -> dict[str, Any]:
         "grasped": "",
         "seed_sd": _fraction(mean and mean.seed_sd),
         "paper": _fraction(row.published_mean(group)),
+        "paper_spread": "",
+    }
+
+
+def _stage_line(row: Row, stage: str) -> dict[str, Any]:
+    share = row.stages.get(stage)
+    return {
+        "row": row.name,
+        "suite": "all 13",
+        "column": stage,
+        "status": "run" if share else "not run",
+        "k": "",
+        "n": str(share.n) if share else "",
+        "rate": _fraction(share and share.rate),
+        "lo": _fraction(share and share.low),
+        "hi": _fraction(share and share.high),
+        "any": "",
+        "grasped": "",
+        "seed_sd": "",
+        "paper": "",
         "paper_spread": "",
     }
 

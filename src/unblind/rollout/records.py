@@ -12,14 +12,15 @@ import pyarrow.parquet as pq
 
 from unblind import files
 from unblind.rollout.loop import Outcome
+from unblind.sim.success import STAGES
 
 _TEXT = ("run", "condition", "split", "fidelity", "object", "distractor", "plate")
 _TEXT += ("distractor_plate", "table", "texture", "instruction", "chosen_board")
 _PLACES = ("object_xyz", "plate_xyz", "third_xyz")
-_FLAGS = ("success_any", "success_final", "grasped")
+_FLAGS = ("success_any", "success_final", *STAGES)
 
 #: Columns of a record. ``*_x``, ``*_y``, ``*_z`` in m as spawned; ``chosen_board`` is empty where
-#: there are no boards.
+#: there are no boards. A stage (`unblind.sim.success.Stages`) is true if it held after some step.
 SCHEMA = pa.schema(
     [(name, pa.string()) for name in _TEXT]
     + [("seed", pa.int64()), ("episode_id", pa.int64()), ("steps", pa.int32())]
@@ -36,8 +37,7 @@ def row(outcome: Outcome, run: str, seed: int) -> dict[str, Any]:
     for place in _PLACES:
         for axis, value in zip("xyz", episode[place] or (None,) * 3, strict=True):
             values[f"{place[:-4]}_{axis}"] = value
-    values |= {name: getattr(outcome, name) for name in (*_FLAGS, "steps")}
-    return values | {"run": run, "seed": seed}
+    return values | outcome.columns() | {"run": run, "seed": seed}
 
 
 def write(path: Path, rows: Iterable[dict[str, Any]]) -> None:

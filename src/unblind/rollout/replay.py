@@ -19,7 +19,7 @@ from unblind.provenance import CODE, record
 from unblind.rollout.loop import Crew
 from unblind.rollout.policies import OpenLoopPolicy
 from unblind.rollout.worker import Setup
-from unblind.sim import labels, shards
+from unblind.sim import blocked, labels, shards
 from unblind.sim.demos import CONDITION
 from unblind.sim.episodes import decode
 from unblind.vla.tokens import ActionCodec, ActionNormalizer, ActionTokenizer
@@ -32,11 +32,15 @@ def replay(config: Config, demos: Path, out: Path, n_workers: int) -> None:
     tokenised_success (at the last of 80 steps; the arm stands still when a sequence has ended).
 
     Raises:
-        UnblindError: demonstrations are missing, too few or corrupt, or a worker died.
+        UnblindError: demonstrations are missing, too few or corrupt, files of the catalog are
+            missing, or a worker died.
     """
     manifest = Path(demos) / "manifest.json"
     chosen = _choose(config, shards.load(demos, "train", images=False))
-    codec = ActionCodec(_normalizer(shards.load_manifest(demos)), ActionTokenizer())
+    episodes = (decode(CONDITION, e["episode_id"], "train", config.fidelity) for e in chosen)
+    blocked.refuse(config, blocked.find(config.catalog, {CONDITION: episodes}))
+    statistics = shards.load_manifest(demos)["statistics"]
+    codec = ActionCodec(ActionNormalizer.from_json(statistics, manifest), ActionTokenizer())
     sequences = {
         "raw": {e["episode_id"]: e["executed"] for e in chosen},
         "tokenised": {e["episode_id"]: _tokenised(config, codec, e) for e in chosen},
@@ -57,10 +61,6 @@ def _choose(config: Config, episodes: list[dict[str, Any]]) -> list[dict[str, An
         )
     rng = np.random.default_rng([config.seed, len(episodes)])
     return [episodes[i] for i in sorted(rng.choice(len(episodes), n, replace=False))]
-
-
-def _normalizer(manifest: dict[str, Any]) -> ActionNormalizer:
-    return ActionNormalizer.from_json(manifest["statistics"])
 
 
 def _tokenised(config: Config, codec: ActionCodec, episode: dict[str, Any]) -> np.ndarray:

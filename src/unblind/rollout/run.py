@@ -14,7 +14,7 @@ from unblind.rollout.loop import Crew
 from unblind.rollout.policies import Policy, make_policy
 from unblind.rollout.trained import details, model_files, trained
 from unblind.rollout.worker import Setup
-from unblind.sim import conditions
+from unblind.sim import blocked, conditions
 from unblind.sim.episodes import Episode, decode, sample_ids
 
 
@@ -52,7 +52,8 @@ def rollout(
 ) -> None:
     """Write ``out/{condition}.parquet`` for every condition whose record is not current.
 
-    Finished episodes of an interrupted call are kept.
+    Finished episodes of an interrupted call are kept. Episodes for which the catalog lacks files
+    are left out if the configuration says so; the sidecar names them.
 
     Args:
         config: the whole configuration.
@@ -63,8 +64,8 @@ def rollout(
         n_workers: processes; the result does not depend on it.
 
     Raises:
-        UnblindError: unknown run or condition, the base or the run's adapter is missing, damaged
-            or of another base, a worker died, or the disk is full.
+        UnblindError: unknown run or condition, the catalog lacks files, the base or the run's
+            adapter is missing, damaged or of another base, a worker died, or the disk is full.
     """
     kind, model = config.run(run).policy, trained(config, run, seed)
     evaluation = Evaluation(
@@ -92,29 +93,77 @@ def evaluate(
     config: Config, evaluation: Evaluation, out: Path, names: Sequence[str] | None, n_workers: int
 ) -> None:
     """Write the records that are not current (see `rollout`)."""
-    run, seed, origin = evaluation.run, evaluation.seed, evaluation.made_from
-    chosen = [conditions.get(n).name for n in names or [c.name for c in conditions.CONDITIONS]]
-    todo = [n for n in chosen if not is_current(Path(out) / f"{n}.parquet", **origin)]
-    total = sum(map(config.rollout.count, todo))
+    run, seed = evaluation.run, evaluation.seed
+    todo = [
+        cell
+        for cell in _cells(config, evaluation, Path(out), names)
+        if not is_current(cell.path, **cell.made_from)
+    ]
+    total = sum(len(cell.episodes) for cell in todo)
     progress = Progress(f"episodes of {run}, seed {seed}", total, evaluation.unit_cpu_s)
     if not todo:
         return
-    policy, stamp = evaluation.policy(), _stamp(run, **origin)
-    extra = {"run_details": evaluation.details} if evaluation.details else {}
+    policy = evaluation.policy()
+    details = {"run_details": evaluation.details} if evaluation.details else {}
     setup = Setup(config, images=bool(policy and policy.needs_images), oracle=policy is None)
     with Crew(setup, n_workers, policy) as crew:
-        for name in todo:
-            path = Path(out) / f"{name}.parquet"
-            journal = records.Journal(path, stamp)
+        for cell in todo:
+            journal = records.Journal(cell.path, _stamp(run, cell))
             progress.advance(len(journal.rows))
-            episodes = evaluation_episodes(config, name, seed)
-            with record(path, **origin, extra=extra):
-                for outcome in crew.run([e for e in episodes if e.episode_id not in journal.rows]):
+            waiting = [e for e in cell.episodes if e.episode_id not in journal.rows]
+            left_out = {"not_run": blocked.to_json(cell.not_run)} if cell.not_run else {}
+            with record(cell.path, **cell.made_from, extra=details | left_out):
+                for outcome in crew.run(waiting):
                     journal.add(records.row(outcome, run, seed))
                     progress.advance()
-                records.write(path, [journal.rows[e.episode_id] for e in episodes])
+                records.write(cell.path, [journal.rows[e.episode_id] for e in cell.episodes])
             journal.remove()
 
 
-def _stamp(run: str, config: Any, code: tuple[str, ...], seed: int, inputs: list[Path]) -> str:
-    return digest([config, code_hash(*code), run, seed, [sha256(path) for path in inputs]])
+@dataclass(frozen=True)
+class _Cell:
+    """A record to be.
+
+    Attributes:
+        path: its file.
+        episodes: those that it holds.
+        not_run: those that it lacks for want of files.
+        made_from: what it depends on, as `provenance.record` takes it.
+    """
+
+    path: Path
+    episodes: list[Episode]
+    not_run: blocked.Blocked
+    made_from: Mapping[str, Any]
+
+
+def _cells(
+    config: Config, evaluation: Evaluation, out: Path, names: Sequence[str] | None
+) -> list[_Cell]:
+    """Return the records of all conditions, or of those that are named.
+
+    Raises:
+        UnblindError: unknown condition, or files are missing and ``catalog_missing`` is 'stop'.
+    """
+    chosen = [conditions.get(n).name for n in names or [c.name for c in conditions.CONDITIONS]]
+    episodes = {name: evaluation_episodes(config, name, evaluation.seed) for name in chosen}
+    found = blocked.find(config.catalog, episodes)
+    blocked.stop_or_note(config, found)
+    return [
+        _Cell(
+            out / f"{name}.parquet",
+            [episode for episode in episodes[name] if episode.episode_id not in not_run],
+            not_run,
+            {**evaluation.made_from, "lacking": blocked.paths(config.catalog, not_run)},
+        )
+        for name, not_run in found.items()
+    ]
+
+
+def _stamp(run: str, cell: _Cell) -> str:
+    """Return what the rows of an unfinished record depend on."""
+    made_from = cell.made_from
+    inputs = [sha256(path) for path in made_from["inputs"]]
+    config, seed = made_from["config"], made_from["seed"]
+    code = code_hash(*made_from["code"], config=config)
+    return digest([config, code, run, seed, inputs, blocked.to_json(cell.not_run)])

@@ -11,6 +11,7 @@ from unblind import workers
 from unblind.config import Config
 from unblind.rollout.policies import OracleActor
 from unblind.sim.episodes import Episode
+from unblind.sim.success import Stages
 
 
 @dataclass(frozen=True)
@@ -20,12 +21,12 @@ class Reply:
     Attributes:
         image: (H, W, 3) uint8, or None where the policy looks at nothing.
         success: the object stands on the plate now.
-        grasped: the object is held now.
+        stages: those that hold now.
     """
 
     image: np.ndarray | None
     success: bool
-    grasped: bool
+    stages: Stages
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class Scenes:
 
 def _reply(obs: dict, info: dict) -> Reply:
     image = obs["image"][0].numpy() if obs else None
-    return Reply(image, bool(info["success"]), bool(info["is_src_obj_grasped"]))
+    return Reply(image, bool(info["success"]), Stages.from_info(info))
 
 
 def serve(pipe: Connection, setup: Setup, kind: type[Scenes] = Scenes) -> None:

@@ -9,10 +9,10 @@ import contextlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,12 +21,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from unblind import files, workers
-from unblind.config import Config, DemoSet
-from unblind.errors import UnblindError
+from unblind.config import Config, DemoSet, digest
+from unblind.errors import UnblindError, note
 from unblind.progress import UNIT_CPU_S, Progress
 from unblind.provenance import CODE, code_hash, is_current, record
-from unblind.sim import conditions, shards
-from unblind.sim.episodes import sample_ids
+from unblind.sim import blocked, conditions, shards
+from unblind.sim.episodes import decode, sample_ids
 
 if TYPE_CHECKING:
     from unblind.sim.recorder import Recorder
@@ -54,6 +54,10 @@ class Slot:
     def name(self) -> str:
         """File stem of the slot's part."""
         return f"{self.split}-{self.number:05d}"
+
+    def without(self, numbers: Container[int]) -> "Slot":
+        """Return the slot without these candidates."""
+        return replace(self, candidates=tuple(n for n in self.candidates if n not in numbers))
 
 
 def plan_slots(config: Config, which: DemoSet = "training") -> list[Slot]:
@@ -121,23 +125,61 @@ def collect(config: Config, out: Path, n_workers: int, which: DemoSet = "trainin
 
     Finished shards and parts of an interrupted run with the same settings are kept; shards that
     differ from the manifest of a finished one are made again. A finished set is left as it is.
+    Slots for which the catalog lacks files stay empty if the configuration says so.
 
     Raises:
-        UnblindError: a slot ran out of candidates, a worker died, or the disk is full.
+        UnblindError: the catalog lacks files, a slot ran out of candidates, a worker died, or the
+            disk is full.
     """
     out, part = Path(out), config.part(_PARTS[which])
+    slots = plan_slots(config, which)
+    candidates = [number for slot in slots for number in slot.candidates]
+    not_run = _blocked(config, candidates) if which != "pretraining" else {}
+    filled = [one for slot in slots if (one := slot.without(not_run)).candidates]
+    unfilled = _unfilled(slots, not_run)
+    if not any(slot.split == "train" for slot in filled):
+        raise UnblindError(f"{config.catalog} lacks files for every demonstration", "complete it")
+    if by_object := _listed(unfilled["slots"]):
+        note(f"{len(slots) - len(filled)} of {len(slots)} demonstrations left out: {by_object}")
     with files.explained(out):
-        _discard_other_settings(part, out)
+        _discard_other_settings(part, not_run, out)
         _discard_damaged(out)
-    plan = shards.group(plan_slots(config, which), _shard_episodes(config, which))
+    plan = shards.group(filled, _shard_episodes(config, which))
     manifest = out / "manifest.json"
     made_from = {"config": part, "code": CODE["demos"], "seed": config.seed}
+    made_from["lacking"] = blocked.paths(config.catalog, not_run)
     if is_current(manifest, **made_from) and all((out / name).exists() for name in plan):
         return
     with record(manifest, **made_from):
         _fill_shards(config, which, out, plan, n_workers)
-        files.write_json(manifest, shards.manifest(config, part, out, list(plan)))
+        lost = {"not_collected": unfilled} if not_run else {}
+        files.write_json(manifest, shards.manifest(config, part, out, list(plan)) | lost)
     shutil.rmtree(out / "parts", ignore_errors=True)
+
+
+def _blocked(config: Config, numbers: Iterable[int]) -> blocked.Blocked:
+    """Return which episode ids cannot be tried for lack of files.
+
+    Raises:
+        UnblindError: some cannot, and ``catalog_missing`` is 'stop'.
+    """
+    episodes = (decode(CONDITION, number, "train", config.fidelity) for number in numbers)
+    found = blocked.find(config.catalog, {CONDITION: episodes})
+    blocked.stop_or_note(config, found)
+    return found[CONDITION]
+
+
+def _unfilled(slots: Iterable[Slot], not_run: blocked.Blocked) -> dict[str, Any]:
+    """Return what a set lacks for want of files: slots by object, and candidates of other slots."""
+    empty = [slot for slot in slots if not slot.without(not_run).candidates]
+    objects = Counter(decode(CONDITION, slot.candidates[0], "train").object for slot in empty)
+    struck = len(not_run) - sum(len(slot.candidates) for slot in empty)
+    lacking = sorted({name for names in not_run.values() for name in names})
+    return {"slots": dict(objects), "candidates_of_other_slots": struck, "files": lacking}
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items())
 
 
 def _shard_episodes(config: Config, which: DemoSet) -> int:
@@ -175,10 +217,11 @@ def _complete(parts: Path, slots: list[Slot]) -> bool:
     return all(_part(parts, slot).exists() for slot in slots)
 
 
-def _discard_other_settings(part: dict[str, Any], out: Path) -> None:
-    """Start afresh where ``out`` holds work of another configuration or of other code."""
+def _discard_other_settings(part: dict[str, Any], not_run: blocked.Blocked, out: Path) -> None:
+    """Start afresh where ``out`` holds work of another configuration, other code or other files."""
     stamp = out / "settings.json"
-    wanted = {"config": part, "code": code_hash(*CODE["demos"])}
+    code, lacking = code_hash(*CODE["demos"], config=part), digest(blocked.to_json(not_run))
+    wanted = {"config": part, "code": code, "not_run": lacking}
     if stamp.exists() and json.loads(stamp.read_text()) == wanted:
         return
     for old in (*out.glob("*.parquet"), out / "manifest.json"):
@@ -255,16 +298,22 @@ def survey(config: Config, attempts_per_object: int, n_workers: int) -> dict[str
     """Attempt a seeded sample of episodes once each, without retry, and count successes.
 
     Each of the 16 training objects gets ``attempts_per_object`` episodes, no two with the same
-    pair of positions.
+    pair of positions; those that lack files of the catalog are left out if the configuration says
+    so.
 
     Returns:
         attempts, successes, and the same by object with the failures by stage.
+
+    Raises:
+        UnblindError: the catalog lacks files, or a worker died.
     """
     space = conditions.get(CONDITION).space("train")
     ids = []
     for o in range(len(space.objects)):
         drawn = _ids(config, 4 * attempts_per_object, "validation", {"object": o})
         ids += shards.distinct_places(drawn)[:attempts_per_object]
+    not_run = _blocked(config, ids)
+    ids = [number for number in ids if number not in not_run]
     progress = Progress("attempts", len(ids), UNIT_CPU_S["demos"])
     log = []
     with _pool(config, n_workers) as pool:

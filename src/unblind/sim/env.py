@@ -171,6 +171,9 @@ class PutOnPlateEnv(BaseEnv):
             for entity, model in (self._actors["object"], self._actors["plate"])
         ]
         self._placed = success.PlacementTest(*halves)
+        model, start = self.object_model, self._moment(touched=False, grasped=False)
+        corners = np.concatenate(model.collision)
+        self._stages = success.StageTest(self._placed, model.bbox, corners, start)
         self.steps = 0
 
     def _settle(self, control_periods: float) -> None:
@@ -178,9 +181,13 @@ class PutOnPlateEnv(BaseEnv):
             self._px.step()
 
     def _speeds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the actors' speeds, (1, actors, 3) m/s and rad/s, the object's first."""
+        roles = [*self._actors]
+        if self.episode.self_distractor:  # the release asks the one actor in both roles
+            roles.append("object")
         bodies = [
             self._actors[role][0].find_component_by_type(sapien.physx.PhysxRigidDynamicComponent)
-            for role in ("object", "plate")
+            for role in roles
         ]
         linear = np.array([[body.linear_velocity for body in bodies]])
         return linear, np.array([[body.angular_velocity for body in bodies]])
@@ -198,6 +205,7 @@ class PutOnPlateEnv(BaseEnv):
 
     def _teleport(self) -> None:
         """Drop the object at the third position (released ``PositionChangeTo``)."""
+        self._stages.jump()
         self.object.pose = sapien.Pose(self.episode.third_xyz, self._quaternion("object"))
         self._settle(0.5)
 
@@ -234,15 +242,23 @@ class PutOnPlateEnv(BaseEnv):
         return self._tcp.entity.pose
 
     def evaluate(self) -> dict[str, torch.Tensor]:
-        """Return ``success`` and ``is_src_obj_grasped``, each a (1,) bool tensor."""
+        """Return ``success`` and the stages that hold now, each a (1,) bool tensor.
+
+        The stages are named as in `success.Stages`, ``is_src_obj_grasped`` as in the release. They
+        hold after this step: the release reports grasps that were there after some step.
+        """
         placing, left, right = self._contact_forces()
         opens = [quat2mat(finger.entity.pose.q)[:, 1] for finger in self._fingers]
         grasped = success.pushes(left, opens[0]) and success.pushes(right, -opens[1])
-        placed = self._placed(self.object.pose.p, self.plate.pose.p, placing)
-        return {
-            "success": torch.tensor([placed]),
-            "is_src_obj_grasped": torch.tensor([grasped]),
-        }
+        now = self._moment(touched=success.touches(left) or success.touches(right), grasped=grasped)
+        flags = {"success": self._placed(now.object_xyz, now.plate_xyz, placing)}
+        flags |= self._stages(self.steps, now).to_info()
+        return {name: torch.tensor([flag]) for name, flag in flags.items()}
+
+    def _moment(self, touched: bool, grasped: bool) -> success.Moment:
+        pose, plate = self.object.pose, self.plate.pose
+        rotation = quat2mat(pose.q)
+        return success.Moment(pose.p, rotation, plate.p, self.tcp.p, touched, grasped)
 
     def _contact_forces(self) -> np.ndarray:
         """Return (3, 3) N: on the plate from the object, on the left and on the right finger."""

@@ -84,11 +84,7 @@ class Recorder:
 
     def __init__(self, config: Config, which: DemoSet = "training") -> None:
         self._config, self._which = config, which
-        catalog = pretraining.CATALOG if which == "pretraining" else config.catalog
-        render = config.render
-        self._env = PutOnPlateEnv(
-            catalog=catalog, width=render.width, height=render.height, shader=render.shader
-        )
+        self._env: PutOnPlateEnv | None = None
         self._planner = PickAndPlace(config.demos.euler)
 
     def attempt(self, episode_id: int) -> Attempt:
@@ -96,7 +92,7 @@ class Recorder:
         episode, settings = self._episode(episode_id)
         attempt = Attempt(episode)
         noise = Disturbance(settings, [self._config.seed, episode_id])
-        obs, _ = self._env.reset(options={"episode": episode})
+        obs = self._start(episode)
         held = False
         try:
             for command in self._planner.commands(self._env):
@@ -114,6 +110,15 @@ class Recorder:
         attempt.success = bool(info["success"])
         attempt.failed_stage = None if attempt.success else "outcome"
         return attempt
+
+    def _start(self, episode: Episode) -> dict[str, Any]:
+        """Start an episode; the first one builds the environment, which needs no others' files."""
+        if self._env is None:
+            catalog = pretraining.CATALOG if self._which == "pretraining" else self._config.catalog
+            render = self._config.render
+            size = {"width": render.width, "height": render.height, "shader": render.shader}
+            self._env = PutOnPlateEnv(catalog=catalog, episode=episode, **size)
+        return self._env.reset(options={"episode": episode})[0]
 
     def _episode(self, episode_id: int) -> tuple[Episode, ExecutedNoise]:
         """Return the episode and its noise: in pretraining, every second one is disturbed."""

@@ -1,104 +1,28 @@
 """The authors' own objects, plates and tables, read from a folder and checked by a manifest.
 
-None of these files is part of this package. The folder is laid out as the release's ``assets``
-folder: ``carrot/more_carrot``, ``carrot/more_plate`` and ``carrot/more_table``. The manifest
-(``released_manifest.tsv``) lists path, size and SHA-256 of each file; "-" stands for the three
-files that no public copy held when the manifest was made, whose presence alone is checked.
+None of these files is part of this package (`unblind.sim.released_files`).
 """
 
 import json
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 import trimesh
 from scipy.spatial import ConvexHull
 
-from unblind import files
 from unblind.errors import UnblindError
+from unblind.sim import released_files
 from unblind.sim.catalog import Model, Split
+from unblind.sim.episodes import Episode
+from unblind.sim.released_files import REMEDY, Store
 
-MANIFEST = Path(__file__).with_name("released_manifest.tsv")
 TRAIN = {"more_carrot": 16, "more_plate": 1, "more_table": 16}
 """The first so many entries of each kind are train (released environment definitions)."""
 HULL_CORNERS = 128
 """Most corners of a collision piece; PhysX takes no more than 255."""
-
-_REMEDY = "copy it unchanged from the authors' release, or use the built-in catalog"
-
-
-class Entry(NamedTuple):
-    """A manifest row: size in bytes and SHA-256, both "-" where unknown."""
-
-    size: str
-    sha256: str
-
-
-@cache
-def manifest() -> dict[str, Entry]:
-    """Return path (relative, with "/") -> entry, in the manifest's order."""
-    rows = (line.split("\t") for line in MANIFEST.read_text(encoding="utf-8").splitlines())
-    return {path: Entry(size, digest) for path, size, digest in rows if path != "path"}
-
-
-def check(folder: Path | str) -> tuple[list[str], list[str], list[str]]:
-    """Return the manifest's paths that are present and right, missing, and corrupt in ``folder``.
-
-    Raises:
-        UnblindError: ``folder`` is no folder.
-    """
-    store = Store(folder)
-    found: dict[str, list[str]] = {"present": [], "missing": [], "corrupt": []}
-    for path in manifest():
-        found[store.state(path)].append(path)
-    return found["present"], found["missing"], found["corrupt"]
-
-
-class Store:
-    """A folder of released files: nothing is read that the manifest does not know and approve.
-
-    Raises:
-        UnblindError: ``folder`` is no folder.
-    """
-
-    def __init__(self, folder: Path | str) -> None:
-        self.root = Path(folder).resolve()
-        if not self.root.is_dir():
-            raise UnblindError(
-                f"no folder of released assets at {folder}",
-                "name the folder that holds carrot/more_carrot, or use the built-in catalog",
-            )
-
-    def state(self, path: str) -> str:
-        """Return "present", "missing" or "corrupt" for a manifest path.
-
-        A link that leads out of the folder counts as missing.
-        """
-        full = (self.root / path).resolve()
-        if not full.is_relative_to(self.root) or not full.is_file():
-            return "missing"
-        entry = manifest()[path]
-        same = entry.sha256 == "-" or (
-            full.stat().st_size == int(entry.size) and files.sha256(full) == entry.sha256
-        )
-        return "present" if same else "corrupt"
-
-    def path(self, path: str) -> Path:
-        """Return where a manifest file lies, after checking it.
-
-        Raises:
-            UnblindError: it is unknown, missing or differs from the manifest.
-        """
-        if path not in manifest():
-            raise UnblindError(f"{path} is not among the released files", _REMEDY)
-        state = self.state(path)
-        if state != "present":
-            what = "is missing" if state == "missing" else "differs from the manifest's checksum"
-            raise UnblindError(f"released file {self.root / path} {what}", _REMEDY)
-        return self.root / path
 
 
 class ReleasedModel(Model):
@@ -116,18 +40,25 @@ class ReleasedModel(Model):
         )  # fmt: skip
 
     @cached_property
+    def files(self) -> tuple[str, ...]:
+        """The manifest's paths that the model is read from: collision, mesh, its textures."""
+        inside = [path for path in released_files.manifest() if path.startswith(f"{self._folder}/")]
+        meshes = (path for path in inside if Path(path).stem == "textured")
+        textures = (path for path in inside if path.endswith(".png"))
+        return (f"{self._folder}/collision.obj", *meshes, *textures)
+
+    @cached_property
     def collision(self) -> tuple[np.ndarray, ...]:
         """Convex pieces: the hull of each connected part of ``collision.obj``."""
-        return convex_pieces(self._store.path(f"{self._folder}/collision.obj"))
+        return convex_pieces(self._store.path(self.files[0]))
 
     @cached_property
     def visual(self) -> Path:
         """The mesh file, its textures checked as well."""
-        own = [path for path in manifest() if path.startswith(f"{self._folder}/textured.")]
-        for path in manifest():
-            if path.startswith(f"{self._folder}/") and path.endswith(".png"):
-                self._store.path(path)
-        return self._store.path(own[0] if own else f"{self._folder}/textured.glb")
+        _, mesh, *textures = self.files
+        for path in textures:
+            self._store.path(path)
+        return self._store.path(mesh)
 
     @cached_property
     def bbox(self) -> np.ndarray:
@@ -157,13 +88,23 @@ class ReleasedTable:
     file: str
     store: Store
 
+    @property
+    def photo_file(self) -> str:
+        """The manifest's path of the photo."""
+        return f"carrot/more_table/imgs/{self.file}"
+
+    @property
+    def texture_file(self) -> str:
+        """The manifest's path of the texture."""
+        return f"carrot/more_table/textures/{self.texture_name}"
+
     def photo(self, width: int, height: int) -> np.ndarray:
         """Return the photo as (height, width, 3) uint8, averaged over areas, read-only."""
-        return _picture(self.store.root, f"carrot/more_table/imgs/{self.file}", (width, height))
+        return _picture(self.store.root, self.photo_file, (width, height))
 
     def texture(self) -> np.ndarray:
         """Return the texture at its own size as (h, w, 3) uint8, read-only."""
-        return _picture(self.store.root, f"carrot/more_table/textures/{self.texture_name}", None)
+        return _picture(self.store.root, self.texture_file, None)
 
 
 @cache
@@ -171,7 +112,7 @@ def _picture(root: Path, path: str, size: tuple[int, int] | None) -> np.ndarray:
     """Read a checked picture as RGB, at its own size or at (width, height)."""
     picture = cv2.imread(str(Store(root).path(path)), cv2.IMREAD_COLOR)
     if picture is None:
-        raise UnblindError(f"released file {root / path} is no readable picture", _REMEDY)
+        raise UnblindError(f"released file {root / path} is no readable picture", REMEDY)
     if size is not None and picture.shape[1::-1] != size:
         picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     picture = np.ascontiguousarray(picture[..., ::-1])
@@ -195,10 +136,15 @@ class ReleasedCatalog:
         self.plates = self._models("more_plate")
         self.tables = self._tables()
 
-    def missing(self) -> list[str]:
-        """Return the manifest's paths that are absent or differ by checksum."""
-        _, missing, corrupt = check(self.store.root)
-        return missing + corrupt
+    def files(self, episode: Episode) -> tuple[str, ...]:
+        """Return the manifest's paths of all that an episode is built from and drawn with."""
+        objects = {episode.object_index, episode.distractor_index} - {None}
+        plates = {episode.plate_index, episode.distractor_plate_index} - {None}
+        models = [self.objects[i] for i in objects] + [self.plates[i] for i in plates]
+        backdrop = [self.tables[episode.table_index].photo_file]
+        if episode.overlay_region != "none":
+            backdrop.append(self.tables[episode.texture_index].texture_file)
+        return (*(path for model in models for path in model.files), *backdrop)
 
     def _database(self, kind: str) -> dict:
         """Read a kind's checked model_db.json."""
@@ -240,7 +186,7 @@ def convex_pieces(path: Path) -> tuple[np.ndarray, ...]:
     pieces = [_corners(part.vertices) for part in mesh.split(only_watertight=False)]
     solid = tuple(piece for piece in pieces if piece is not None)
     if not solid:
-        raise UnblindError(f"{path} holds no solid part", _REMEDY)
+        raise UnblindError(f"{path} holds no solid part", REMEDY)
     return solid
 
 

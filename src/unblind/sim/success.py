@@ -1,6 +1,12 @@
-"""When an episode counts as solved, in plain numpy (released ``evaluate``)."""
+"""When an episode counts as solved, and how far it has come, in plain numpy.
 
-from dataclasses import dataclass
+Success, grasp and settling follow the release (``put_on_in_scene_multi.py``: ``evaluate`` and
+``_initialize_episode``; ``widowx.py``: ``is_grasping``). The other stages are ours.
+"""
+
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass, fields
+from typing import Any, Self
 
 import numpy as np
 
@@ -12,6 +18,15 @@ Z_SLACK = 0.05
 MIN_CONTACT_FORCE = 0.03
 #: A finger grasps if it pushes at least this hard (N) within this angle (degrees).
 MIN_GRASP_FORCE, MAX_GRASP_ANGLE = 0.5, 85.0
+#: Control steps in a row with a grasp that the release calls a consecutive one.
+CONSECUTIVE_GRASP = 5
+#: The gripper has reached an object that is no further from ``ee_gripper_link`` than this, m. The
+#: planner's approach ends 3 cm above an object's top or higher: hovering there is not reaching.
+MAX_REACH = 0.02
+#: An object is lifted if its lowest point is at least this far above where it rested, m: clearly
+#: more than the 12 mm of the thickest plate (released ``model_db.json``), onto which an object may
+#: be dragged.
+MIN_LIFT = 0.02
 
 
 def rotated_half_size(bbox: np.ndarray, rotation: np.ndarray) -> np.ndarray:
@@ -46,12 +61,21 @@ class PlacementTest:
             plate_xyz: (3,) m.
             force: (3,) N, contact force between them.
         """
-        offset = object_xyz - plate_xyz
-        over = np.linalg.norm(offset[:2]) <= self.plate_half.max() + XY_SLACK
-        gap = offset[2] - self.plate_half[2] - self.object_half[2]
+        height = object_xyz[2] - plate_xyz[2]
+        gap = height - self.plate_half[2] - self.object_half[2]
         return bool(
-            over and offset[2] > 0 and gap <= Z_SLACK and np.linalg.norm(force) > MIN_CONTACT_FORCE
+            self.is_over(object_xyz, plate_xyz) and height > 0 and gap <= Z_SLACK and touches(force)
         )
+
+    def is_over(self, object_xyz: np.ndarray, plate_xyz: np.ndarray) -> bool:
+        """Tell whether the object, (3,) m, is horizontally on the plate, whatever its height."""
+        distance = np.linalg.norm(object_xyz[:2] - plate_xyz[:2])
+        return bool(distance <= self.plate_half.max() + XY_SLACK)
+
+
+def touches(force: np.ndarray) -> bool:
+    """Tell whether a contact force (3,) in N is more than none (the release's limit)."""
+    return bool(np.linalg.norm(force) > MIN_CONTACT_FORCE)
 
 
 def pushes(force: np.ndarray, opening: np.ndarray) -> bool:
@@ -82,3 +106,140 @@ def needs_more_settling(linear: np.ndarray, angular: np.ndarray) -> bool:
     speed = np.linalg.norm(linear, axis=(0, 2)).sum()
     spin = np.linalg.norm(angular, axis=(0, 2)).sum()
     return bool(speed > 1e-3 or spin > 1e-2)
+
+
+# ---- stages ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Which stages of the task hold after a step; joined with ``|``, which have held so far.
+
+    Attributes:
+        reached: a finger touches the object, or the gripper has come close to it.
+        grasped: both fingers hold it (released ``is_src_obj_grasped``).
+        consecutive_grasp: they have held it for five control steps in a row (the release's).
+        lifted: it is held clear of the table.
+        over_plate: it is lifted, and horizontally where the success rule wants it.
+        released: it has been over the plate and is held no more.
+    """
+
+    reached: bool = False
+    grasped: bool = False
+    consecutive_grasp: bool = False
+    lifted: bool = False
+    over_plate: bool = False
+    released: bool = False
+
+    def __or__(self, other: Self) -> "Stages":
+        """Return the stages that hold in either."""
+        return Stages(*(a or b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+    def to_info(self) -> dict[str, bool]:
+        """Return the stages under the environment's names, of which two are the release's."""
+        return {_INFO.get(stage, stage): held for stage, held in vars(self).items()}
+
+    @classmethod
+    def from_info(cls, info: Mapping[str, Any]) -> "Stages":
+        """Return the stages from what the environment returns."""
+        return cls(**{stage: bool(info[_INFO.get(stage, stage)]) for stage in STAGES})
+
+
+STAGES = tuple(field.name for field in fields(Stages))
+#: Pairs of a stage and another, without which it cannot hold. A grasp that is no reach is one by
+#: luck: see `StageTest.jump`.
+IMPLIED = (
+    ("consecutive_grasp", "grasped"),
+    ("lifted", "grasped"),
+    ("lifted", "reached"),
+    ("over_plate", "lifted"),
+    ("released", "over_plate"),
+)
+_INFO = {"grasped": "is_src_obj_grasped"}
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What the stages are told from: the state after a control step, world frame.
+
+    Attributes:
+        object_xyz, object_rotation: pose of the object, (3,) m and (3, 3) to the world.
+        plate_xyz: (3,) m.
+        gripper_xyz: ``ee_gripper_link``, (3,) m.
+        touched: a finger touches the object.
+        grasped: both fingers hold it.
+    """
+
+    object_xyz: np.ndarray
+    object_rotation: np.ndarray
+    plate_xyz: np.ndarray
+    gripper_xyz: np.ndarray
+    touched: bool
+    grasped: bool
+
+
+class StageTest:
+    """The stages of one episode, step by step.
+
+    Args:
+        placed: the episode's success rule.
+        bbox: (2, 3) corners of the object in m, model frame.
+        corners: (N, 3) of its collision geometry in m, model frame.
+        start: the state after settling: where the object rests and the gripper waits.
+    """
+
+    def __init__(
+        self, placed: PlacementTest, bbox: np.ndarray, corners: np.ndarray, start: Moment
+    ) -> None:
+        self._placed, self._bbox, self._corners = placed, bbox, corners
+        self._rest = self._lowest(start)
+        # Half of the way there at least: who stands still close by has reached nothing.
+        self._reach = min(MAX_REACH, self._distance(start) / 2)
+        self._held_since: int | None = None
+        self._was_over = False
+        self._falls = False
+
+    def jump(self) -> None:
+        """Take note that the object is put elsewhere, in the air (PosChangeTo).
+
+        An object taken out of the fingers is not released. Nor is it reached or lifted before it
+        has come down: it may fall past the gripper, or get stuck between the fingers, in whose
+        place it may be put. (The release calls that a grasp.)
+        """
+        self._was_over, self._falls = False, True
+
+    def __call__(self, step: int, now: Moment) -> Stages:
+        """Return the stages that hold after a step; asked again, the same.
+
+        Args:
+            step: control steps so far; none may be left out.
+            now: the state.
+        """
+        if not now.grasped:
+            self._held_since = None
+        elif self._held_since is None:
+            self._held_since = step
+        held_steps = 0 if self._held_since is None else step - self._held_since + 1
+        is_high = self._lowest(now) - self._rest >= MIN_LIFT
+        self._falls &= is_high
+        close = now.grasped or now.touched or self._distance(now) <= self._reach
+        lifted = now.grasped and is_high and not self._falls
+        over = lifted and self._placed.is_over(now.object_xyz, now.plate_xyz)
+        self._was_over |= over
+        return Stages(
+            reached=close and not self._falls,
+            grasped=now.grasped,
+            consecutive_grasp=held_steps >= CONSECUTIVE_GRASP,
+            lifted=lifted,
+            over_plate=over,
+            released=self._was_over and not now.grasped,
+        )
+
+    def _lowest(self, now: Moment) -> float:
+        """Return the height of the object's lowest point, m."""
+        return float((self._corners @ now.object_rotation[2]).min() + now.object_xyz[2])
+
+    def _distance(self, now: Moment) -> float:
+        """Return how far the gripper is from the object's bounding box, m; 0 inside."""
+        seen = (now.gripper_xyz - now.object_xyz) @ now.object_rotation  # in the model's frame
+        return float(np.linalg.norm(seen - np.clip(seen, *self._bbox)))
