@@ -1,4 +1,6 @@
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -128,3 +130,114 @@ def test_schema_is_written_where_asked(tmp_path):
     path = tmp_path / "schema.json"
     assert unblind("schema", "--write", "--out", str(path)).returncode == 0
     assert path.read_text() == unblind("schema").stdout
+
+
+# ---- terminals ---------------------------------------------------------------------------------
+
+TEXT = b"put \xff carrot"
+BUFFERS = [{}, {"PYTHONUNBUFFERED": "1"}]
+
+
+def start(*words, folder=ROOT, **options):
+    """Start the command line with buffers as in a plain shell, unless the variables change that."""
+    variables = {key: value for key, value in os.environ.items() if key[:6] != "PYTHON"}
+    command = [sys.executable, "-m", "unblind.cli", *words]
+    options["env"] = variables | options.get("env", {})
+    return subprocess.Popen(command, cwd=folder, **options)
+
+
+@pytest.mark.parametrize(
+    ("words", "number"),
+    [
+        (["predict", "P", TEXT], 3),
+        (["trace", b"results/\xff"], 2),
+        (["verify", "--set", b"results=\xff"], 3),
+        (["pull", b"a\nb\x80"], 2),
+        ([b"--\xc3"], 1),
+        (["base", "promote", b"\xed\xa0\x80"], 3),  # a surrogate, as if it were a character
+        (["openvla", "m", "p", TEXT, "--seed", "1"], 4),
+    ],
+)
+def test_arguments_that_are_no_text_are_one_line(words, number, tmp_path):
+    done = start(*words, folder=tmp_path, stdout=-1, stderr=-1)
+    out, err = done.communicate()
+    word = next(word for word in words if isinstance(word, bytes))
+    wanted = f"error: argument {number} is not valid UTF-8: {repr(word)[1:]} "
+    assert (done.returncode, out) == (2, b"")
+    assert err.decode() == f"{wanted}(rename the file, or type it again)\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_text_that_the_locale_cannot_hold_is_said_to_be_so():
+    plain = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    done = start("predict", "P", "put café", stdout=-1, stderr=-1, env=plain)
+    out, err = done.communicate()
+    assert (done.returncode, out) == (2, b"")
+    wanted = b"error: argument 3 is not valid ASCII: 'put caf\\xc3\\xa9' (set a locale with UTF-8"
+    assert err.startswith(wanted) and err.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8", "ascii:strict"])
+def test_whatever_is_printed_fits_the_terminal(encoding, tmp_path):
+    (tmp_path / os.fsdecode(b"\xe9 \xe2\x94\x82 \xf0\x9f\xa5\x95")).mkdir()
+    name = next(tmp_path.iterdir()).name
+    program = (
+        "import sys, os, typer\nfrom unblind import cli\n"
+        "@cli.app.command()\n"
+        "def show(): [print(os.listdir('.')[0], file=f) for f in (sys.stdout, sys.stderr)]\n"
+        "sys.argv = ['unblind', 'show']\ncli.main()\n"
+    )
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    wanted = name.encode(encoding.partition(":")[0], "backslashreplace") + b"\n"
+    assert (done.stdout, done.stderr) == (wanted, wanted)
+
+
+@pytest.mark.parametrize("variables", BUFFERS)
+@pytest.mark.parametrize("words", [["conditions"], ["schema"], ["decode", "carrot", "5"]])
+def test_a_reader_that_goes_away_ends_a_command_without_a_word(words, variables):
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = start(*words, stdout=writer, stderr=-1, env=variables)
+    os.close(writer)
+    assert done.communicate()[1] == b""
+    assert done.returncode == 141
+
+
+@pytest.mark.parametrize("words", [["verify", "--config", "absent.yaml"], ["nonsense"], ["--help"]])
+def test_nor_do_errors_and_help_need_a_reader(words):
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = start(*words, stdout=writer, stderr=writer)
+    os.close(writer)
+    assert done.wait() in (141, 1)  # 1: the help's own library takes it so
+
+
+@pytest.mark.parametrize("variables", BUFFERS)
+@pytest.mark.parametrize("words", [["conditions"], ["schema"]])
+def test_a_full_disk_behind_the_output_is_one_line(words, variables):
+    with open("/dev/full", "w") as full:
+        done = start(*words, stdout=full, stderr=-1, env=variables)
+    wanted = b"error: disk full (free space, then run the same command)\n"
+    assert (done.communicate()[1], done.returncode) == (wanted, 1)
+
+
+def test_a_closed_output_disturbs_nothing():
+    shell = f"{sys.executable} -m unblind.cli"
+    for words, code in (("conditions >&-", 0), ("verify --config absent.yaml 2>&-", 1)):
+        done = subprocess.run(f"{shell} {words}", shell=True, cwd=ROOT, capture_output=True)
+        assert (done.returncode, done.stdout, done.stderr) == (code, b"", b"")
+
+
+@pytest.mark.parametrize("group", [True, False], ids=["with its workers", "alone"])
+def test_an_interrupt_ends_a_command_without_a_traceback(group, tmp_path):
+    words = ("survey", "--workers", "2", "--config", CONFIG, "--out", str(tmp_path / "out.json"))
+    done = start(*words, stdout=-1, stderr=-1, text=True, start_new_session=True)
+    said = done.stderr.readline()
+    assert said.startswith("attempts: "), "workers load their libraries now"
+    (os.killpg if group else os.kill)(done.pid, signal.SIGINT)
+    out, err = done.communicate(timeout=60)
+    assert (done.returncode, out, err) == (130, "", "")
+    assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from unblind import store
+from unblind import dvc, store
 from unblind.errors import UnblindError
 
 ROOT = Path(__file__).parents[1]
@@ -92,6 +92,34 @@ def test_results_go_to_a_bucket_and_come_back(server, credentials, tmp_path, mon
         for path in store.content(second / NAME)
     } == FILES
     assert store.pull(NAME) is False
+
+
+@pytest.mark.parametrize(
+    ("suffix", "lacks"),
+    [
+        ("", "lacks 1 of the contents of results/rollouts (2 files)"),
+        (".dir", "lacks the list of the 2 files of results/rollouts, or cannot be reached"),
+    ],
+)
+def test_a_bucket_that_lacks_an_object_is_named(
+    server, credentials, tmp_path, monkeypatch, suffix, lacks
+):
+    monkeypatch.chdir(checkout(tmp_path / "first", server))
+    fill(Path.cwd())
+    store.push(NAME, remote=None)
+    client = boto3.client("s3", endpoint_url=server, region_name="us-east-1")
+    keys = [one["Key"] for one in client.list_objects_v2(Bucket="results")["Contents"]]
+    client.delete_object(Bucket="results", Key=next(k for k in keys if Path(k).suffix == suffix))
+    with pytest.raises(UnblindError) as caught:
+        transfer("pull")
+    assert caught.value.cause == f"remote 'bucket' (s3://results/study) {lacks}"
+    assert caught.value.remedy == (
+        f"push them from where they are: dvc push --remote bucket; all that DVC said: {dvc.LOG}"
+    )
+    fill(Path.cwd())
+    store.push(NAME, remote=None)
+    shutil.rmtree(NAME)
+    assert store.pull(NAME) is True, "the remedy helps"
 
 
 @pytest.mark.parametrize("direction", ["push", "pull"])

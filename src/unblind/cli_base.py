@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from unblind import locks
+from unblind import checkout, locks
 from unblind.cli_options import MINI, ConfigFile, Overrides, Workers, load_config
 
 app = typer.Typer(
@@ -17,9 +17,11 @@ app = typer.Typer(
 @app.command()
 def pull() -> None:
     """Fetch the published base from the store and check every byte; quick when it is there."""
-    from unblind.base import pull_base
-    from unblind.store import PULLED_BASE
+    from unblind.base import pointer_file, pull_base
+    from unblind.store import PULLED_BASE, SETTINGS
 
+    checkout.require(SETTINGS)
+    pointer_file()  # nothing is made, not even a lock, where there is nothing to pull
     with locks.alone(PULLED_BASE):
         print(f"{PULLED_BASE}: {'pulled' if pull_base() else 'is there already'}")
 
@@ -82,7 +84,9 @@ def promote(
 ) -> None:
     """Publish a base: it becomes the one that is pulled. At most once per piece of work."""
     from unblind.base import promote as publish
+    from unblind.store import SETTINGS
 
+    checkout.require(SETTINGS)
     sizes = publish(folder)
     for name, size in sizes.items():
         print(f"{name:<28} {size:>12,} bytes")

@@ -4,8 +4,10 @@ from typing import Annotated
 
 import typer
 
+from unblind import checkout
 from unblind.cli_options import MINI, ConfigFile, Overrides, load_config
 from unblind.cli_tables import PAPER_SCALE
+from unblind.errors import UnblindError
 
 app = typer.Typer()
 
@@ -20,7 +22,16 @@ def pull(
     """Fetch published results and check every byte; quick when they are there."""
     from unblind import store
 
-    targets = [store.RESULTS / name for name in names or []] or store.pointers()
+    checkout.require(store.SETTINGS)
+    known = store.pointers()
+    if not known:
+        raise UnblindError(
+            f"nothing can be pulled: {store.RESULTS}/ has no pointers (*.dvc)",
+            f"restore them: git checkout -- {store.RESULTS}",
+        )
+    targets = [store.RESULTS / name for name in names] if names else known
+    for target in targets:
+        store.read_pointer(target, f"there are: {', '.join(one.name for one in known)}")
     for target in targets:
         print(f"{target}: {'pulled' if store.pull(target) else 'is there already'}")
 

@@ -9,14 +9,10 @@ Paths are relative to the working folder, which is the root of the repository. E
 works without ``PATH``, and with the default store offline; nothing is reported to anybody.
 """
 
-import configparser
 import contextlib
 import hashlib
-import importlib.util
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,21 +20,14 @@ from pathlib import Path
 import pathspec
 import yaml
 
+from unblind import dvc
 from unblind.config import Config
 from unblind.errors import UnblindError
 
 STORE = Path("dvcstore")
 _REMOTE = "embedded"  # the store's name in .dvc/config
-_ELSEWHERE = "docs/storage.md"
-#: What DVC says of another store, and what helps.
-_REMEDIES = {
-    "Unable to locate credentials": "put credentials into the environment or .dvc/config.local",
-    "Could not connect to the endpoint": "start the server, or check the remote's endpointurl",
-    "bucket does not exist": "make the bucket, or check the remote's url",
-}
-
-#: What DVC, the system and its database say of a full disk.
-_FULL = ("No space left", "disk is full")
+#: DVC's settings, without which nothing can be pulled or stored.
+SETTINGS = Path(".dvc/config")
 
 #: What is published, each folder with its pointer beside it.
 RESULTS = Path("results")
@@ -57,10 +46,12 @@ class Pointer:
     Attributes:
         md5: of a file's bytes; of a folder, the hash of its list of files, ending in ``.dir``.
         size: bytes of the content.
+        files: how many files it has.
     """
 
     md5: str
     size: int
+    files: int
 
 
 def base_dir(config: Config) -> Path:
@@ -87,7 +78,7 @@ def read_pointer(target: Path | str, remedy: str = "") -> Pointer:
     place = pointer_path(target)
     try:
         (out,) = yaml.safe_load(place.read_text(encoding="utf-8"))["outs"]
-        return Pointer(str(out["md5"]), int(out["size"]))
+        return Pointer(str(out["md5"]), int(out["size"]), int(out.get("nfiles", 1)))
     except FileNotFoundError:
         raise UnblindError(f"the pointer {place} is missing", remedy) from None
     except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
@@ -141,7 +132,7 @@ def add(*targets: Path | str) -> None:
     Raises:
         UnblindError: DVC is absent or refuses.
     """
-    _dvc("add", *map(str, targets))
+    dvc.run("add", *map(str, targets))
 
 
 def push(*targets: Path | str, remote: str | None = _REMOTE) -> None:
@@ -152,10 +143,23 @@ def push(*targets: Path | str, remote: str | None = _REMOTE) -> None:
         remote: the store's name; None: the checkout's default.
 
     Raises:
-        UnblindError: DVC is absent or refuses, or the store cannot be reached.
+        UnblindError: DVC is absent or refuses, the store cannot be reached, or it lacks contents
+            that are not here either.
     """
     chosen = ["--remote", remote] if remote else []
-    _dvc("push", *chosen, *(str(pointer_path(target)) for target in targets))
+    try:
+        dvc.run("push", *chosen, *(str(pointer_path(target)) for target in targets))
+    except dvc.DvcError as error:
+        missing = dvc.missing(error.lines)
+        if not missing:
+            raise
+        name, address = dvc.remote(remote or "")
+        names = " ".join(map(str, targets))
+        raise UnblindError(
+            f"{len(missing)} contents of {names} are neither in .dvc/cache nor in remote '{name}' "
+            f"({address})",
+            f"run: dvc add {names}, then the same command{dvc.log(error.lines)}",
+        ) from None
 
 
 def prune() -> None:
@@ -164,7 +168,7 @@ def prune() -> None:
     Raises:
         UnblindError: DVC is absent or refuses.
     """
-    _dvc("gc", "--force", "--workspace", "--cloud", "--remote", _REMOTE)
+    dvc.run("gc", "--force", "--workspace", "--cloud", "--remote", _REMOTE)
 
 
 @contextlib.contextmanager
@@ -194,9 +198,7 @@ def _blobs() -> set[Path]:
 
 def is_embedded() -> bool:
     """Tell whether the checkout's default store is the embedded one."""
-    settings = configparser.ConfigParser(interpolation=None)
-    settings.read([".dvc/config", ".dvc/config.local"], encoding="utf-8")
-    return settings.get("core", "remote", fallback=_REMOTE) == _REMOTE
+    return dvc.remote()[0] in (_REMOTE, "")
 
 
 def pull(target: Path | str, remedy: str = "") -> bool:
@@ -214,24 +216,53 @@ def pull(target: Path | str, remedy: str = "") -> bool:
     if is_whole(target):
         return False
     try:
-        _dvc("pull", str(pointer_path(target)))
-    except UnblindError as error:
-        if "unsaved files" in error.cause:
-            raise UnblindError(
-                f"{target} was changed: it is not what {pointer_path(target)} names",
-                f"move {target} away and run the same command again",
-            ) from None
-        damage = _damage(pointer) if is_embedded() else None
-        if damage is None:
-            raise
-        restore = f"restore it: git checkout -- {STORE}"
-        raise UnblindError(damage, f"{restore}; or {remedy}" if remedy else restore) from None
+        # `dvc pull` deletes what is there before it finds that the store lacks the rest.
+        for step in ("fetch", "checkout"):
+            dvc.run(step, str(pointer_path(target)))
+    except dvc.DvcError as error:
+        raise _explained(error, target, pointer, remedy) from None
     if not is_whole(target):
         raise UnblindError(
             f"{target} differs from its pointer after dvc pull: DVC's own copies are damaged",
             f"delete .dvc/cache and {target}, then run the same command again",
         )
     return True
+
+
+def _explained(
+    error: dvc.DvcError, target: Path | str, pointer: Pointer, remedy: str
+) -> UnblindError:
+    """Return what to tell of a pull that DVC has refused."""
+    missing, unless = dvc.missing(error.lines), f"; or {remedy}" if remedy else ""
+    if not missing and any("unsaved files" in line for line in error.lines):
+        return UnblindError(
+            f"{target} was changed: it is not what {pointer_path(target)} names",
+            f"move {target} away and run the same command again",
+        )
+    if is_embedded() and (damage := _damage(pointer)):
+        return UnblindError(damage, f"restore it: git checkout -- {STORE}{unless}")
+    if not missing:
+        return error
+    cause, help_ = _lacking(target, pointer, missing)
+    return UnblindError(cause, f"{help_}{unless}{dvc.log(error.lines)}")
+
+
+def _lacking(target: Path | str, pointer: Pointer, missing: set[str]) -> tuple[str, str]:
+    """Return what the default store lacks of a content, and what helps."""
+    name, address = dvc.remote()
+    where, files = f"remote '{name}' ({address})", f"{pointer.files} file"
+    files += "s" * (pointer.files != 1)
+    if "://" not in address and not Path(address).is_dir():
+        return f"{where} is no folder", f"mount it, or name another one: see {dvc.ELSEWHERE}"
+    if pointer.md5 in missing:  # DVC says the same of a server that does not answer
+        what = f"the list of the {files} of" if pointer.md5.endswith(".dir") else "the content of"
+        cause = f"{where} lacks {what} {target}, or cannot be reached"
+    else:
+        cause = f"{where} lacks {len(missing)} of the contents of {target} ({files})"
+    remedy = f"push them from where they are: dvc push --remote {name}"
+    if _damage(pointer) is None:
+        remedy += f"; or pull them from {STORE}: dvc pull --remote {_REMOTE} {pointer_path(target)}"
+    return cause, remedy
 
 
 def _blob(name: str) -> Path:
@@ -251,29 +282,3 @@ def _damage(pointer: Pointer) -> str | None:
         if name.endswith(".dir"):
             wanted += [entry["md5"] for entry in json.loads(blob.read_bytes())]
     return None
-
-
-def _dvc(*words: str) -> None:
-    """Run DVC in the Python that runs this; its errors become one line."""
-    if importlib.util.find_spec("dvc") is None:
-        raise UnblindError("DVC is not installed", "run: make setup")
-    # DVC's index of what it has seen belongs to the checkout, not to the machine.
-    site = Path(".dvc", "tmp", "site").absolute()
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", *words],
-        env=os.environ | {"DVC_NO_ANALYTICS": "1", "DVC_SITE_CACHE_DIR": str(site)},
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode != 0:
-        lines = [
-            line.strip() for line in done.stderr.splitlines() if "Having any troubles?" not in line
-        ]
-        reason = " ".join(line.removeprefix("ERROR: ") for line in lines if line)
-        reason = reason or "no reason given"
-        if any(said in reason for said in _FULL):
-            cause = f"disk full while dvc {words[0]} worked: {reason}"
-            raise UnblindError(cause, "free space, then run the same command")
-        known = [remedy for said, remedy in _REMEDIES.items() if said in reason]
-        remedy = f"{known[0]}: see {_ELSEWHERE}" if known else "see: python -m dvc doctor"
-        raise UnblindError(f"dvc {words[0]} failed: {reason}", remedy)
