@@ -8,6 +8,13 @@ SHELL := /bin/sh
 
 CONFIG := workflow/config/mini.yaml
 
+# Snakemake keeps a cache in the home folder; who has no writable one gets it here.
+CACHES := $(shell d="$${XDG_CACHE_HOME:-$$HOME/.cache}"; { mkdir -p "$$d" && test -w "$$d"; } \
+  2>/dev/null || echo "$$PWD/.cache")
+ifneq ($(CACHES),)
+export XDG_CACHE_HOME := $(CACHES)
+endif
+
 help:
 	@sed -n 's/^# //p' Makefile
 

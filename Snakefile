@@ -1,7 +1,7 @@
 # The study as one graph. Build everything: snakemake --cores all
 # One target: snakemake --cores all results/table1.md     Dry run: snakemake -n
 # Another size: snakemake --cores all --configfile workflow/config/paper.yaml
-# One self-contained page of what was run: snakemake --report results/report.html
+# One self-contained page of what was run, once all is made: snakemake --report results/report.html
 # Rules only call the command line `unblind`; settings are explained in workflow/config/schema.json.
 
 from snakemake.utils import min_version
@@ -45,3 +45,6 @@ rule all:
             page=["table9", "table14", "costs"],
             kind=["md", "tex"],
         ),
+
+
+check_report(snakemake_options(), rules.all.input)

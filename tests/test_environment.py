@@ -153,3 +153,12 @@ def test_commands_are_valid_shell():
     for name in ("scripts/setup.sh", ".ci/run"):
         shell = "bash" if name == ".ci/run" else "sh"
         subprocess.run([shell, "-n", ROOT / name], check=True)
+
+
+@pytest.mark.parametrize(("home", "wanted"), [("/dev/null", f"{ROOT}/.cache"), ("", None)])
+def test_make_finds_a_place_for_caches_where_the_home_folder_takes_none(tmp_path, home, wanted):
+    variables = {"HOME": home or str(tmp_path), "PATH": os.environ["PATH"]}
+    command = ["make", "--no-print-directory", "-pn", "help"]
+    done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True)
+    found = re.search(r"^XDG_CACHE_HOME := (.*)$", done.stdout, re.MULTILINE)
+    assert (found and found[1]) == wanted

@@ -13,13 +13,7 @@ from toy_study import SMOKE, TABLE, jobs, python, snakemake
 ROLLOUTS = {"rollout": 5}
 IDENTITY = ("-c", "user.name=a", "-c", "user.email=a@b.c")
 PUBLISH = ("unblind.cli", "publish", *toy_study.OPTIONS)
-#: git needs an identity to commit, and nothing of the machine's settings.
-AUTHOR = {
-    f"GIT_{role}_{kind}": value
-    for role in ("AUTHOR", "COMMITTER")
-    for kind, value in (("NAME", "a"), ("EMAIL", "a@b.c"))
-}
-AUTHOR |= {"PATH": os.environ.get("PATH", os.defpath)}
+AUTHOR = toy_study.AUTHOR | {"PATH": os.environ.get("PATH", os.defpath)}
 
 
 def git(folder, *words):

@@ -1,18 +1,22 @@
-"""What the README shows works: its Python, its commands, its links."""
+"""What the documentation shows is there: its Python, commands with options, settings, links.
 
+That commands work in the order in which they stand is tested in tests/test_docs_commands.py.
+"""
+
+import ast
+import importlib
 import re
+import shlex
 
 import models
 import pytest
 import typer
+import yaml
+from fences import PAGES, ROOT, bare, blocks, commands, read
 
 from unblind import cli
+from unblind.audit.defects import ledger
 from unblind.vla import checkpoint, lora
-
-
-@pytest.fixture(scope="module")
-def readme(request):
-    return (request.config.rootpath / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -26,40 +30,88 @@ def study(tmp_path, monkeypatch):
     lora.save_adapter(wrapped, run, base / checkpoint.WEIGHTS)
 
 
-def blocks(text, language):
-    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
-
-
-def test_a_trained_run_acts_in_the_environment(readme, study, renderer, capsys):
-    (program,) = blocks(readme, "python")
+def test_a_trained_run_acts_in_the_environment(study, renderer, capsys):
+    (program,) = blocks(read("README.md"), "python")
     exec(compile(program, "README.md", "exec"), {})
     said = capsys.readouterr().out.splitlines()[-1]
     assert re.fullmatch(r"put .+ on plate (True|False)", said)
 
 
-def commands(text):
-    lines = [line.partition("#")[0] for block in blocks(text, "sh") for line in block.splitlines()]
-    return [line.split()[1:] for line in lines if line.startswith(".venv/bin/unblind ")]
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(read(page), "python")])
+def test_python_compiles_and_what_it_imports_is_there(page):
+    for program in blocks(read(page), "python"):
+        for node in ast.walk(ast.parse(program)):
+            if isinstance(node, ast.ImportFrom):
+                module = importlib.import_module(node.module)
+                for alias in node.names:
+                    if not hasattr(module, alias.name):
+                        importlib.import_module(f"{node.module}.{alias.name}")
+            elif isinstance(node, ast.Import):
+                for alias in node.names:
+                    importlib.import_module(alias.name)
 
 
-def test_every_command_exists_with_its_options(request, readme):
-    root = typer.main.get_command(cli.app)
-    learning = (request.config.rootpath / "docs" / "learning.md").read_text(encoding="utf-8")
-    found = commands(readme) + commands(learning)
-    assert len(found) > 10
-    for words in found:
-        command = root
+def calls(text):
+    """Return the words behind `unblind` of every call in a page's blocks and text."""
+    shown = [bare(line) for line in commands(text)]
+    inline = re.findall(r"`(?:\.venv/bin/)?unblind ([^`]+)`", text)
+    start = ".venv/bin/unblind "
+    return [shlex.split(one) for one in inline] + [
+        shlex.split(line.removeprefix(start)) for line in shown if line.startswith(start)
+    ]
+
+
+def test_every_command_exists_with_its_options():
+    """Words are parsed to the end, values included, and nothing is started."""
+    seen = [words for page in PAGES for words in calls(read(page)) if words != ["--help"]]
+    assert len(seen) > 80
+    for words in seen:
+        command, rest = typer.main.get_command(cli.app), list(words)
         while hasattr(command, "commands"):
-            command, words = command.commands[words[0]], words[1:]
-        known = {name for parameter in command.params for name in parameter.opts}
-        assert {word for word in words if word.startswith("--")} <= known, words
+            command, rest = command.commands[rest[0]], rest[1:]
+        try:
+            command.make_context(words[0], rest)
+        except Exception as error:
+            pytest.fail(f"unblind {shlex.join(words)}: {error!r}")
 
 
-def test_every_link_leads_somewhere(request, readme):
-    root = request.config.rootpath
-    targets = re.findall(r"\]\(([^)#]+)\)", readme)
-    assert "docs/learning.md" in targets
-    missing = [target for target in targets if not (root / target).exists()]
-    assert not missing
-    named = re.findall(r"`((?:src|workflow|docs)/[\w./]+)`", readme)
-    assert named and not [name for name in named if not (root / name).exists()]
+def test_every_link_leads_somewhere():
+    for page in PAGES:
+        targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", read(page))
+        folder = (ROOT / page).parent
+        assert [target for target in targets if not (folder / target).exists()] == [], page
+    assert "](docs/troubleshooting.md)" in read("README.md")
+    named = re.findall(r"`((?:src|workflow|docs)/[\w./]+)`", read("README.md"))
+    assert named and not [name for name in named if not (ROOT / name).exists()]
+
+
+# ---- troubleshooting -------------------------------------------------------------------------
+
+SYMPTOMS = [
+    line
+    for line in read("docs/troubleshooting.md").splitlines()
+    if line.startswith("|") and not line.startswith(("|---", "| You see"))
+]
+
+
+def test_every_symptom_has_a_cause_a_remedy_and_a_command():
+    assert len(SYMPTOMS) > 30
+    for row in SYMPTOMS:
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
+        assert len(cells) == 4 and all(cells), row
+        assert "`unblind " in cells[-1], row
+
+
+def test_defects_and_settings_of_the_symptoms_exist():
+    text = "\n".join(SYMPTOMS)
+    known = {defect.id for defect in ledger()}
+    named = set(re.findall(r"`([a-z0-9]+(?:-[a-z0-9]+)+)`", text)) - {"flash-attn"}
+    assert len(named) > 8 and named <= known, named - known
+    paper = yaml.safe_load((ROOT / "workflow" / "config" / "paper.yaml").read_text())
+    keys = re.findall(rf"`((?:{'|'.join(paper)})(?:\.\w+)+)", text)
+    assert len(keys) > 8
+    for key in keys:
+        value = paper
+        for part in key.replace("RULE", "train").split("."):
+            assert part in value, key
+            value = value[part]

@@ -4,6 +4,9 @@ The fakes write made-up artifacts in no time; everything else (Snakefile, profil
 store, table) is real, started with an empty environment as in a plain shell on a bare machine.
 """
 
+import hashlib
+import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import synthetic
+import yaml
 
 from unblind import base
 
@@ -50,9 +54,20 @@ FAKES = {
 SMOKE = ("--configfile", "workflow/config/smoke.yaml")
 OPTIONS = ("--config", SMOKE[1])
 TABLE = "results/table1.md"
+#: git needs an identity to commit, and nothing of the machine's settings.
+AUTHOR = {
+    f"GIT_{role}_{kind}": value
+    for role in ("AUTHOR", "COMMITTER")
+    for kind, value in (("NAME", "a"), ("EMAIL", "a@b.c"))
+}
 _FOLDERS = ("src", "workflow", "profiles", "paper")
 _FILES = ("Snakefile", ".dvcignore", ".gitignore", ".dvc/config", ".dvc/.gitignore")
 _FILES += ("results/.gitignore", "dvcstore/.gitattributes")
+#: What `scripts/setup.sh` goes by to tell whether an environment is ready.
+_SET_UP_FROM = ("requirements.in", "requirements.lock", "pyproject.toml", "scripts/setup.sh")
+STAMP = "setup.stamp"
+#: Runs of a whole checkout: those that the documentation's commands name, and few others.
+_RUNS = ("default", "align", "oracle")
 
 
 def make(folder: Path) -> Path:
@@ -72,6 +87,64 @@ def make(folder: Path) -> Path:
     shutil.rmtree(folder / "results" / "base")
     shutil.rmtree(folder / "made")
     return folder
+
+
+def checkout(folder: Path) -> Path:
+    """Make a committed toy study whose mini scale is tiny, with all that the documentation names.
+
+    Its environment is the one that runs this; `make setup` finds it ready.
+    """
+    make(folder)
+    for name in (*_SET_UP_FROM, "Makefile"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    configs = folder / "workflow" / "config"
+    mini, tiny = (yaml.safe_load((configs / f"{n}.yaml").read_text()) for n in ("mini", "smoke"))
+    tiny["scale"] = mini["scale"]
+    tiny["runs"] = {run: mini["runs"][run] for run in _RUNS}
+    tiny["table1"]["rows"] = list(_RUNS)
+    (configs / "mini.yaml").write_text(yaml.safe_dump(tiny, sort_keys=False))
+    set_up(folder)
+    shell(folder, "git init -q && git add . && git commit -qm study")
+    return folder
+
+
+def clone(project: Path, folder: Path) -> Path:
+    """Make a fresh clone of a committed toy study, its environment ready."""
+    shell(project, f"git clone -q . {shlex.quote(str(folder))}")
+    set_up(folder)
+    return folder
+
+
+def set_up(project: Path) -> None:
+    """Leave what `make setup` leaves, with the environment that runs this."""
+    venv = project / ".venv"
+    venv.mkdir()
+    for part in Path(sys.prefix).iterdir():
+        if part.name != STAMP:
+            (venv / part.name).symlink_to(part)
+    key = hashlib.sha256(b"".join((project / name).read_bytes() for name in _SET_UP_FROM))
+    (venv / STAMP).write_text(f"{key.hexdigest()} {project.resolve()}")
+
+
+def shell(project: Path, command: str) -> str:
+    """Run a command as a plain shell does, without an activated environment; return what it says.
+
+    Should `make setup` take the environment for another one, it fails instead of making its own.
+    """
+    active = str(Path(sys.executable).parent)
+    path = [one for one in os.get_exec_path() if one != active]
+    done = subprocess.run(
+        ["sh", "-c", command],
+        cwd=project,
+        env=environment(project) | AUTHOR | {"PATH": ":".join(path), "UNBLIND_PYTHON": "none"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}"
+    return done.stdout
 
 
 def environment(project: Path) -> dict[str, str]:

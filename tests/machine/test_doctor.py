@@ -15,10 +15,11 @@ def test_each_check_has_its_line_and_failures_their_remedy(monkeypatch, tmp_path
     monkeypatch.setattr(doctor, "_ASSETS", tmp_path)
     monkeypatch.setattr(doctor, "MEMORY_GIB", 10**6)
     checks = doctor.run(tmp_path)
-    assert [check.name for check in checks] == ["renderer", "planner", "versions", "memory", "disk"]
+    names = ["renderer", "planner", "versions", "memory", "disk", "caches"]
+    assert [check.name for check in checks] == names
     assert [check.ok for check in checks[:4]] == [False, False, True, False]
     lines = doctor.format(checks).splitlines()
-    assert len(lines) == 5
+    assert len(lines) == 6
     assert lines[0].startswith("FAIL renderer:")
     assert "-> unset UNBLIND_VULKAN" in lines[0]
     assert "no wx250s.urdf, wx250s.srdf" in lines[1]
@@ -68,3 +69,15 @@ def test_too_little_disk_is_a_failed_check(monkeypatch, tmp_path):
 
 def test_a_passing_check_prints_no_remedy():
     assert doctor.format([Check("memory", True, "24 GiB", "buy more")]) == "ok   memory:    24 GiB"
+
+
+def test_a_home_that_takes_no_caches_is_told_with_its_remedy(monkeypatch, tmp_path):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", "/dev/null")  # below a file nobody can make a folder
+    check = doctor.caches_check()
+    assert not check.ok
+    assert check.detail == "/dev/null/.cache cannot be written: Not a directory"
+    assert "XDG_CACHE_HOME=$PWD/.cache" in check.remedy
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    assert doctor.caches_check().ok
+    assert list((tmp_path / "caches").iterdir()) == []

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,7 @@ def run(folder: Path | str = ".") -> list[Check]:
         ("versions", versions_check),
         ("memory", memory_check),
         ("disk", lambda: disk_check(Path(folder))),
+        ("caches", caches_check),
     ]
     return made(checks, "run the same command on an idle machine")
 
@@ -151,3 +153,15 @@ def disk_check(folder: Path) -> Check:
     free = shutil.disk_usage(folder).free / 2**30
     detail = f"{free:.1f} GiB free in {folder.absolute()}, {DISK_GIB} needed"
     return Check("disk", free >= DISK_GIB, detail, "free space, or work in another folder")
+
+
+def caches_check() -> Check:
+    """Make a folder where Snakemake wants to keep its caches."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    remedy = "make does without; elsewhere: export XDG_CACHE_HOME=$PWD/.cache"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder):
+            return Check("caches", True, f"{folder} can be written")
+    except OSError as error:
+        return Check("caches", False, f"{folder} cannot be written: {error.strerror}", remedy)

@@ -1,0 +1,131 @@
+"""Every command that the documentation shows, run as it stands, page by page, on the toy study.
+
+One checkout follows the README's first section, which computes; its author publishes; a reader's
+clone follows the rest of the README, which pulls, and then the pages of docs/ in their order.
+"""
+
+import re
+
+import pytest
+import toy_study
+from fences import PAGES, ROOT, bare, commands, fences, read
+
+BASE = "two hours of the real base; tests/test_smoke.py makes a tiny one"
+SLURM = "needs SLURM; tests/slurm sends whole studies through both profiles"
+PODMAN = "needs a container engine; tests/test_container.py reads the recipe"
+PAPER = "needs GPUs and the hub; tests/test_paper_workflow.py builds the same graph"
+SERVER = "needs somebody's server; tests/test_s3.py pushes to and pulls from one of its own"
+REMOTE = ".venv/bin/dvc remote add --local --default team"
+#: What is not run here, by the words with which it begins, and why.
+NOT_RUN = {
+    "make test": "would run this test",
+    "make bench": "minutes of the real simulator; tests/rollout/test_bench_policy.py",
+    "make bench-gpu": "minutes, one GPU; tests/bench_gpu/test_bench_gpu_run.py runs it on twins",
+    ".venv/bin/unblind doctor": "judges this machine; tests/machine/test_doctor.py",
+    ".venv/bin/unblind audit --against DIR": "DIR is the reader's; tests/audit/test_compare.py",
+    ".venv/bin/unblind audit --recheck": "the real simulator; tests/audit/test_recheck.py",
+    ".venv/bin/unblind audit --strict": "8 s; tests/audit/test_audit_command.py",
+    ".venv/bin/unblind costs results/table1.md": "7 s; tests/report/test_target_costs.py",
+    ".venv/bin/unblind cluster-check": SLURM,
+    ".venv/bin/snakemake all --profile profiles/slurm": SLURM,
+    ".venv/bin/snakemake --cores all --configfile workflow/config/paper.yaml": PAPER,
+    ".venv/bin/unblind twin openvla": "10 s; tests/twin/test_twin_checkpoints.py",
+    ".venv/bin/snakemake --cores 2 all --configfile workflow/config/twin.yaml": (
+        "four minutes; tests/test_paper_workflow.py, and tests/finetune/test_openvla_steps.py"
+    ),
+    ".venv/bin/unblind openvla": "needs what was not made; tests/openvla/test_openvla_policy.py",
+    "podman build": PODMAN,
+    "podman run": PODMAN,
+    ".venv/bin/unblind watch": "the real simulator; tests/rollout/test_watch.py",
+    ".venv/bin/unblind predict": "the toy's model is none; tests/rollout/test_trained.py",
+    ".venv/bin/unblind catalog --sheets": "the real renderer; tests/sim/test_contact.py",
+    ".venv/bin/unblind catalog --released DIR": "DIR is the authors'; tests/sim/test_released.py",
+    ".venv/bin/unblind survey": "640 attempts of the real planner",
+    ".venv/bin/snakemake --cores all results/rebuilt-base/model.safetensors": BASE,
+    ".venv/bin/snakemake --cores all results/table1.md --config rebuild_base=True": BASE,
+    ".venv/bin/unblind base promote": "needs what was not made; tests/test_store.py",
+    f"{REMOTE} ssh://user@host/srv/unblind": "the page's S3 remote has the name already",
+    f"{REMOTE} https://host/unblind": "the page's S3 remote has the name already",
+    ".venv/bin/dvc push": SERVER,
+}
+COMPUTING, _, PULLING = read("README.md").partition("\n## Pull instead of computing\n")
+
+
+def row_of(command):
+    """Return the row of NOT_RUN that is about a command, if there is one."""
+    words = f"{bare(command)} "
+    rows = [row for row in NOT_RUN if words.startswith(f"{row} ")]
+    assert len(rows) < 2, f"{command}: {rows}"
+    return rows[0] if rows else None
+
+
+def follow(folder, text, shown=()):
+    """Run the commands of a text in order, but those that stood on an earlier page."""
+    for command in commands(text):
+        if bare(command) not in shown and row_of(command) is None:
+            toy_study.shell(folder, command)
+
+
+@pytest.fixture(scope="module")
+def author(tmp_path_factory):
+    """A checkout whose owner has pulled nothing and follows the README's first section."""
+    folder = toy_study.checkout(tmp_path_factory.mktemp("an author's"))
+    follow(folder, COMPUTING)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def reader(author, tmp_path_factory):
+    """A fresh clone of what the author has published."""
+    toy_study.shell(author, ".venv/bin/snakemake --cores all")
+    assert "commit " in toy_study.shell(author, "make publish")
+    return toy_study.clone(author, tmp_path_factory.mktemp("a reader's") / "clone")
+
+
+def test_the_first_section_computes_the_study(author):
+    results = author / "results"
+    assert len(list(results.glob("rollouts/*/0/*.parquet"))) == 3 * 14
+    assert (results / "demos" / "manifest.json").is_file()
+    assert (results / "audit.html").is_file()
+
+
+def test_a_report_of_pages_that_are_not_there_says_how_to_make_them(author):
+    (author / "results" / "table9.md").unlink(missing_ok=True)
+    done = toy_study.snakemake(author, "--report", "results/report.html")
+    assert done.returncode == 1
+    assert "results/table9.md is missing (run: snakemake --cores all)" in done.stdout
+
+
+def test_the_rest_of_the_readme_works_in_its_order(reader):
+    follow(reader, PULLING)
+    results = reader / "results"
+    for name in ("table1.md", "table1.csv", "table1.tex"):
+        copy = reader / "paper" / "published" / name
+        assert (results / name).read_bytes() == copy.read_bytes()
+    assert not (results / "demos").exists(), "the study was pulled, not computed"
+    assert "Table 14: this study" in (results / "report.html").read_text()
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES[1:] if commands(read(page))])
+def test_a_page_works_in_its_order(reader, page):
+    earlier = PAGES[: PAGES.index(page)]
+    follow(reader, read(page), {bare(c) for other in earlier for c in commands(read(other))})
+
+
+def test_what_is_not_run_is_still_shown_and_its_tests_are_there():
+    shown = {row_of(command) for page in PAGES for command in commands(read(page))}
+    assert [row for row in NOT_RUN if row not in shown] == []
+    named = re.findall(r"tests/[\w./]*\w", " ".join(NOT_RUN.values()))
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_no_command_hides_in_a_block_of_another_language():
+    languages = {language for page in PAGES for language, _ in fences(read(page))}
+    assert languages == {"sh", "python", "yaml"}
+
+
+def test_every_snakemake_call_says_where_its_jobs_run():
+    """Without --cores a local call ends at once, which a dry run does not show."""
+    calls = [bare(c) for page in PAGES for c in commands(read(page)) if "/snakemake " in c]
+    places = {"--cores", "--profile", "--report"}
+    assert [call for call in calls if not places & set(call.split())] == []
