@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ from unblind import provenance
 from unblind.config import digest
 from unblind.errors import UnblindError
 from unblind.files import sha256, write_text
+from unblind.study import code
 
 CODE = ("unblind.config", "unblind.files")
 
@@ -30,13 +32,29 @@ def test_a_sidecar_tells_where_an_artifact_came_from(tmp_path, monkeypatch):
     assert meta["inputs"] == {"source.txt": sha256(source)}
     assert meta["sha256"] == sha256(tmp_path / "result.txt")
     assert (meta["config"], meta["config_hash"]) == ({"a": 1}, digest({"a": 1}))
-    assert meta["code_hash"] == provenance.code_hash(*CODE)
+    assert meta["code_hash"] == meta["source_hash"] == provenance.source_hash(*CODE)
     assert (meta["seed"], meta["extra"]) == (3, {"size": 2, "note": "inside"})
     assert meta["packages"]["numpy"] == "1.26.4"
     assert meta["hardware"]["cores"] >= 1
     assert meta["started"].endswith("+00:00")
     assert "driver" in meta["renderer"]
     assert {"commit", "dirty"} <= meta.keys()
+
+
+def test_an_artifact_of_proved_code_counts_as_that_of_the_older(tmp_path, monkeypatch):
+    """Results of both are current; a sidecar keeps the true hash beside the one it is known by."""
+    path, same = tmp_path / "x", {"config": {"a": 1}, "code": CODE, "seed": 3}
+    own, settings = provenance.source_hash(*CODE), code.settings_digest({"a": 1})
+    row = code.Proof(own, "0" * 64, settings, "", "", "", "", "", "")
+    meta = make(path)
+    monkeypatch.setattr(code, "ledger", lambda: {(own, settings): row})
+    assert provenance.is_current(path, **same), "made by this code before the proof"
+    sidecar = provenance.sidecar_path(path)
+    sidecar.write_text(json.dumps(meta | {"code_hash": "0" * 64}))
+    assert provenance.is_current(path, **same)
+    assert not provenance.is_current(path, **same | {"config": {"a": 2}})
+    meta = make(path)
+    assert (meta["code_hash"], meta["source_hash"]) == ("0" * 64, own)
 
 
 def test_a_failed_block_writes_no_sidecar(tmp_path):
@@ -86,24 +104,6 @@ def test_an_artifact_is_current_until_anything_changes(tmp_path):
     assert not provenance.is_current(path, **same)
 
 
-def test_the_code_hash_follows_content_alone(tmp_path, monkeypatch):
-    package = tmp_path / "unblind"
-    (package / "sim" / "assets").mkdir(parents=True)
-    (package / "sim" / "env.py").write_text("a = 1\n")
-    (package / "sim" / "assets" / "arm.urdf").write_text("<robot/>")
-    monkeypatch.setattr(provenance, "_ROOT", package)
-    first = provenance.code_hash("unblind.sim")
-    (package / "sim" / "__pycache__").mkdir()
-    (package / "sim" / "__pycache__" / "env.pyc").write_text("x")
-    (package / "sim" / "env.py").touch()
-    assert provenance.code_hash("unblind.sim") == first
-    assert provenance.code_hash("unblind.sim.env") != first
-    (package / "sim" / "assets" / "arm.urdf").write_text("<robot />")
-    assert provenance.code_hash("unblind.sim") != first
-    with pytest.raises(UnblindError, match=r"no module or subpackage unblind\.smi"):
-        provenance.code_hash("unblind.smi")
-
-
 def test_a_missing_or_broken_sidecar_is_one_error(tmp_path):
     with pytest.raises(UnblindError, match=r"x\.meta\.json is missing"):
         provenance.read(tmp_path / "x")
@@ -114,8 +114,8 @@ def test_a_missing_or_broken_sidecar_is_one_error(tmp_path):
 
 def test_parsing_a_snakefile_stays_cheap():
     program = (
-        "import sys; from unblind.provenance import CODE, code_hash; "
-        "[code_hash(*modules) for modules in CODE.values()]; "
+        "import sys; from unblind.provenance import CODE, source_hash; "
+        "[source_hash(*modules) for modules in CODE.values()]; "
         "heavy = {'torch', 'sapien', 'mani_skill', 'pandas'} & set(sys.modules); "
         "sys.exit(repr(heavy) if heavy else 0)"
     )

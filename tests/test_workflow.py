@@ -10,7 +10,7 @@ import pytest
 import toy_study
 from toy_study import SMOKE, TABLE, environment, jobs, snakemake
 
-from unblind.provenance import CODE, code_hash
+from unblind.provenance import CODE, source_hash
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +203,7 @@ def test_scripted_policies_know_nothing_of_the_model():
     scripted, model = CODE["rollout"], CODE["rollout_vla"]
     assert set(scripted) < set(model)
     assert not [name for name in scripted if "vla" in name or name == "unblind.rollout"]
-    assert code_hash(*scripted) != code_hash(*model)
+    assert source_hash(*scripted) != source_hash(*model)
 
 
 # ---- what a finished study gives away --------------------------------------------------------

@@ -13,6 +13,7 @@ from typing import Any
 from unblind import files, places, provenance
 from unblind.config import Config, digest
 from unblind.errors import UnblindError
+from unblind.study.code import code_hash, known_as
 
 _REPLAY = "replay.parquet"
 
@@ -79,8 +80,12 @@ def _standing(path: Path, config: Any, code: tuple[str, ...]) -> Iterator[dict[s
     """Yield the sidecar of an artifact that is whole and has these settings and code."""
     try:
         meta = provenance.read(path)
-        wanted = (files.sha256(path), digest(config), provenance.code_hash(*code))
+        same = (
+            meta.get("sha256") == files.sha256(path)
+            and meta.get("config_hash") == digest(config)
+            and known_as(meta.get("code_hash"), config) == code_hash(*code, config=config)
+        )
     except (OSError, UnblindError):
         return
-    if tuple(meta.get(key) for key in ("sha256", "config_hash", "code_hash")) == wanted:
+    if same:
         yield meta

@@ -22,10 +22,11 @@ from typing import Any
 
 import psutil
 
-from unblind import sources
 from unblind.config import digest
 from unblind.errors import UnblindError
 from unblind.files import sha256, write_json
+from unblind.machine import processor
+from unblind.study.code import code_hash, known_as, source_hash
 
 PACKAGES = (
     "mani-skill",
@@ -45,7 +46,7 @@ _ROLLOUT = ("unblind.sim",) + tuple(
     for name in ("loop", "policies", "records", "run", "trained", "worker")
 )
 #: The model of both scales; modules beside these, for other layouts of weights, do not decide it.
-_MODEL = tuple(
+_MODEL = ("unblind.weights",) + tuple(
     f"unblind.vla.{name}"
     for name in (
         *("__init__", "checkpoint", "decode", "images", "layout", "lite", "lora", "prismatic"),
@@ -102,6 +103,7 @@ CODE = {
         "unblind.finetune.pictures",
         "unblind.openvla.lanczos",
         "unblind.vla",
+        "unblind.weights",
     ),
     "openvla_training": (
         *_LEARNING,
@@ -119,11 +121,12 @@ CODE = {
         "unblind.finetune.base",
         "unblind.rollout.openvla",
     ),
-    "table1": ("unblind.report", "unblind.sim.conditions"),
+    "table1": ("unblind.report", "unblind.sim.conditions", "unblind.sim.success"),
     # Checks of the release's defects run rules of every part; an audit takes seconds.
     "audit": ("unblind",),
 }
 _ROOT = Path(__file__).resolve().parent
+_EMPTY = hashlib.sha256().hexdigest()
 
 
 def sidecar_path(path: Path | str) -> Path:
@@ -151,25 +154,6 @@ def read(path: Path | str) -> dict[str, Any]:
     return values
 
 
-def code_hash(*modules: str) -> str:
-    """Return the SHA-256 over names and contents of the files of modules or subpackages.
-
-    The layout of Python files does not count (`unblind.sources`).
-
-    Args:
-        modules: dotted names such as ``unblind.sim`` or ``unblind.rollout.run``.
-
-    Raises:
-        UnblindError: a name is no part of this package.
-    """
-    total = hashlib.sha256()
-    found = sorted({file for module in modules for file in _source_files(module)})
-    for file, checksum in zip(found, sources.checksums(found), strict=True):
-        total.update(file.relative_to(_ROOT).as_posix().encode() + b"\0")
-        total.update(bytes.fromhex(checksum))
-    return total.hexdigest()
-
-
 def rollout_code(policy: str) -> tuple[str, ...]:
     """Return the modules that decide the rollouts of a kind of policy (`config.Run.policy`)."""
     return CODE["rollout_vla" if policy == "vla" else "rollout"]
@@ -182,6 +166,7 @@ def is_current(
     code: Iterable[str],
     seed: int | None = None,
     inputs: Iterable[Path | str] = (),
+    lacking: Iterable[Path | str] = (),
 ) -> bool:
     """Tell whether an artifact is whole and was made from these inputs, settings and code."""
     path = Path(path)
@@ -189,9 +174,9 @@ def is_current(
         meta = read(path)
         return (
             meta.get("config_hash") == digest(config)
-            and meta.get("code_hash") == code_hash(*code)
+            and known_as(meta.get("code_hash"), config) == code_hash(*code, config=config)
             and meta.get("seed") == seed
-            and meta.get("inputs") == _hashes(inputs)
+            and meta.get("inputs") == _hashes(inputs, lacking)
             and meta.get("sha256") == sha256(path)
         )
     except (OSError, UnblindError):
@@ -206,6 +191,7 @@ def record(
     code: Iterable[str],
     seed: int | None = None,
     inputs: Iterable[Path | str] = (),
+    lacking: Iterable[Path | str] = (),
     extra: Mapping[str, Any] | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Measure the block that makes the artifact ``path``, then write its sidecar.
@@ -216,6 +202,8 @@ def record(
         code: modules or subpackages that make the result.
         seed: seed of the result, if it has one.
         inputs: files that were read.
+        lacking: files without which the artifact is made in part only: missing or changed ones.
+            They stand among the inputs, so that the artifact is outdated once they are mended.
         extra: further plain facts; the yielded dictionary takes more of them.
 
     Nothing is written if the block fails. Times cover this block alone: work that an earlier,
@@ -229,11 +217,12 @@ def record(
         {
             "artifact": path.name,
             "sha256": sha256(path),
-            "inputs": _hashes(inputs),
+            "inputs": _hashes(inputs, lacking),
             "config": config,
             "config_hash": digest(config),
             "code": sorted(code),
-            "code_hash": code_hash(*code),
+            "code_hash": code_hash(*code, config=config),
+            "source_hash": source_hash(*code),
             "seed": seed,
             "started": started.isoformat(timespec="seconds"),
             "wall_s": round(time.monotonic() - wall, 3),
@@ -282,29 +271,23 @@ def _describe_once() -> dict[str, Any]:
             "cpu": _cpu_model(),
             "cores": len(os.sched_getaffinity(0)),
             "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+            "processor": processor.kind(),
         },
+        "lock": lock(),
     }
 
 
-def _source_files(module: str) -> list[Path]:
-    """Return the source and data files of a module or, recursively, of a subpackage."""
-    package, *rest = module.split(".")
-    place = _ROOT.joinpath(*rest)
-    if package == "unblind" and place.is_dir():
-        files = (file for file in place.rglob("*") if "__pycache__" not in file.parts)
-        return [file for file in files if file.is_file()]
-    if package == "unblind" and place.with_suffix(".py").is_file():
-        return [place.with_suffix(".py")]
-    raise UnblindError(f"no module or subpackage {module}", "check the name")
+def _hashes(inputs: Iterable[Path | str], lacking: Iterable[Path | str] = ()) -> dict[str, str]:
+    """Hash files by path, relative to the working folder where that is possible.
 
-
-def _hashes(inputs: Iterable[Path | str]) -> dict[str, str]:
-    """Hash files by path, relative to the working folder where that is possible."""
+    Of ``lacking`` ones, those that are not there count as empty.
+    """
     here, hashes = Path.cwd(), {}
-    for path in inputs:
+    absent = [path for path in lacking if not Path(path).is_file()]
+    for path in (*inputs, *lacking):
         place = Path(path).absolute()
         name = place.relative_to(here) if place.is_relative_to(here) else place
-        hashes[name.as_posix()] = sha256(path)
+        hashes[name.as_posix()] = _EMPTY if path in absent else sha256(path)
     return hashes
 
 
@@ -318,6 +301,13 @@ def _git() -> dict[str, Any]:
     written = (":(exclude).snakemake", ":(exclude)paper/published")
     status = _run_git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", *written)
     return {"commit": commit, "dirty": None if status is None else bool(status)}
+
+
+@cache
+def lock() -> str | None:
+    """Return the SHA-256 of ``requirements.lock``; None where there is no checkout."""
+    path = _ROOT.parents[1] / "requirements.lock"
+    return sha256(path) if path.is_file() else None
 
 
 def _run_git(root: Path, *arguments: str) -> str | None:

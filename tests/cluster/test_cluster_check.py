@@ -158,9 +158,9 @@ def test_a_gpu_is_asked_for_if_any_job_wants_one(config):
 
 
 def test_the_package_is_compared_with_the_login_nodes():
-    from unblind.provenance import code_hash
+    from unblind.study.code import source_hash
 
-    assert probe.package_check(code_hash("unblind")).ok
+    assert probe.package_check(source_hash("unblind")).ok
     assert not probe.package_check("0" * 64).ok
 
 

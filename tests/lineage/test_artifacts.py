@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import models
 import pytest
 import whole_study
 
@@ -26,7 +27,7 @@ def captured(monkeypatch):
     def make(paths, origin, work, beside=()):
         found.update({path: origin for path in paths})
 
-    def is_current(path, **made_from):
+    def is_current(path, lacking=(), **made_from):
         found[path] = Origin(**{"inputs": (), **made_from})
         raise Captured
 
@@ -35,10 +36,10 @@ def captured(monkeypatch):
     monkeypatch.setattr(demos, "is_current", is_current)
     monkeypatch.setattr(vlm_data, "is_current", is_current)
     monkeypatch.setattr(replay, "record", is_current)
-    for name in ("_choose", "_normalizer", "ActionCodec"):
-        monkeypatch.setattr(replay, name, lambda *_: [])
+    manifest = {"statistics": models.STATISTICS.to_json(), "shards": {}}
+    monkeypatch.setattr(replay, "_choose", lambda *_: [])
     for name in ("load", "load_manifest"):
-        monkeypatch.setattr(replay.shards, name, lambda *_, **__: {"statistics": {}, "shards": {}})
+        monkeypatch.setattr(replay.shards, name, lambda *_, **__: manifest)
     return found
 
 

@@ -1,5 +1,8 @@
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,7 +51,8 @@ def test_the_tree_as_text(study):
     assert lines[1] == f"│  sha256 {sha256(TABLE)[:12]}"
     meta = provenance.read(TABLE)
     assert lines[2].startswith(f"│  made {meta['started']} at commit {meta['commit'][:12]}")
-    assert lines[3] == f"│  code {meta['code_hash'][:12]}: unblind.report, unblind.sim.conditions"
+    assert lines[3] == f"│  code {meta['code_hash'][:12]}: {changes.some(meta['code'])}"
+    assert meta["code"][0] == "unblind.report"
     assert lines[4].startswith(f"│  config {meta['config_hash'][:12]}: {{")
     assert (lines[5], lines[6][:8]) == ("│  seed none", "│  cost ")
     # Records of a run are alike, and the base is told once.
@@ -58,6 +62,33 @@ def test_the_tree_as_text(study):
     told = [line for line in lines if "results/base/: 4 files" in line]
     assert [line.endswith("(see above)") for line in told] == [False] + [True] * 4
     assert call(TABLE).stdout == call(TABLE).stdout
+
+
+@pytest.mark.parametrize(
+    ("variables", "boxes"),
+    [
+        ({"PYTHONIOENCODING": "utf-8"}, True),
+        ({"PYTHONIOENCODING": "cp437"}, True),  # has them, though little else
+        ({"PYTHONIOENCODING": "latin-1"}, False),
+        ({"PYTHONIOENCODING": "cp1252"}, False),
+        ({"PYTHONIOENCODING": "ascii"}, False),
+        ({"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}, False),
+    ],
+)
+def test_the_tree_is_drawn_with_what_the_terminal_has(study, variables, boxes):
+    encoding = variables.get("PYTHONIOENCODING", "ascii")
+    done = subprocess.run(
+        [sys.executable, "-m", "unblind.cli", "trace", str(TABLE)],
+        env=os.environ | variables,
+        capture_output=True,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    drawn = tree.render(trace.trace(TABLE))
+    assert {"│  ", "├─ ", "└─ "} <= {line[:3] for line in drawn.splitlines()}
+    if not boxes:
+        for box, plain in zip("│├─└", "||-`", strict=True):
+            drawn = drawn.replace(box, plain)
+    assert done.stdout.decode(encoding) == drawn + "\n"
 
 
 def test_every_file_can_have_its_line(study):
@@ -106,9 +137,9 @@ def test_damage_is_marked(study):
 
 
 def test_changed_code_and_settings_are_marked(study, monkeypatch):
-    real = provenance.code_hash
+    real = changes.source_hash
     monkeypatch.setattr(
-        changes, "code_hash", lambda *m: "0" * 64 if "unblind.align" in m else real(*m)
+        changes, "source_hash", lambda *m: "0" * 64 if "unblind.align" in m else real(*m)
     )
     monkeypatch.setattr(changes, "_changed_files", lambda *_: ["unblind/align/losses.py"])
     changed = whole_study.settings(training__rank=8)

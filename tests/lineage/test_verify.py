@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from unblind import carried, provenance, store
 from unblind.errors import UnblindError
 from unblind.lineage import artifacts, changes, report, verify
+from unblind.study import code
 
 TRAINED = Path("results/training/align/0")
 WEIGHTS = TRAINED / "adapter_model.safetensors"
@@ -148,9 +149,9 @@ def test_another_seed_or_run_is_missing(study):
 
 
 def test_changed_code_outdates_exactly_its_stages(study, monkeypatch):
-    real = provenance.code_hash
+    real = changes.source_hash
     monkeypatch.setattr(
-        changes, "code_hash", lambda *m: "0" * 64 if "unblind.align" in m else real(*m)
+        changes, "source_hash", lambda *m: "0" * 64 if "unblind.align" in m else real(*m)
     )
     monkeypatch.setattr(changes, "_changed_files", lambda commit, modules: [])
     found = states(study)
@@ -159,6 +160,44 @@ def test_changed_code_outdates_exactly_its_stages(study, monkeypatch):
     assert findings(study)[WEIGHTS].why[0].startswith("code changed: unblind.align, unblind.")
     more = len(provenance.CODE["training"]) - 3
     assert f"and {more} more" in findings(study)[WEIGHTS].why[0]
+
+
+@pytest.fixture
+def proved(study, monkeypatch):
+    """Code of `align` that has changed since the adapter was made, and was proved equal."""
+    real, origin = changes.source_hash, artifact(study, WEIGHTS).origin
+    known = provenance.read(WEIGHTS)["code_hash"]
+    settings = code.settings_digest(origin.config)
+    row = code.Proof("0" * 64, known, settings, "", "", "1" * 40, "2" * 40, "x86_64 AVX2", "3" * 64)
+    monkeypatch.setattr(code, "ledger", lambda: {("0" * 64, settings): row})
+    monkeypatch.setattr(changes, "ledger", code.ledger)
+    monkeypatch.setattr(
+        changes, "source_hash", lambda *m: "0" * 64 if "unblind.align" in m else real(*m)
+    )
+    monkeypatch.setattr(changes, "_changed_files", lambda commit, modules: [])
+
+
+def test_code_that_is_proved_equal_outdates_nothing_with_these_settings(study, proved):
+    found = states(study)
+    assert WEIGHTS not in found["stale"]
+    assert findings(study)[WEIGHTS].why == (
+        "code proved equal to that of 222222222222 on x86_64 AVX2",
+    )
+    assert DEFAULT in found["stale"]  # its settings are others: they have no row
+
+
+def test_another_environment_is_remarked_and_outdates_nothing(study):
+    hardware = provenance.read(RECORD)["hardware"] | {"processor": "x86_64 GenuineIntel SSE"}
+    mesa = provenance.read(RECORD)["renderer"].get("mesa")
+    renderer = provenance.read(RECORD)["renderer"] | ({"mesa": "22.3.6-1"} if mesa else {})
+    edit(RECORD, hardware=hardware, lock="f" * 64, renderer=renderer)
+    remarks = [f"made with another lock ({'f' * 40})"]
+    remarks += ["made with another processor (x86_64 GenuineIntel SSE)"]
+    remarks += ["made with another Mesa (22.3.6-1)"] if mesa else []
+    found = findings(study)[RECORD]
+    assert (found.state, list(found.why)) == ("intact", remarks)
+    edit(RECORD, lock=None, hardware={}, renderer={})  # of an older sidecar nothing is known
+    assert findings(study)[RECORD].why == ()
 
 
 def test_changed_files_of_the_code_are_named(tmp_path, monkeypatch):

@@ -25,7 +25,7 @@ rule audit:
     resources:
         **asked("audit"),
     params:
-        code=CODE_HASH["audit"],
+        code=source_hash(*CODE["audit"]),
         settings=json.dumps(STUDY.model_dump(mode="json"), sort_keys=True),
     shell:
         "step audit > {log:q} 2>&1"

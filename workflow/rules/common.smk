@@ -24,10 +24,12 @@ from unblind.config import check
 from unblind.config_files import arguments, merged
 from unblind.errors import UnblindError
 from unblind.files import check_writable
-from unblind.provenance import CODE, code_hash, rollout_code
+from unblind.provenance import CODE, rollout_code
 from unblind.report.cost_page import CODE as COSTS_CODE
 from unblind.report.hyperparameters import load_settings, settings as settings_shown
 from unblind.sim.conditions import CONDITIONS
+from unblind.sim.released_files import check as check_assets
+from unblind.study.code import code_hash, source_hash
 from unblind.store import BASE_FILES, PULLED_BASE, base_dir, pointer_path
 
 
@@ -53,6 +55,19 @@ def check_profile(options):
         raise WorkflowError(
             "profiles/default is not in force: start snakemake in the repository's root, without "
             "--workflow-profile, --rerun-triggers and --max-checksum-file-size"
+        )
+
+
+def check_report(options, wanted):
+    """Stop before a report of pages that are not there: Snakemake only names the first of them."""
+    if options is None or not options.report:
+        return
+    if options.targets or options.report_after_run:
+        return
+    missing = [page for page in wanted if not Path(page).exists()]
+    if missing:
+        raise WorkflowError(
+            f"the report shows every page, {missing[0]} is missing (run: snakemake --cores all)"
         )
 
 
@@ -169,7 +184,17 @@ def group_of(name):
 
 def settings(stage, run=None):
     """Return what a stage's result depends on; a rule's parameter, so a change re-runs it."""
-    return json.dumps(STUDY.part(stage, run), sort_keys=True)
+    part = STUDY.part(stage, run)
+    if part.get("catalog_missing") == "skip":
+        part["lacking"] = lacking()
+    return json.dumps(part, sort_keys=True)
+
+
+@functools.cache
+def lacking():
+    """Return which files of the catalog are missing or changed: episodes depend on it."""
+    _, missing, changed = one_line(check_assets, STUDY.catalog)
+    return missing + changed
 
 
 def shown_settings(number):
@@ -207,11 +232,25 @@ def is_published(run):
     return STUDY.openvla is not None and STUDY.run(run).policy == "vla"
 
 
-def rollout_hash(run):
-    """Return the hash of the code that decides a run's rollouts."""
+def code(stage, part=None, run=None):
+    """Return the hash of the code that decides a result; a rule's parameter, as `settings` are.
+
+    `part` names the settings where they are not called as the stage.
+    """
+    return code_of(CODE[stage], part or stage, run)
+
+
+def code_of(modules, part, run=None):
+    """Return the hash of modules, or of older ones that they are proved equal to."""
+    known = functools.partial(code_hash, *modules, config=STUDY.part(part, run))
+    return one_line(known)
+
+
+def rollout_modules(run):
+    """Return the modules that decide a run's rollouts."""
     if is_published(run):
-        return CODE_HASH["openvla_rollout"]
-    return code_hash(*rollout_code(STUDY.run(run).policy))
+        return CODE["openvla_rollout"]
+    return rollout_code(STUDY.run(run).policy)
 
 
 # A second call is refused as long as this one works. Snakemake's own lock would outlive `kill -9`.
@@ -244,7 +283,6 @@ BASE = (
     else [str(places.openvla_base(STUDY))]
 )
 forget_future_times(RESULTS, pointer_path(PULLED_BASE).parent, "paper")
-CODE_HASH = {stage: code_hash(*modules) for stage, modules in CODE.items()}
 
 # `step X ...` in a rule runs `unblind X ... --config FILE [--set KEY=VALUE ...]` with the Python
 # that runs Snakemake (so that an empty PATH does no harm), and first prints that very command.

@@ -17,10 +17,15 @@ rule demos:
     resources:
         **asked("demos"),
     params:
-        code=CODE_HASH["demos"],
+        code=code("demos"),
         settings=settings("demos"),
     shell:
         "step demos --workers {threads} > {log:q} 2>&1"
+
+
+def base_demos_part(wildcards):
+    """Return how the settings of a base's demonstrations are called."""
+    return "warm_up_demos" if wildcards.which else "pretraining_demos"
 
 
 if STUDY.rebuild_base:
@@ -42,10 +47,8 @@ if STUDY.rebuild_base:
         resources:
             **asked("base_demos"),
         params:
-            code=CODE_HASH["demos"],
-            settings=lambda wildcards: settings(
-                "warm_up_demos" if wildcards.which else "pretraining_demos"
-            ),
+            code=lambda wildcards: code("demos", base_demos_part(wildcards)),
+            settings=lambda wildcards: settings(base_demos_part(wildcards)),
             which=lambda wildcards: "warm-up" if wildcards.which else "pretraining",
         shell:
             "step demos --set-of {params.which} --workers {threads} > {log:q} 2>&1"
@@ -68,7 +71,7 @@ rule replay:
     resources:
         **asked("replay"),
     params:
-        code=CODE_HASH["replay"],
+        code=code("replay"),
         settings=settings("replay"),
     shell:
         "step replay --out {output.record:q} --workers {threads} > {log:q} 2>&1"

@@ -56,7 +56,7 @@ if STUDY.rebuild_base:
         resources:
             **asked("base_warm_up"),
         params:
-            code=CODE_HASH["openvla_training"],
+            code=code("openvla_training", "warm_up"),
             settings=settings("warm_up"),
         shell:
             "step base warm-up > {log:q} 2>&1"
@@ -79,7 +79,7 @@ rule features_low:
     resources:
         **asked("features_low"),
     params:
-        code=CODE_HASH["openvla_pictures"],
+        code=code("openvla_pictures", "features_low"),
         settings=settings("features_low"),
     shell:
         "step features low > {log:q} 2>&1"
@@ -107,7 +107,7 @@ rule train:
     resources:
         **asked("train"),
     params:
-        code=CODE_HASH["openvla_training"],
+        code=lambda wildcards: code("openvla_training", "training", wildcards.run),
         settings=lambda wildcards: settings("training", wildcards.run),
     shell:
         "step train --run {wildcards.run:q} --seed {wildcards.seed:q} > {log:q} 2>&1"

@@ -21,7 +21,7 @@ rule base_questions:
     resources:
         **asked("base_questions"),
     params:
-        code=CODE_HASH["questions"],
+        code=code("questions"),
         settings=settings("questions"),
     shell:
         "step base questions --workers {threads} > {log:q} 2>&1"
@@ -44,7 +44,7 @@ rule base_vlm:
     resources:
         **asked("base_vlm"),
     params:
-        code=CODE_HASH["vlm"],
+        code=code("vlm"),
         settings=settings("vlm"),
     shell:
         "step base vlm --workers {threads} > {log:q} 2>&1"
@@ -69,7 +69,7 @@ rule base_robot:
     resources:
         **asked("base_robot"),
     params:
-        code=CODE_HASH["robot"],
+        code=code("robot"),
         settings=settings("robot"),
     shell:
         "step base robot --workers {threads} > {log:q} 2>&1"
@@ -97,7 +97,8 @@ rule base_warm_up:
     resources:
         **asked("base_warm_up"),
     params:
-        code=code_hash(*CODE["warm_up"], *CODE["answers"]),
+        code=code("warm_up"),
+        answers_code=source_hash(*CODE["answers"]),
         settings=settings("warm_up"),
     shell:
         "step base warm-up > {log:q} 2>&1"

@@ -37,7 +37,7 @@ rule table1:
     resources:
         **asked("table1"),
     params:
-        code=CODE_HASH["table1"],
+        code=source_hash(*CODE["table1"]),
         settings=settings("table1"),
     shell:
         "step table1 > {log:q} 2>&1"
@@ -65,7 +65,7 @@ rule settings_table:
     resources:
         **asked("settings_table"),
     params:
-        code=CODE_HASH["table1"],
+        code=source_hash(*CODE["table1"]),
         settings=lambda wildcards: one_line(shown_settings, wildcards.number),
     shell:
         "step hyperparameters {wildcards.number} > {log:q} 2>&1"
@@ -91,7 +91,7 @@ rule costs:
     resources:
         **asked("costs"),
     params:
-        code=code_hash(*COSTS_CODE),
+        code=source_hash(*COSTS_CODE),
         settings=json.dumps(STUDY.model_dump(mode="json"), sort_keys=True),
     shell:
         "step costs --page > {log:q} 2>&1"

@@ -22,7 +22,9 @@ rule rollout:
     resources:
         **asked("rollout"),
     params:
-        code=lambda wildcards: rollout_hash(wildcards.run),
+        code=lambda wildcards: code_of(
+            rollout_modules(wildcards.run), "rollout", wildcards.run
+        ),
         settings=lambda wildcards: settings("rollout", wildcards.run),
     shell:
         "step rollout --run {wildcards.run:q} --seed {wildcards.seed:q} --workers {threads}"

@@ -23,7 +23,7 @@ rule features_low:
     resources:
         **asked("features_low"),
     params:
-        code=CODE_HASH["features_low"],
+        code=code("features_low"),
         settings=settings("features_low"),
     shell:
         "step features low > {log:q} 2>&1"
@@ -47,7 +47,7 @@ rule features_teacher:
     resources:
         **asked("features_teacher"),
     params:
-        code=CODE_HASH["features_teacher"],
+        code=code("features_teacher"),
         settings=settings("features_teacher"),
     shell:
         "step features teacher > {log:q} 2>&1"
@@ -78,7 +78,7 @@ rule train:
     resources:
         **asked("train"),
     params:
-        code=CODE_HASH["training"],
+        code=lambda wildcards: code("training", run=wildcards.run),
         settings=lambda wildcards: settings("training", wildcards.run),
     shell:
         "step train --run {wildcards.run:q} --seed {wildcards.seed:q} > {log:q} 2>&1"

@@ -18,7 +18,7 @@ from unblind.cluster import requests, slurm
 from unblind.config import Config
 from unblind.files import explained
 from unblind.machine.doctor import Check
-from unblind.provenance import code_hash
+from unblind.study.code import source_hash
 
 #: What the job asks for: it starts Python and draws one picture.
 MINUTES, MEMORY_MB = 10, 2000
@@ -119,7 +119,7 @@ def _options(config: Config) -> list[str]:
 def _script(config: Config, folder: Path, token: str) -> str:
     gpus = min(1, max(job.gpus for job in requests.jobs(config).values()))
     command = [sys.executable, "-m", "unblind.cli", "cluster-probe", "--out", f"{folder}/found"]
-    command += ["--gpus", str(gpus), "--code", code_hash("unblind")]
+    command += ["--gpus", str(gpus), "--code", source_hash("unblind")]
     command += ["--scratch", config.cluster.scratch] if config.cluster.scratch else []
     return _SCRIPT.format(
         folder=shlex.quote(str(folder)),

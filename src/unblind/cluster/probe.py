@@ -11,7 +11,7 @@ from pathlib import Path
 import unblind
 from unblind.machine import doctor
 from unblind.machine.doctor import Check
-from unblind.provenance import code_hash
+from unblind.study.code import source_hash
 
 #: What a job of rollouts or training may write to its scratch folder.
 SCRATCH_GIB = 2
@@ -24,7 +24,7 @@ def run(gpus: int = 0, scratch: str | None = None, code: str | None = None) -> l
     Args:
         gpus: GPUs that the job asked for.
         scratch: folder in which jobs have their temporary folder; None: the system's own.
-        code: `code_hash` of the package on the login node.
+        code: `source_hash` of the package on the login node.
     """
     checks: list[tuple[str, Callable[[], Check]]] = [
         ("python", lambda: package_check(code)),
@@ -41,7 +41,7 @@ def package_check(code: str | None) -> Check:
     """Compare this package with the one of the login node."""
     place = Path(unblind.__file__).parent
     version = ".".join(map(str, sys.version_info[:3]))
-    if code is not None and code_hash("unblind") != code:
+    if code is not None and source_hash("unblind") != code:
         detail = f"{place} is not what the login node has"
         return Check("python", False, detail, "use one checkout that both see")
     return Check("python", True, f"{version} at {sys.prefix}, unblind from {place}")

@@ -3,7 +3,7 @@
 import json
 import re
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,13 @@ from unblind import files
 from unblind.config import digest
 from unblind.errors import UnblindError
 from unblind.lineage.sidecars import Sidecar
-from unblind.provenance import code_hash
+from unblind.provenance import describe_machine
+from unblind.study.code import known_as, ledger, settings_digest, source_hash
 
 _PACKAGE = Path(unblind.__file__).resolve().parent
 _NAMES_SHOWN = 3
 _WIDTH = 40  # characters shown of a changed value
+_DIGITS = 40  # characters shown of what an artifact was made with
 _NOTHING = object()
 
 
@@ -26,8 +28,9 @@ class Now:
 
     def __init__(self) -> None:
         self.sha256 = cache(files.sha256)
-        self._code_hash = cache(code_hash)
+        self._source_hash = cache(source_hash)
         self._files = cache(_changed_files)
+        self._environment = cache(_environment_here)
 
     def code(self, sidecar: Sidecar, modules: Iterable[str] | None = None) -> Iterator[str]:
         """Yield how the code differs from what made an artifact, if it does.
@@ -38,13 +41,46 @@ class Now:
         """
         modules = tuple(sorted(sidecar.code if modules is None else modules))
         try:
-            if self._code_hash(*modules) == sidecar.code_hash:
+            own = self._source_hash(*modules)
+            recorded = known_as(sidecar.code_hash, sidecar.config)
+            if known_as(own, sidecar.config) == recorded:
                 return
         except UnblindError as error:
             yield f"code changed: {error.cause}"
             return
         names = self._files(sidecar.commit, modules) or modules
         yield f"code changed: {some(names)}"
+
+    def remarks(self, sidecar: Sidecar) -> Iterator[str]:
+        """Yield what to know of an artifact although it is current: neither makes it stale.
+
+        Results were compared on one machine, and other packages, another Mesa or another kind of
+        processor may give other last digits.
+        """
+        proof = ledger().get((self._source_hash(*sidecar.code), settings_digest(sidecar.config)))
+        if proof is not None and sidecar.code_hash == proof.old:
+            yield f"code proved equal to that of {proof.old_commit[:12]} on {proof.machine}"
+        here = self._environment()
+        there = _environment(sidecar.lock, sidecar.hardware, sidecar.renderer)
+        for name, value in there.items():
+            if None not in (value, here[name]) and value != here[name]:
+                yield f"made with another {name} ({value[:_DIGITS]})"
+
+
+def _environment(
+    lock: str | None, hardware: Mapping[str, Any], renderer: Mapping[str, Any]
+) -> dict[str, str | None]:
+    """Return what decides the bytes of results beside code, settings and inputs."""
+    return {
+        "lock": lock,
+        "processor": hardware.get("processor"),
+        "Mesa": renderer.get("mesa"),
+    }
+
+
+def _environment_here() -> dict[str, str | None]:
+    here = describe_machine()
+    return _environment(here["lock"], here["hardware"], here["renderer"])
 
 
 def settings(sidecar: Sidecar, wanted: Any) -> Iterator[str]:

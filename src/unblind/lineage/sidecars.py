@@ -27,7 +27,8 @@ class Sidecar(BaseModel):
         config: the plain settings that its content depends on.
         config_hash: their digest.
         code: modules that made it.
-        code_hash: over their contents.
+        code_hash: over their contents, or those of older code that they are proved equal to.
+        source_hash: over their contents as they were; None in older sidecars.
         seed: of the artifact, if it has one.
         commit: of the checkout, or 'unknown'.
         dirty: whether tracked files differed from it; None if that is unknown.
@@ -35,6 +36,7 @@ class Sidecar(BaseModel):
         wall_s, cpu_s: seconds that it took, and CPU-seconds of all processes.
         peak_memory_mib: largest resident memory in MiB.
         python, packages, hardware, renderer: where it was made.
+        lock: SHA-256 of ``requirements.lock``; None if that is unknown.
         extra: further facts of a stage.
     """
 
@@ -47,6 +49,7 @@ class Sidecar(BaseModel):
     config_hash: _Sha256
     code: list[str]
     code_hash: _Sha256
+    source_hash: _Sha256 | None = None
     seed: int | None
     commit: str
     dirty: bool | None
@@ -58,6 +61,7 @@ class Sidecar(BaseModel):
     packages: dict[str, str | None]
     hardware: dict[str, Any]
     renderer: dict[str, Any]
+    lock: _Sha256 | None = None
     extra: dict[str, Any]
 
 

@@ -1,5 +1,6 @@
 """The tree of what made a file: sidecar by sidecar, down to sources and to what is not here."""
 
+import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ def trace(path: Path, wanted: Iterable[Artifact] = ()) -> dict[Path, Node]:
         UnblindError: the file is missing or foreign, or a sidecar on the way is malformed.
     """
     settings = {one.path: one.origin.config for one in wanted if one.origin}
-    root, now = _carrier(sidecars.relative(path)), changes.Now()
+    root, now = carrier(sidecars.relative(path)), changes.Now()
     nodes: dict[Path, Node] = {}
     todo = deque([root])
     while todo:
@@ -94,19 +95,19 @@ def to_json(nodes: Mapping[Path, Node]) -> list[dict[str, Any]]:
     ]
 
 
-def _carrier(path: Path) -> Path:
+def carrier(path: Path) -> Path:
     """Return the artifact that a file is or belongs to.
 
     Raises:
         UnblindError: the file is missing, a folder, or belongs to none.
     """
-    if path.is_dir():
+    if os.path.isdir(path):
         raise UnblindError(f"{path} is a folder", "name a file in it")
-    if not path.is_file():
+    if not os.path.isfile(path):  # also where a name is too long
         raise UnblindError(f"{path} is missing", "pull or make it, or check the name")
-    for candidate in (_artifact(path), *_carriers(path)):
+    for candidate in (artifact_of(path), *_carriers(path)):
         if provenance.sidecar_path(candidate).is_file():
-            return path if candidate == _artifact(path) else candidate
+            return path if candidate == artifact_of(path) else candidate
     raise UnblindError(
         f"{path} has no sidecar: it is no artifact of a study",
         f"name a file with a {_SUFFIX} beside it",
@@ -122,13 +123,13 @@ def _carriers(path: Path) -> Iterator[Path]:
         yield manifest
 
 
-def _artifact(path: Path) -> Path:
+def artifact_of(path: Path) -> Path:
     """Return the artifact that a sidecar belongs to; any other path as it is."""
     return path.with_name(path.name.removesuffix(_SUFFIX))
 
 
 def _node(path: Path, now: changes.Now, settings: Mapping[Path, Any]) -> Node:
-    artifact = _artifact(path)
+    artifact = artifact_of(path)
     if not provenance.sidecar_path(artifact).is_file():
         return Node(path)
     sidecar = sidecars.load(artifact)

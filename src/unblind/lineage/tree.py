@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from unblind.lineage.changes import plain, some
 from unblind.lineage.sidecars import Sidecar
@@ -12,25 +12,46 @@ from unblind.lineage.trace import Input, Node
 _SHORT = 12  # hexadecimal digits shown of a hash
 _NAMES_SHOWN = 3
 _WIDTH = 90  # characters shown of settings
-_BRANCHES = {False: ("├─ ", "│  "), True: ("└─ ", "   ")}
+_BLANK = "   "
 
 
-def render(nodes: Mapping[Path, Node], every_file: bool = False) -> str:
+class Lines(NamedTuple):
+    """What the branches of a tree are drawn with, each three characters wide."""
+
+    down: str
+    branch: str
+    last: str
+
+
+_BOXES, _ASCII = Lines("│  ", "├─ ", "└─ "), Lines("|  ", "|- ", "`- ")
+
+
+def lines_for(encoding: str | None) -> Lines:
+    """Return the lines that a terminal with this encoding can show."""
+    try:
+        "".join(_BOXES).encode(encoding or "ascii")
+    except (LookupError, UnicodeEncodeError):
+        return _ASCII
+    return _BOXES
+
+
+def render(nodes: Mapping[Path, Node], every_file: bool = False, lines: Lines = _BOXES) -> str:
     """Return a tree as text.
 
     Args:
         nodes: as `trace.trace` returns them, the root first.
         every_file: give each file a line of its own, instead of one to files of a folder that
             were made from the same inputs by the same code with the same settings.
+        lines: what branches are drawn with (`lines_for`).
     """
     root = next(iter(nodes.values()))
-    lines = _Tree(nodes, every_file).below([root])
-    return "\n".join([plain(root.path.as_posix()), *lines])
+    below = _Tree(nodes, every_file, lines).below([root])
+    return "\n".join([plain(root.path.as_posix()), *below])
 
 
 class _Tree:
-    def __init__(self, nodes: Mapping[Path, Node], every_file: bool) -> None:
-        self._nodes, self._every_file = nodes, every_file
+    def __init__(self, nodes: Mapping[Path, Node], every_file: bool, lines: Lines) -> None:
+        self._nodes, self._every_file, self._lines = nodes, every_file, lines
         self._shown: set[Path] = set()
 
     def below(self, group: Sequence[Node], read: str | None = None) -> Iterator[str]:
@@ -44,12 +65,14 @@ class _Tree:
             return
         self._shown |= {node.path for node in group}
         branches = self._grouped(group[0].inputs)
-        bar = "│  " if branches else "   "
+        bar = self._lines.down if branches else _BLANK
         if len(group) == 1 and group[0].sidecar.sha256 != read:
             yield f"{bar}sha256 {group[0].sidecar.sha256[:_SHORT]}"
         yield from (bar + line for line in _story(group))
         for number, branch in enumerate(branches, 1):
-            first, rest = _BRANCHES[number == len(branches)]
+            more = number < len(branches)
+            first = self._lines.branch if more else self._lines.last
+            rest = self._lines.down if more else _BLANK
             members = [self._nodes[one.path] for one in branch]
             told = members[0].path in self._shown
             yield first + _title(branch) + (" (see above)" if told else "")
@@ -93,7 +116,8 @@ def _story(group: Sequence[Node]) -> Iterator[str]:
     made = [node.sidecar for node in group if node.sidecar]
     first = made[0]
     yield plain(f"made {min(one.started for one in made)} at commit {_commit(first)}")
-    yield plain(f"code {first.code_hash[:_SHORT]}: {some(first.code)}")
+    equal = "" if first.source_hash in (None, first.code_hash) else " (proved equal to older code)"
+    yield plain(f"code {first.code_hash[:_SHORT]}{equal}: {some(first.code)}")
     yield plain(f"config {first.config_hash[:_SHORT]}: {_short(first.config)}")
     yield f"seed {'none' if first.seed is None else first.seed}"
     keys = ("cpu_s", "wall_s", "peak_memory_mib")

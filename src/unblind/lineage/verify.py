@@ -145,6 +145,8 @@ class _Checker:
 
     def _remarks(self, artifact: Artifact, sidecar: Sidecar) -> Iterator[str]:
         """Yield what to know of an intact artifact."""
+        if artifact.origin is not None:
+            yield from self._now.remarks(sidecar)
         if absent := [name for name in sidecar.inputs if not Path(name).is_file()]:
             yield f"{len(absent)} of its inputs not here"
         if self._named(artifact.path) not in (None, store.md5(artifact.path)):

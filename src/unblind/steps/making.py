@@ -39,7 +39,7 @@ class Origin:
     def stamp(self) -> str:
         """Return a digest of all of it."""
         inputs = [files.sha256(path) for path in self.inputs]
-        return digest([self.config, code_hash(*self.code), inputs, self.seed])
+        return digest([self.config, code_hash(*self.code, config=self.config), inputs, self.seed])
 
 
 def make(

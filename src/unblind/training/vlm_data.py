@@ -179,7 +179,7 @@ def _plan(split: str, images: int, seed: int, catalog: str) -> Iterator[Shard]:
 def _discard_other_settings(out: Path, settings: dict[str, Any]) -> None:
     """Start afresh where ``out`` holds pictures of other settings or of other code."""
     stamp = out / "settings.json"
-    wanted = {"settings": settings, "code": code_hash(*CODE["questions"])}
+    wanted = {"settings": settings, "code": code_hash(*CODE["questions"], config=settings)}
     if stamp.exists() and json.loads(stamp.read_text()) == wanted:
         return
     for old in (*out.glob("*.parquet"), out / "manifest.json"):

@@ -1,0 +1,36 @@
+"""How many and how long: the settings that choose no branch of the code.
+
+The probe study of a proof is mini's own configuration with these cut, and nothing else: sizes of
+models and batches stay, because the kernels that compute them depend on shapes.
+"""
+
+from collections.abc import Mapping
+
+#: Key -> value in the probe study. Just enough to cross each border: two shards of demonstrations
+#: and of pictures, two passes over the data, a checkpoint of a training (every 100 steps), both
+#: rounds of robot pretraining.
+COUNTS: Mapping[str, int] = {
+    "demos.successes": 32,
+    "demos.held_out_per_object": 1,
+    "demos.shard_episodes": 16,
+    "base.demos.successes": 32,
+    "base.demos.shard_episodes": 16,
+    "base.warm_up_episodes": 16,
+    "base.questions.images": 1040,
+    "base.questions.held_out": 40,
+    "base.vlm.steps": 110,
+    "base.vlm.warm_up": 10,
+    "base.robot.steps": 110,
+    "base.robot.warm_up": 10,
+    "base.warm_up.steps": 110,
+    "base.warm_up.warm_up": 10,
+    "training.schedule.steps": 110,
+    "training.schedule.warm_up": 10,
+    "training.snapshots": 1,
+    "replay.episodes": 8,
+    "rollout.episodes": 1,
+    "rollout.in_distribution_episodes": 2,
+    # In the sidecar of the pictures with questions.
+    "images": 1040,
+    "heldout": 40,
+}
