@@ -24,6 +24,7 @@ OF_A_STUDY = {
         for words in (
             *("audit", "bench", "cluster-check", "costs", "cost", "crate out", "demos", "publish"),
             *("features low", "hyperparameters 9", "predict p.png carrot", "replay", "survey"),
+            "prove HEAD",
             *("rollout --run oracle", "table1", "train --run align", "verify", "watch carrot 5"),
             *("base fetch", "base questions", "base vlm", "base robot", "base warm-up"),
             *("audit --out here", "demos --out here", "rollout --run oracle --out here"),

@@ -197,6 +197,11 @@ def lacking():
     return missing + changed
 
 
+def base_demos_part(wildcards):
+    """Return how the settings of a base's demonstrations are called."""
+    return "warm_up_demos" if wildcards.which else "pretraining_demos"
+
+
 def shown_settings(number):
     """Return the settings that a table of hyper-parameters shows."""
     return json.dumps(settings_shown(STUDY, load_settings()[number]), sort_keys=True)

@@ -23,11 +23,6 @@ rule demos:
         "step demos --workers {threads} > {log:q} 2>&1"
 
 
-def base_demos_part(wildcards):
-    """Return how the settings of a base's demonstrations are called."""
-    return "warm_up_demos" if wildcards.which else "pretraining_demos"
-
-
 if STUDY.rebuild_base:
 
     rule base_demos:

@@ -169,8 +169,3 @@ def encode_png(image: np.ndarray) -> bytes:
     if not done:
         raise UnblindError(f"cannot encode a picture of shape {image.shape}", "see config 'render'")
     return data.tobytes()
-
-
-def decode_png(data: bytes) -> np.ndarray:
-    """Return PNG bytes as (H, W, 3) uint8 RGB."""
-    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]

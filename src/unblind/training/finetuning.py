@@ -5,8 +5,6 @@ The methods differ in two things alone. Freeze has no adapters in the vision tow
 the adapters' start and the order of the frames, the same for all three.
 """
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -203,8 +201,3 @@ def _facts(
             "projector": f"{align.projector}{' frozen' if align.frozen else ''}",
         }
     return facts
-
-
-def last_line(out: Path) -> Mapping[str, Any]:
-    """Return the last line of a run's log."""
-    return json.loads((out / "training.jsonl").read_text().splitlines()[-1])
