@@ -176,3 +176,10 @@ def test_which_steps_of_learning_a_setting_changes(override, stages):
     if "demos.noop_filter" in override:
         stages = stages | {"training default", "training align"}
     assert changed == stages
+
+
+@pytest.mark.parametrize("key", ["results", "catalog"])
+@pytest.mark.parametrize("name", ["", "a\0b"])
+def test_what_can_name_no_file_is_refused(key, name):
+    with pytest.raises(UnblindError, match=f"'{key}'"):
+        load("workflow/config/mini.yaml", {key: name})

@@ -41,6 +41,7 @@ NOT_RUN = {
     ".venv/bin/unblind catalog --sheets": "the real renderer; tests/sim/test_contact.py",
     ".venv/bin/unblind catalog --released DIR": "DIR is the authors'; tests/sim/test_released.py",
     ".venv/bin/unblind survey": "640 attempts of the real planner",
+    ".venv/bin/unblind prove": "20 minutes; tests/study/test_prove.py proves toy stages",
     ".venv/bin/snakemake --cores all results/rebuilt-base/model.safetensors": BASE,
     ".venv/bin/snakemake --cores all results/table1.md --config rebuild_base=True": BASE,
     ".venv/bin/unblind base promote": "needs what was not made; tests/test_store.py",

@@ -24,6 +24,7 @@ from unblind.config_sections import (
     Base,
     Demos,
     ExecutedNoise,
+    FileName,
     Gates,
     Model,
     Name,
@@ -142,10 +143,8 @@ class Config(Section):
         description="Size: 'mini' for two cores, 'paper' as published, 'smoke' for tests."
     )
     seed: Seed = Field(description="Seed of demonstrations, replay and bootstrap.")
-    results: str = Field(min_length=1, description="Folder of all build outputs.")
-    catalog: str = Field(
-        min_length=1, description="'builtin', or the folder of the authors' asset files."
-    )
+    results: FileName = Field(description="Folder of all build outputs.")
+    catalog: FileName = Field(description="'builtin', or the folder of the authors' asset files.")
     catalog_missing: Literal["stop", "skip"] = Field(
         description="When the catalog's folder lacks files, or holds changed ones: 'stop' before "
         "anything is run, or 'skip' the episodes that need them; tables count those as not run."

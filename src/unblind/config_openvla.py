@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from unblind.config_sections import Count, Section, Share, Training
+from unblind.config_sections import Count, FileName, Section, Share, Training
 
 _RECIPE = ("recipe", "precision", "augmentation", "betas", "clip", "last_rate")
 #: Keys that decide a stage's result. What decides no more than its last digits or its speed
@@ -40,8 +40,7 @@ class Augmentation(Section):
 class OpenVla(Section):
     """The published model, and how it is fine-tuned and evaluated."""
 
-    base: str = Field(
-        min_length=1,
+    base: FileName = Field(
         description="Checkpoint: a folder, or owner/name@commit of the Hugging Face hub. With "
         "rebuild_base the warm-up starts from it, else every method does.",
     )

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 METHODS = ("default", "freeze", "align")
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+#: What can name a file: not empty, and without the NUL at which the system would cut it off.
+FileName = Annotated[str, Field(pattern=r"^[^\x00]+$")]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Share = Annotated[float, Field(ge=0, le=1)]
