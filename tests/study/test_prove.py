@@ -174,3 +174,14 @@ def test_the_probe_study_calls_every_stage_and_run_of_mini():
     runs = read(ROOT / "workflow" / "config" / "mini.yaml")["runs"]
     assert {w[2] for w in words if w[0] == "rollout"} == runs.keys()
     assert {w[2] for w in words if w[0] == "train"} == {r for r, v in runs.items() if v["method"]}
+
+
+def test_a_command_that_fails_is_quoted_and_nothing_is_entered(repository):
+    """The toy repository has no published base to pull."""
+    ledger = repository.parent / "other.tsv"
+    with pytest.raises(
+        UnblindError, match=r"unblind base pull failed in .*: error: the pointer .*mend that"
+    ):
+        list(prove.prove("HEAD~1", repository, ledger, STEPS, rebuild_base=False))
+    assert not ledger.exists()
+    assert len(git(repository, "worktree", "list").splitlines()) == 1

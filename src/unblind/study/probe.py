@@ -1,5 +1,6 @@
 """The probe study: mini's own configuration with counts cut, run from a commit's own code."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -126,35 +127,45 @@ def _workers(step: Step, count: int) -> tuple[str, ...]:
 
 def _killed(tree: Tree, words: Sequence[str], pattern: str) -> None:
     """Start a command and kill it, with all its workers, once a file is there."""
-    process = _start(tree, words)
-    while process.poll() is None and not any(tree.results.glob(pattern)):
-        time.sleep(_POLL_S)
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    with _started(tree, words) as process:
+        while process.poll() is None and not any(tree.results.glob(pattern)):
+            time.sleep(_POLL_S)
 
 
 def _call(tree: Tree, words: Sequence[str]) -> None:
-    process = _start(tree, words)
-    output, _ = process.communicate()
+    with _started(tree, words) as process:
+        process.wait()
     if process.returncode != 0:
-        *_, last = output.strip().splitlines() or ["it said nothing"]
+        *_, last = ["it said nothing", *_log(tree).read_text("utf-8").strip().splitlines()]
         raise UnblindError(
             f"unblind {' '.join(words)} failed in {tree.root}: {last}", "mend that code first"
         )
 
 
-def _start(tree: Tree, words: Sequence[str]) -> subprocess.Popen[str]:
+@contextlib.contextmanager
+def _started(tree: Tree, words: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Yield a running command; if it still runs in the end, it is killed with all its workers."""
     traced = [] if tree.traces is None else ["-m", "coverage", "run"]
-    return subprocess.Popen(
-        [sys.executable, *traced, "-m", "unblind.cli", *words],
-        cwd=tree.root,
-        env={**os.environ, **_environment(tree)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+    with open(_log(tree), "ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, *traced, "-m", "unblind.cli", *words],
+            cwd=tree.root,
+            env={**os.environ, **_environment(tree)},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _log(tree: Tree) -> Path:
+    """Return the file of what the commands of a tree say."""
+    return tree.results / "probe.log"
 
 
 def _environment(tree: Tree) -> Mapping[str, str]:
