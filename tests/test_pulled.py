@@ -1,6 +1,5 @@
 """A clone with pulled results: what runs, with real git, DVC and Snakemake, on the toy study."""
 
-import ast
 import os
 import random
 import subprocess
@@ -277,18 +276,9 @@ def test_a_changed_copy_of_what_demonstrations_were_is_not_believed(pulled, chan
     assert (found["demos"], found["replay"]) == (1, 1)
 
 
-def spread(text):
-    """Lay Python out as no formatter would, with the same meaning."""
-    found = text.replace("\n\n\n", "\n\n\n\n\n").replace(" return ", " return   ")
-    assert found != text
-    assert ast.dump(ast.parse(found)) == ast.dump(ast.parse(text))
-    return found
-
-
-def test_a_touched_or_laid_out_file_runs_nothing(published, change):
+def test_a_touched_file_runs_nothing(published, change):
     for name in ("rollout/vla.py", "sim/demos.py", "training/features.py", "rollout/records.py"):
         change(published / "src" / "unblind" / name, str)
-    change(published / "src" / "unblind" / "sim" / "camera.py", spread)
     change(published / "results" / "demos" / "manifest.json", str)
     place = published / "workflow" / "config" / "smoke.yaml"
     change(place, lambda text: "# another layout\n" + text.replace("seeds: [0]", "seeds:\n  - 0"))
