@@ -139,9 +139,13 @@ BUFFERS = [{}, {"PYTHONUNBUFFERED": "1"}]
 
 
 def start(*words, folder=ROOT, **options):
-    """Start the command line with buffers as in a plain shell, unless the variables change that."""
+    """Start the command line with buffers as in a plain shell, unless the variables change that.
+
+    It hears SIGINT also when the tests were started in the background, where shells ignore it.
+    """
     variables = {key: value for key, value in os.environ.items() if key[:6] != "PYTHON"}
-    command = [sys.executable, "-m", "unblind.cli", *words]
+    hearing = ("env", "--default-signal=INT")
+    command = [*hearing, sys.executable, "-m", "unblind.cli", *words]
     options["env"] = variables | options.get("env", {})
     return subprocess.Popen(command, cwd=folder, **options)
 
