@@ -36,7 +36,7 @@ class Drawing:
 
 
 @cache
-def _pad(kind: str, name: str, color: str | None) -> np.ndarray:
+def pad_of(kind: str, name: str, color: str | None) -> np.ndarray:
     """Return a drawing (see :func:`sketch`), read-only."""
     strokes = (COLORED[kind] if kind in COLORED else FIXED[kind])[name]
     pad = sketch(strokes, color or "black")
@@ -47,7 +47,7 @@ def _pad(kind: str, name: str, color: str | None) -> np.ndarray:
 def draw(seed: int | list[int]) -> Drawing:
     """Return the picture of a seed: one to four drawings that do not touch each other."""
     rng = np.random.default_rng(seed)
-    canvas = _ground(rng)
+    canvas = ground(rng)
     things, boxes = [], []
     for _ in range(1 + rng.integers(4)):
         kind = list(_SHARES)[rng.choice(len(_SHARES), p=list(_SHARES.values()))]
@@ -60,14 +60,14 @@ def draw(seed: int | list[int]) -> Drawing:
         boxes.append((*corner, side))
         x, y = corner
         below = canvas[y : y + side, x : x + side]
-        board = _needs_board(kind, color, below) or bool(rng.random() < _BOARDS[kind])
-        _lay(below, _stamp(rng, _pad(kind, name, color), board, side))
+        board = needs_board(kind, color, below, rng)
+        _lay(below, _stamp(rng, pad_of(kind, name, color), board, side))
         middle = (corner[1] + side / 2) / SIZE[1], (corner[0] + side / 2) / SIZE[0]
         things.append(Thing(name, kind, middle, color))
     return Drawing(canvas.round().clip(0, 255).astype(np.uint8), Scene(tuple(things)))
 
 
-def _ground(rng: np.random.Generator) -> np.ndarray:
+def ground(rng: np.random.Generator) -> np.ndarray:
     """Return a ground (H, W, 3) float32 in 0..255: plain, sloping, blotched, striped, grainy."""
     base, other = rng.uniform(30, 240, (2, 3))
     if rng.random() < 0.5:  # mostly pale or grey, as paper and walls are
@@ -108,11 +108,14 @@ def _free_corner(
     return None
 
 
-def _needs_board(kind: str, color: str | None, ground: np.ndarray) -> bool:
-    """Tell whether a drawing of one colour would be lost on its ground."""
-    if color is None:
-        return False
-    return bool(np.abs(ground.mean((0, 1)) - PENS[color]).sum() < _LEAST_CONTRAST)
+def needs_board(kind: str, color: str | None, below: np.ndarray, rng: np.random.Generator) -> bool:
+    """Tell whether a drawing lies on a board: where it would be lost on its ground, or at random.
+
+    A random number is drawn only where the ground leaves the choice.
+    """
+    if color and np.abs(below.mean((0, 1)) - PENS[color]).sum() < _LEAST_CONTRAST:
+        return True
+    return bool(rng.random() < _BOARDS[kind])
 
 
 def _stamp(rng: np.random.Generator, pad: np.ndarray, board: bool, side: int) -> np.ndarray:

@@ -153,6 +153,37 @@ def make_turns(scene: Scene, names: Stocks, rng: np.random.Generator) -> list[Tu
     return turns
 
 
+DENSE: Mapping[str, int] = {
+    "at": 4, "see": 6, "which": 2, "color": 3, "is_on": 2, "relation": 2, "on": 1, "side": 1,
+    "parity": 1, "hold": 1, "open": 1, "count": 1, "table": 1, "caption": 1,
+}  # fmt: skip
+"""How often each kind is asked of a picture beside its places, at most: names come first."""
+
+
+def make_dense_turns(
+    scene: Scene,
+    names: Stocks,
+    rng: np.random.Generator,
+    most: int,
+    plan: Mapping[str, int] = DENSE,
+) -> list[Turn]:
+    """Return up to ``most`` different questions about a picture, in an order drawn at random.
+
+    Args:
+        scene: what the picture shows.
+        names: as `make_turns` takes them.
+        rng: draws what is asked and how.
+        most: turns; fewer where the picture gives no more.
+        plan: how often each kind is tried.
+    """
+    writer = _Writer(scene, names, rng)
+    tried = [*writer.places()]
+    for kind, times in plan.items():
+        tried += [getattr(_Writer, kind)(writer) for _ in range(times)]
+    turns = list({turn.question: turn for turn in tried if turn is not None}.values())
+    return [turns[k] for k in rng.permutation(len(turns))[:most]]
+
+
 class _Writer:
     """Asks about one scene; every method returns a turn, or None where it does not apply."""
 

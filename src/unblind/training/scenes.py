@@ -1,6 +1,7 @@
 """What a generated picture shows, as far as questions speak of it."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 
 Place = tuple[float, float]
 """Row and column as fractions of the picture's height and width."""
@@ -61,6 +62,29 @@ class Scene:
     hidden: frozenset[str] = frozenset()
     table: str | None = None
     gripper: Gripper | None = None
+
+    def to_json(self) -> str:
+        """Return the scene as one line of text, from which `from_json` gives an equal one."""
+        return json.dumps(asdict(self) | {"hidden": sorted(self.hidden)})
+
+    @classmethod
+    def from_json(cls, text: str) -> "Scene":
+        """Return the scene that `to_json` wrote."""
+        values = json.loads(text)
+        things = (thing | {key: _pair(thing[key]) for key in _PAIRS} for thing in values["things"])
+        gripper = values["gripper"]
+        if gripper is not None:
+            gripper = Gripper(**gripper | {key: _pair(gripper[key]) for key in _PAIRS})
+        hidden = frozenset(values["hidden"])
+        return cls(tuple(Thing(**t) for t in things), hidden, values["table"], gripper)
+
+
+#: What JSON makes lists of.
+_PAIRS = ("place", "xyz")
+
+
+def _pair(numbers: list[float] | None) -> tuple[float, ...] | None:
+    return None if numbers is None else tuple(numbers)
 
 
 def references(thing: Thing) -> list[str]:

@@ -25,7 +25,7 @@ from unblind.vla.tokens import ActionNormalizer
 
 _MAX_POSITIONS = 512
 #: Action statistics before any demonstration was seen: nothing is decoded with them.
-_NO_STATISTICS = ActionNormalizer((-1.0,) * 7, (1.0,) * 7, (-1.0,) * 7, (1.0,) * 7)
+NO_STATISTICS = ActionNormalizer((-1.0,) * 7, (1.0,) * 7, (-1.0,) * 7, (1.0,) * 7)
 
 
 def make_vocabulary() -> Vocabulary:
@@ -138,7 +138,7 @@ def schedule(values: settings.Schedule) -> loop.Schedule:
     return loop.Schedule(values.steps, values.rate, values.warm_up, values.weight_decay)
 
 
-def _train(
+def train(
     team: Team,
     model: Prismatic,
     learner: Callable[..., Any],
@@ -147,6 +147,7 @@ def _train(
     identity: Mapping[str, Any],
     unit_cpu_s: float,
 ) -> None:
+    """Train all but the tower's frozen blocks, the rest of the tower at a lower rate."""
     parameters = trained(model)
     slow = [name for name in parameters if name.startswith("vision_backbone.")]
     loop.fit(
@@ -159,24 +160,6 @@ def _train(
         digest(identity),
         unit_cpu_s=unit_cpu_s * plan.batch,
     )
-
-
-def train_vlm(team: Team, config: Config, pictures: Path, out: Path) -> None:
-    """Train a new model on pictures with questions; write the checkpoint ``out``."""
-    base = config.base
-    vocabulary = make_vocabulary()
-    model = make_model(base.model, vocabulary, config.seed)
-    source = data.Questions(pictures, "train", vocabulary, base.questions.turns, config.seed)
-    learner = Learner(
-        model,
-        [data.Share(source, base.vlm.batch)],
-        token_loss(base.loss, vocabulary),
-        config.seed,
-        base.jitter,
-    )
-    _train(team, model, learner, base.vlm, out, config.part("vlm"), UNIT_CPU_S["pretraining"])
-    if team.leads:
-        checkpoint.save(out, model, vocabulary, _NO_STATISTICS.to_json())
 
 
 def train_robot(
@@ -224,7 +207,7 @@ def _robot_round(
         shares.append(data.Share(source, plan.pictures_with_questions))
     learner = Learner(model, shares, token_loss(base.loss, vocabulary), seed, base.jitter)
     identity = config.part("robot") | {"round": number, "start": found.sha256}
-    _train(team, model, learner, plan, out, identity, UNIT_CPU_S["pretraining"])
+    train(team, model, learner, plan, out, identity, UNIT_CPU_S["pretraining"])
     if team.leads:
         checkpoint.save(out, model, vocabulary, statistics)
     team.wait()

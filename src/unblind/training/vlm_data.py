@@ -25,13 +25,15 @@ from unblind.errors import UnblindError
 from unblind.progress import Progress
 from unblind.provenance import CODE, code_hash, is_current, record
 from unblind.training import icons
-from unblind.training.questions import Stocks, Turn, make_turns
-from unblind.training.scenes import Scene
+from unblind.training.collages import spoil
+from unblind.training.questions import Stocks, Turn, make_dense_turns
 
 if TYPE_CHECKING:
+    from unblind.training.collages import CollageArtist
     from unblind.training.stills import StillRenderer
 
-SPLITS = ("train", "heldout")
+SPLITS = ("train", "heldout", "style")
+"""Training, held out, and held out with everything in a style that training never shows it in."""
 SHARD_IMAGES = 1000
 UNIT_CPU_S = 0.008
 """CPU-seconds a picture on a virtual core of an AMD EPYC, the start of a worker apart."""
@@ -47,10 +49,14 @@ SCHEMA = pa.schema(
             ),
         ),
         ("kind", pa.string()),
+        ("scene", pa.string()),
     ]
 )
-"""One row a picture: PNG, the questions with their kinds, and still or icons."""
-_ICON_NAMES: Stocks = {kind: [names] for kind, names in icons.NAMES.items()}
+"""One row a picture: PNG, some questions, still or collage, and the scene (`Scene.to_json`)."""
+MOST_TURNS = 24
+"""Questions that are stored of a picture."""
+_SPOILED = 0.5
+"""Strength at which the camera's and the light's faults spoil every second still of training."""
 
 
 @dataclass(frozen=True)
@@ -110,21 +116,22 @@ def write(
     with files.explained(out):
         _discard_other_settings(out, settings)
         _discard_damaged(out)
-    shards = [
+    planned = [
         shard
-        for split, count in zip(SPLITS, (images, heldout), strict=True)
+        for split, count in zip(SPLITS, (images, heldout, heldout), strict=True)
         for shard in _plan(split, count, seed, catalog)
     ]
     made_from = {"config": settings, "code": CODE["questions"], "seed": seed}
     manifest = out / "manifest.json"
-    if is_current(manifest, **made_from) and all((out / s.name).exists() for s in shards):
+    if is_current(manifest, **made_from) and all((out / s.name).exists() for s in planned):
         return
     with record(manifest, **made_from):
-        todo = [shard for shard in shards if not (out / shard.name).exists()]
+        todo = [shard for shard in planned if not (out / shard.name).exists()]
         progress = Progress("pictures with text", sum(s.images for s in todo), UNIT_CPU_S)
         for shard in _run(todo, out, workers):
             progress.advance(shard.images)
-        files.write_json(manifest, _manifest(out, settings, shards))
+        _, _, stocks = _artists(catalog)
+        files.write_json(manifest, _manifest(out, settings, planned) | {"names": stocks})
 
 
 def read(folder: Path, split: str) -> list[dict[str, Any]]:
@@ -133,13 +140,36 @@ def read(folder: Path, split: str) -> list[dict[str, Any]]:
     Raises:
         UnblindError: there is no such split, or a file is unreadable.
     """
-    names = sorted(Path(folder).glob(f"{split}-*.parquet"))
-    if not names:
+    return [row for path in shards(folder, split) for row in rows(path)]
+
+
+def shards(folder: Path, split: str) -> list[Path]:
+    """Return the files of a split in order.
+
+    Raises:
+        UnblindError: there are none.
+    """
+    paths = sorted(Path(folder).glob(f"{split}-*.parquet"))
+    if not paths:
         raise UnblindError(
             f"no pictures with text of split {split!r} in {folder}",
             f"make them, or choose a split of {', '.join(SPLITS)}",
         )
-    return [row for path in names for row in _table(path).to_pylist()]
+    return paths
+
+
+def rows(path: Path, columns: list[str] | None = None) -> list[dict[str, Any]]:
+    """Return the rows of one file, some columns or all.
+
+    Raises:
+        UnblindError: it is unreadable.
+    """
+    return _table(path, columns).to_pylist()
+
+
+def names(folder: Path) -> Stocks:
+    """Return what the pictures of a finished set can show."""
+    return json.loads((Path(folder) / "manifest.json").read_text(encoding="utf-8"))["names"]
 
 
 def picture(row: dict[str, Any]) -> np.ndarray:
@@ -242,19 +272,26 @@ def _run(todo: list[Shard], out: Path, processes: int) -> Iterator[Shard]:
 
 
 @cache
-def _stills(catalog: str) -> tuple["StillRenderer", Stocks]:
-    """Return this worker's renderer and the names it draws from; built in the first task."""
+def _artists(catalog: str) -> tuple["StillRenderer", "CollageArtist", Stocks]:
+    """Return this worker's artists and the names they draw from; built in the first task."""
+    from unblind.sim import conditions
     from unblind.sim.catalog import load_catalog
+    from unblind.training.collages import CollageArtist
+    from unblind.training.portraits import Portraits
     from unblind.training.stills import StillRenderer, stocks
 
-    sources = stocks(load_catalog(catalog))
-    renderer = StillRenderer(sources)
-    workers.settle_in()
-    names = {
+    items = load_catalog(catalog)
+    sources = stocks(items)
+    names: Stocks = {
         "object": [[model.name for model in props.objects] for props in sources],
         "plate": [[model.name for model in props.plates] for props in sources],
+        **{kind: [list(drawn)] for kind, drawn in icons.NAMES.items()},
     }
-    return renderer, names
+    portraits = Portraits([*items.objects, *items.plates])
+    artist = CollageArtist(portraits, names, items.tables, len(conditions.TABLES))
+    renderer = StillRenderer(sources)
+    workers.settle_in()
+    return renderer, artist, names
 
 
 def _write_shard(shard: Shard, path: Path) -> Shard:
@@ -265,18 +302,19 @@ def _write_shard(shard: Shard, path: Path) -> Shard:
 
 
 def _row(shard: Shard, number: int) -> dict[str, Any]:
-    """Return picture ``number`` of a split: still lifes have even numbers."""
+    """Return picture ``number`` of a split: still lifes have even numbers, if there are any."""
     seed = [shard.seed, SPLITS.index(shard.split), number]
-    if number % 2:
-        drawing = icons.draw([*seed, 0])
-        return _as_row("icons", drawing.image, _ask(drawing.scene, _ICON_NAMES, seed))
-    renderer, names = _stills(shard.catalog)
-    still = renderer.draw([*seed, 0])
-    return _as_row("still", still.image, _ask(still.scene, names, seed))
-
-
-def _ask(scene: Scene, names: Stocks, seed: list[int]) -> list[Turn]:
-    return make_turns(scene, names, np.random.default_rng([*seed, 1]))
+    renderer, artist, names = _artists(shard.catalog)
+    if number % 2 or shard.split == "style":
+        mode = "style" if shard.split == "style" else "train"
+        picture, kind = artist.draw([*seed, 0], mode), "collage"
+    else:
+        picture, kind = renderer.draw([*seed, 0]), "still"
+    image = picture.image
+    if kind == "still" and shard.split == "train" and number % 4:
+        image = spoil(image, np.random.default_rng([*seed, 2]), _SPOILED)
+    turns = make_dense_turns(picture.scene, names, np.random.default_rng([*seed, 1]), MOST_TURNS)
+    return _as_row(kind, image, turns) | {"scene": picture.scene.to_json()}
 
 
 def _as_row(kind: str, image: np.ndarray, turns: list[Turn]) -> dict[str, Any]:

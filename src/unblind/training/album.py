@@ -1,0 +1,106 @@
+"""Generated pictures as the tower's and the VLM's stage see them: stored low features, and scenes.
+
+The tower's first blocks are never trained, so what they make of a picture is computed once. A
+picture costs 20 KB, and a step of training half of what it would cost from pictures.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unblind import files
+from unblind.errors import UnblindError
+from unblind.progress import UNIT_CPU_S, Progress
+from unblind.training import vlm_data
+from unblind.training.parallel import PARTS, Team
+from unblind.training.scenes import Scene
+from unblind.vla.images import to_model
+from unblind.vla.prismatic import Prismatic
+
+_BATCH = 50
+
+
+def write_low(model: Prismatic, pictures: Path, split: str, out: Path, team: Team) -> None:
+    """Write ``out/SHARD.npy`` for every shard of a split, float16 (N, channels, rows, columns).
+
+    Shards of an interrupted call are kept.
+
+    Args:
+        model: its vision backbone's frozen part is what counts.
+        pictures: folder of `vlm_data.write`.
+        split: of the pictures.
+        out: folder.
+        team: the processes, which share the shards.
+    """
+    shards = vlm_data.shards(pictures, split)
+    mine = [path for k, path in enumerate(shards) if k % PARTS in team.parts]
+    todo = [path for path in mine if not _file(out, path).exists()]
+    unit = UNIT_CPU_S["features_low"] * vlm_data.SHARD_IMAGES
+    progress = Progress("shards of frozen features", len(todo), unit, 15.0)
+    for shard in todo:
+        rows = vlm_data.rows(shard, ["image"])
+        with files.atomic_path(_file(out, shard)) as temporary, open(temporary, "wb") as file:
+            np.save(file, low_features(model, [vlm_data.picture(row) for row in rows]))
+        progress.advance()
+
+
+def low_features(model: Prismatic, images: Sequence[np.ndarray]) -> np.ndarray:
+    """Return what the tower's frozen part makes of pictures (H, W, 3) uint8, as float16."""
+    parts = [
+        model.vision_backbone.low(
+            to_model(np.stack(images[start : start + _BATCH]), model.config.image_size)
+        )
+        for start in range(0, len(images), _BATCH)
+    ]
+    return torch.cat(parts).half().contiguous().numpy()
+
+
+def _file(folder: Path, shard: Path) -> Path:
+    return Path(folder) / f"{shard.stem}.npy"
+
+
+class Album:
+    """The pictures of a split, by number.
+
+    Attributes:
+        scenes: what each shows.
+        names: what pictures of this set can show (`questions.Stocks`).
+
+    Args:
+        pictures: folder of `vlm_data.write`.
+        split: of the pictures.
+        low: folder of `write_low`.
+
+    Raises:
+        UnblindError: features are missing or of other pictures.
+    """
+
+    def __init__(self, pictures: Path, split: str, low: Path) -> None:
+        self._maps: list[np.ndarray] = []
+        self.scenes: list[Scene] = []
+        self.names = vlm_data.names(pictures)
+        for shard in vlm_data.shards(pictures, split):
+            rows = vlm_data.rows(shard, ["scene"])
+            path = _file(low, shard)
+            try:
+                self._maps.append(np.load(path, mmap_mode="r"))
+            except (OSError, ValueError) as error:
+                raise UnblindError(
+                    f"no readable features in {path}: {error}", "delete it and make it again"
+                ) from None
+            if len(self._maps[-1]) != len(rows):
+                raise UnblindError(f"{path} is not of {shard}", f"delete {path}")
+            self.scenes += [Scene.from_json(row["scene"]) for row in rows]
+        self._first = np.cumsum([0, *map(len, self._maps)])
+
+    def __len__(self) -> int:
+        return len(self.scenes)
+
+    def low(self, numbers: Sequence[int]) -> Tensor:
+        """Return the features of pictures, (N, channels, rows, columns) float32."""
+        which = np.searchsorted(self._first, numbers, side="right") - 1
+        rows = [self._maps[k][n - self._first[k]] for k, n in zip(which, numbers, strict=True)]
+        return torch.from_numpy(np.stack(rows).astype(np.float32))
