@@ -26,7 +26,14 @@ OF_A_STUDY = {
             *("features low", "hyperparameters 9", "predict p.png carrot", "replay", "survey"),
             "prove HEAD",
             *("rollout --run oracle", "table1", "train --run align", "verify", "watch carrot 5"),
-            *("base fetch", "base questions", "base vlm", "base robot", "base warm-up"),
+            *(
+                "base fetch",
+                "base questions",
+                "base tower",
+                "base vlm",
+                "base robot",
+                "base warm-up",
+            ),
             *("audit --out here", "demos --out here", "rollout --run oracle --out here"),
         )
     },

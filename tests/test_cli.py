@@ -66,7 +66,8 @@ def test_decode_prints_plain_json():
         (["train", "--run", "base"], "run 'base' has no method: there is nothing to train (runs"),
         (["train", "--run", "align", *ELSEWHERE], "(run: unblind base warm-up, or set"),
         (["features", "low", *ELSEWHERE], "no base in nowhere/rebuilt-base: config.json, model"),
-        (["base", "vlm", *ELSEWHERE], "manifest.json is missing (run: unblind base questions)"),
+        (["base", "tower", *ELSEWHERE], "manifest.json is missing (run: unblind base questions)"),
+        (["base", "vlm", *ELSEWHERE], "is missing (run: unblind base tower)"),
         (["base", "robot", *ELSEWHERE], "is missing (run: unblind base vlm)"),
         (["base", "warm-up", *ELSEWHERE], "is missing (run: unblind base robot)"),
         (["predict", "Makefile", "put carrot on plate"], "Makefile is no readable picture"),
@@ -122,7 +123,7 @@ def test_costs_are_estimated_and_then_measured(tmp_path):
 def test_costs_of_a_rebuilt_base_are_told_by_stage(tmp_path):
     words = ("--results", str(tmp_path), "--set", "rebuild_base=true", "--config", CONFIG)
     found = unblind("costs", *words).stdout
-    stages = ("questions", "demos", "warm-up demos", "vlm", "robot", "warm-up")
+    stages = ("questions", "demos", "warm-up demos", "tower", "vlm", "robot", "warm-up")
     assert [f"base: {stage} " in found for stage in stages] == [True] * 6
 
 

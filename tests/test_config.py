@@ -142,7 +142,7 @@ def test_a_part_holds_what_a_stage_depends_on_and_no_more():
     assert differ == {"demos", "replay", "rollout"}
 
 
-LEARNING = ("questions", "vlm", "robot", "warm_up", "features_low", "features_teacher")
+LEARNING = ("questions", "tower", "vlm", "robot", "warm_up", "features_low", "features_teacher")
 RUNS = ("default", "align", "base")
 
 
@@ -151,14 +151,15 @@ RUNS = ("default", "align", "base")
     [
         ({"base.questions.images": 8}, {"questions"}),
         ({"base.questions.turns": 2}, {"vlm", "robot"}),
-        ({"base.model.layers": 2}, {"vlm"}),
+        ({"base.model.layers": 2}, {"tower"}),
+        ({"base.tower.loss": "clip"}, {"tower"}),
         ({"base.warm_up.steps": 8}, {"warm_up"}),
         ({"training.rank": 8}, {"warm_up", "training default", "training align"}),
         ({"training.schedule.steps": 8}, {"training default", "training align"}),
         ({"training.align.coefficient": 0.5}, {"training align"}),
         ({"training.align.teacher": "lite1"}, {"features_teacher", "training align"}),
         ({"demos.noop_filter": "none"}, {"robot", "warm_up", "features_low", "features_teacher"}),
-        ({"seed": 5}, {"questions", "vlm", "robot", "warm_up"}),
+        ({"seed": 5}, {"questions", "tower", "vlm", "robot", "warm_up"}),
         ({"rollout.episodes": 3}, {f"rollout {run}" for run in RUNS}),
         ({"rollout.in_distribution_episodes": 3}, {f"rollout {run}" for run in RUNS}),
         ({"base.robot": [ROUND]}, {"robot"}),

@@ -148,9 +148,9 @@ ONLY_FOR = {
     ("training.data", "sim.conditions"): ("robot",),
     ("training.data", "sim.pretraining"): ("robot",),
     # Only a new model has a new vocabulary.
-    ("training.stages", "training.questions"): ("vlm",),
-    ("training.stages", "sim.catalog"): ("vlm",),
-    ("training.stages", "sim.pretraining"): ("vlm",),
+    ("training.stages", "training.questions"): ("tower",),
+    ("training.stages", "sim.catalog"): ("tower",),
+    ("training.stages", "sim.pretraining"): ("tower",),
     # Only runs are aligned.
     ("training.finetuning", "align.objective"): ("training",),
     # Scripted policies need no model.

@@ -172,7 +172,14 @@ def test_another_scale_makes_everything_but_the_base(study):
 
 def test_a_rebuilt_base_has_its_own_rules(study):
     found = jobs(study, *SMOKE, "--config", "rebuild_base=True")
-    made = {"base_questions": 1, "base_demos": 2, "base_vlm": 1, "base_robot": 1, "base_warm_up": 1}
+    made = {
+        "base_questions": 1,
+        "base_demos": 2,
+        "base_tower": 1,
+        "base_vlm": 1,
+        "base_robot": 1,
+        "base_warm_up": 1,
+    }
     outdated = {"features_low": 1, "train": 1, "rollout": 2, "table1": 1}
     assert found == {**made, **outdated}
 

@@ -10,7 +10,7 @@ from unblind.cli_options import MINI, ConfigFile, Overrides, Workers, load_confi
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="The base model: fetch it, make it (questions, vlm, robot, warm-up), or publish another.",
+    help="The base model: fetch it, make it (questions, tower, vlm, robot, warm-up), publish it.",
 )
 
 
@@ -47,8 +47,17 @@ def questions(
 
 
 @app.command()
+def tower(config: ConfigFile = MINI, override: Overrides = None, workers: Workers = None) -> None:
+    """Pretrain a new model's tower on regions and words; an interrupted call is continued."""
+    settings = load_config(config, override)
+    from unblind.steps import base
+
+    base.tower(settings, workers or settings.rollout.workers)
+
+
+@app.command()
 def vlm(config: ConfigFile = MINI, override: Overrides = None, workers: Workers = None) -> None:
-    """Pretrain a new model on pictures with questions; an interrupted call is continued."""
+    """Go on with questions about pictures; an interrupted call is continued."""
     settings = load_config(config, override)
     from unblind.steps import base
 

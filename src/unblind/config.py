@@ -75,6 +75,7 @@ Stage = Literal[
     "pretraining_demos",
     "warm_up_demos",
     "questions",
+    "tower",
     "vlm",
     "robot",
     "warm_up",
@@ -100,12 +101,10 @@ _PARTS: Mapping[Stage, dict[str, Any]] = {
         "base": {"warm_up_episodes"},
     },
     "questions": {"seed": True, "base": {"questions": {"images", "held_out"}}},
+    "tower": {"seed": True, "base": {"model": True, "tower": True}},
     "vlm": {
         "seed": True,
-        "base": {
-            **dict.fromkeys(("model", "vlm", "loss", "jitter"), True),
-            "questions": {"turns"},
-        },
+        "base": {"vlm": True, "loss": True, "questions": {"turns"}},
     },
     "robot": {
         "seed": True,

@@ -29,6 +29,7 @@ class ClusterJobs(Section):
     replay: ClusterJob = Field(description="Their replay.")
     base_questions: ClusterJob = Field(description="Pictures with questions.")
     base_demos: ClusterJob = Field(description="Demonstrations of pretraining and warm-up.")
+    base_tower: ClusterJob = Field(description="Contrastive pretraining of the tower.")
     base_vlm: ClusterJob = Field(description="VLM pretraining.")
     base_robot: ClusterJob = Field(description="Robot pretraining.")
     base_warm_up: ClusterJob = Field(description="Warm-up.")

@@ -118,6 +118,15 @@ class Schedule(Section):
     weight_decay: float = Field(ge=0, description="Of AdamW.")
 
 
+class Tower(Schedule):
+    """Contrastive pretraining of the vision tower, before there is a decoder to train."""
+
+    loss: Literal["names", "clip", "siglip"] = Field(
+        description="How regions and names are contrasted: 'names' tells each region's name among "
+        "all, 'clip' and 'siglip' are open_clip's losses over a batch's pairs."
+    )
+
+
 class Round(Schedule):
     """One round of robot pretraining: a schedule of its own from the weights of the last round."""
 
@@ -157,7 +166,9 @@ class Questions(Section):
     """Generated pictures with questions."""
 
     images: Count = Field(description="Training pictures.")
-    held_out: Count = Field(description="Pictures held out for the gate.")
+    held_out: Count = Field(
+        description="Pictures held out for the gate, and as many in styles that training lacks."
+    )
     turns: Count = Field(description="Questions asked of a picture at a time.")
 
 
@@ -170,6 +181,7 @@ class Base(Section):
     )
     model: Model = Field(description="Sizes of the model.")
     questions: Questions = Field(description="Pictures and questions of VLM pretraining.")
+    tower: Tower = Field(description="Pretraining of the tower on regions and words.")
     vlm: Schedule = Field(description="Pretraining on pictures with questions.")
     robot: Annotated[list[Round], Field(min_length=1)] = Field(
         description="Robot pretraining, in rounds that each start with a high rate (Loshchilov and "

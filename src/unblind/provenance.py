@@ -58,7 +58,9 @@ _FEATURES = (*_FRAMES, "unblind.training.features", *_MODEL)
 _LEARNING = (*_FRAMES, *_MODEL) + tuple(
     f"unblind.training.{name}" for name in ("loop", "parallel", "stages")
 )
-_PICTURES = ("icons", "pictograms", "questions", "scenes", "stills", "vlm_data")
+_PICTURES = (
+    *("collages", "icons", "pictograms", "portraits", "questions", "scenes", "stills", "vlm_data"),
+)
 _PUBLISHED = ("unblind.hub", "unblind.openvla", "unblind.vla", "unblind.weights")
 #: Modules whose content decides a stage's result; their hash is a parameter of its rules.
 #: Scripted policies know nothing of the model's code.
@@ -75,10 +77,15 @@ CODE = {
         *(f"unblind.training.{name}" for name in _PICTURES),
     ),
     # Its vocabulary is made of the names and templates of the simulator, and of all questions.
+    "tower": (
+        *_LEARNING,
+        "unblind.sim",
+        *(f"unblind.training.{name}" for name in ("album", "tower", *_PICTURES)),
+    ),
     "vlm": (
         *_LEARNING,
         "unblind.sim",
-        *(f"unblind.training.{name}" for name in ("icons", "pictograms", "questions", "scenes")),
+        *(f"unblind.training.{name}" for name in ("album", "vlm", *_PICTURES)),
     ),
     "robot": (*_LEARNING, "unblind.sim"),
     "warm_up": (

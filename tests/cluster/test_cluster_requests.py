@@ -198,7 +198,7 @@ def test_what_is_not_run_asks_for_nothing(cluster):
 
 
 def test_a_published_model_has_rules_of_its_own():
-    own = {"base_questions", "base_vlm", "base_robot", "features_teacher"}
+    own = {"base_questions", "base_tower", "base_vlm", "base_robot", "features_teacher"}
     assert own <= set(requests.jobs(load(MINI, {"rebuild_base": True})))
     published = set(requests.jobs(load(PAPER)))
     assert not own & published and {"base_demos", "base_warm_up"} <= published

@@ -90,6 +90,7 @@ def test_the_making_of_a_base(tmp_path, monkeypatch, captured):
     for one in whole_study.study(config):
         if one.group == "base":
             whole_study.make(one)
+    base.tower(config, 1)
     base.vlm(config, 1)
     base.robot(config, 1)
     base.warm_up(config)

@@ -46,42 +46,11 @@ def test_arrows_are_widest_on_the_side_that_they_point_to(name, axis, side):
     assert (sketch(COLORED["arrow"][name])[..., 3] > 128).sum(1 - axis).argmax() in range(48, 80)
 
 
-def test_colour_and_place_of_a_scene_are_those_of_its_picture():
-    checked = 0
-    for number in range(150):
-        drawing = icons.draw([7, number])
-        assert drawing.image.shape == (96, 128, 3)
-        assert drawing.image.dtype == np.uint8
-        for thing in drawing.scene.things:
-            if thing.name not in ("square", "circle", "cross", "hexagon", "star"):
-                continue
-            row, column = (round(f * n - 0.5) for f, n in zip(thing.place, (96, 128), strict=True))
-            pixel = drawing.image[row, column].astype(int)
-            assert np.abs(pixel - PENS[thing.color]).max() < 12
-            checked += 1
-    assert checked > 30
-
-
-def test_drawings_lie_inside_and_apart():
-    for number in range(100):
-        things = icons.draw([1, number]).scene.things
-        assert 1 <= len(things) <= 4
-        places = np.array([thing.place for thing in things]) * (96, 128)
-        assert (places > 11).all()
-        assert (places < np.array([96, 128]) - 11).all()
-        gaps = np.abs(places[:, None] - places[None]).max(-1) + 1e3 * np.eye(len(things))
-        assert gaps.min() >= 22
-
-
-def test_all_that_can_be_drawn_is_drawn():
-    seen = {t.name for number in range(700) for t in icons.draw([2, number]).scene.things}
-    assert seen == {name for names in icons.NAMES.values() for name in names}
-
-
-def test_a_drawing_depends_on_its_seed_alone():
-    first = icons.draw([3, 1])
-    icons.draw([3, 2])
-    again = icons.draw([3, 1])
-    assert first.image.tobytes() == again.image.tobytes()
-    assert first.scene == again.scene
-    assert icons.draw([3, 2]).image.tobytes() != first.image.tobytes()
+def test_a_ground_depends_on_its_seed_alone_and_a_faint_drawing_gets_a_board():
+    one, same, other = (icons.ground(np.random.default_rng(seed)) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one, same)
+    assert not np.array_equal(one, other)
+    rng, like = np.random.default_rng(0), np.full((9, 9, 3), PENS["red"], float)
+    assert all(icons.needs_board("shape", "red", like, rng) for _ in range(20))
+    boards = [icons.needs_board("sign", None, like, rng) for _ in range(200)]
+    assert 40 < sum(boards) < 120

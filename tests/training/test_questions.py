@@ -32,7 +32,7 @@ BOARD = Scene((STAR, BLUE_STAR, SEVEN))
 
 def ask(scene, names=NAMES, times=1200):
     """Return all turns of many draws."""
-    return [t for k in range(times) for t in make_turns(scene, names, np.random.default_rng(k))]
+    return [t for k in range(times) for t in make_turns(scene, names, np.random.default_rng(k), 24)]
 
 
 def answers(turns, kind, holding=""):
@@ -132,12 +132,21 @@ def test_yes_and_no_are_balanced_and_true(scene, names):
             assert turn.answer == "no"
 
 
-def test_at_most_four_places_and_two_or_three_others():
+def test_at_most_as_many_turns_as_asked_for_and_none_twice():
     for k in range(100):
-        turns = make_turns(TABLE, NAMES, np.random.default_rng(k))
-        places = sum(t.kind in PLACE_KINDS for t in turns)
-        assert places == 4
-        assert 2 <= len(turns) - places <= 3
+        turns = make_turns(TABLE, NAMES, np.random.default_rng(k), 24)
+        assert 15 < len(turns) <= 24
+        assert len({turn.question for turn in turns}) == len(turns)
+        assert 0 < sum(t.kind in PLACE_KINDS for t in turns) <= 4
+        assert len(make_turns(TABLE, NAMES, np.random.default_rng(k), 5)) == 5
+
+
+def test_a_plan_says_how_often_each_kind_is_tried():
+    turns = make_turns(TABLE, NAMES, np.random.default_rng(0), 24, {"table": 1, "count": 2})
+    kinds = Counter(turn.kind for turn in turns if turn.kind not in PLACE_KINDS)
+    assert kinds["table"] == 1
+    assert 1 <= kinds["count"] <= 2  # in two wordings, or the same one twice
+    assert kinds.keys() == {"table", "count"}
 
 
 def test_an_empty_scene_is_nothing():
@@ -180,6 +189,6 @@ def test_the_tokenizer_splits_text_as_the_vocabulary_does():
 
 
 def test_the_same_seed_gives_the_same_turns():
-    one, two = (make_turns(TABLE, NAMES, np.random.default_rng(3)) for _ in range(2))
+    one, two = (make_turns(TABLE, NAMES, np.random.default_rng(3), 24) for _ in range(2))
     assert one == two
-    assert one != make_turns(TABLE, NAMES, np.random.default_rng(4))
+    assert one != make_turns(TABLE, NAMES, np.random.default_rng(4), 24)

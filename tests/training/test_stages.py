@@ -18,8 +18,10 @@ from unblind.config import load
 from unblind.rollout import vla
 from unblind.sim import conditions, pretraining
 from unblind.sim.catalog import load_catalog
-from unblind.training import data, stages, vlm_data
+from unblind.training import data, stages, tower, vlm_data
+from unblind.training import vlm as vlm_stage
 from unblind.training.parallel import Team
+from unblind.training.scenes import Scene, Thing
 from unblind.vla import checkpoint
 from unblind.vla.layout import TokenLoss, Turn, collate
 from unblind.vla.lite import load_lite
@@ -153,11 +155,20 @@ def write_pictures(folder, count=8):
         {"question": "is there a carrot", "answer": "yes", "kind": "is"},
     ]
     rng = np.random.default_rng(0)
+    carrot = Thing("carrot", "object", (0.08, 0.78))
+    scene = Scene((carrot, Thing("plate", "plate", (0.6, 0.3))), table="picnic table")
     rows = [
-        {"image": demonstrations.picture(rng), "turns": turns, "kind": "still"}
+        {
+            "image": demonstrations.picture(rng),
+            "turns": turns,
+            "kind": "still",
+            "scene": scene.to_json(),
+        }
         for _ in range(count)
     ]
     folder.mkdir()
+    names = {"object": [["carrot", "banana"]], "plate": [["plate", "cloth"]]}
+    (folder / "manifest.json").write_text(json.dumps({"names": names}))
     table = pa.Table.from_pylist(rows, vlm_data.SCHEMA)
     pq.write_table(table, folder / "train-00000.parquet")
     return folder
@@ -170,22 +181,29 @@ def made(config, tmp_path_factory):
     pictures = write_pictures(root / "pictures")
     demos = demonstrations.write(root / "demos", config, train=2)
     alone = Team(0, 1)
-    stages.train_vlm(alone, config, pictures, root / "vlm")
+    tower.train_tower(alone, config, pictures, root / "tower")
+    vlm_stage.train_vlm(alone, config, root / "tower", pictures, root / "vlm")
     stages.train_robot(alone, config, root / "vlm", demos, pictures, root / "robot")
     return SimpleNamespace(root=root, pictures=pictures, demos=demos)
 
 
 def test_each_stage_changes_what_it_trains_and_nothing_else(made, config, words):
     new = stages.make_model(config.base.model, words, config.seed).state_dict()
-    seen, robot = (checkpoint.load(made.root / n).model.state_dict() for n in ("vlm", "robot"))
+    told, seen, robot = (
+        checkpoint.load(made.root / n).model.state_dict() for n in ("tower", "vlm", "robot")
+    )
     fixed = {n for n, p in checkpoint.load(made.root / "vlm").model.named_parameters()}
     fixed -= stages.trained(stages.make_model(config.base.model, words, 0)).keys()
     for name in fixed:
-        assert torch.equal(seen[name], new[name].half().float()), name
+        assert torch.equal(told[name], new[name].half().float()), name
+        assert torch.equal(seen[name], told[name]), name
         assert torch.equal(robot[name], seen[name]), name
     for name in ("language_model.lm_head.weight", "projector.fc1.weight", "visual_positions"):
-        assert not torch.equal(seen[name], new[name])
+        assert not torch.equal(told[name], new[name])
+        assert not torch.equal(seen[name], told[name])
         assert not torch.equal(robot[name], seen[name])
+    decoder = "language_model.model.layers.0.mlp.up_proj.weight"
+    assert torch.equal(told[decoder], new[decoder].half().float()), "the tower's stage has none"
 
 
 def test_the_robots_statistics_are_those_of_its_demonstrations(made):
@@ -213,9 +231,11 @@ def test_a_round_goes_on_from_the_last_in_an_order_of_its_own(made, config, tmp_
 
 
 def test_a_stage_gives_the_same_bytes_again(made, config, tmp_path):
-    stages.train_vlm(Team(0, 1), config, made.pictures, tmp_path)
-    for name in (checkpoint.WEIGHTS, checkpoint.CONFIG, checkpoint.TOKENIZER):
-        assert (tmp_path / name).read_bytes() == (made.root / "vlm" / name).read_bytes()
+    tower.train_tower(Team(0, 1), config, made.pictures, tmp_path / "tower")
+    vlm_stage.train_vlm(Team(0, 1), config, tmp_path / "tower", made.pictures, tmp_path / "vlm")
+    for stage in ("tower", "vlm"):
+        for name in (checkpoint.WEIGHTS, checkpoint.CONFIG, checkpoint.TOKENIZER):
+            assert (tmp_path / stage / name).read_bytes() == (made.root / stage / name).read_bytes()
 
 
 def test_the_log_has_actions_and_answers(made):

@@ -1,6 +1,7 @@
 """The files of pictures with text."""
 
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from unblind import files
 from unblind.errors import UnblindError
 from unblind.training import vlm_data
 from unblind.training.questions import PLACE_KINDS, vocabulary, words
+from unblind.training.scenes import Scene
 
 
 @pytest.fixture(scope="module")
@@ -29,14 +31,16 @@ def rewrite(folder, workers=1):
 
 def test_shards_and_manifest_agree(made):
     manifest = json.loads((made / "manifest.json").read_text())
-    names = {"train-00000.parquet", "train-00001.parquet", "heldout-00000.parquet"}
+    names = {"train-00000.parquet", "train-00001.parquet"}
+    names |= {"heldout-00000.parquet", "style-00000.parquet"}
     assert set(manifest["shards"]) == {path.name for path in made.glob("*.parquet")} == names
     for name, checksum in manifest["shards"].items():
         assert files.sha256(made / name) == checksum
-    for split, count in (("train", 30), ("heldout", 10)):
+    for split, stills, collages in (("train", 15, 15), ("heldout", 5, 5), ("style", 0, 10)):
         rows = vlm_data.read(made, split)
-        assert len(rows) == count
-        assert manifest["counts"][split]["images"] == {"icons": count // 2, "still": count // 2}
+        kinds = {"still": stills, "collage": collages}
+        assert manifest["counts"][split]["images"] == {k: n for k, n in kinds.items() if n}
+        assert Counter(row["kind"] for row in rows) == {k: n for k, n in kinds.items() if n}
         asked = sum(len(row["turns"]) for row in rows)
         assert sum(manifest["counts"][split]["questions"].values()) == asked
 
@@ -55,10 +59,13 @@ def test_rows_hold_a_picture_and_turns_in_the_closed_vocabulary(made):
 
 
 def test_pictures_are_stored_without_loss_and_splits_differ(made):
-    from unblind.training import icons
-
     rows = vlm_data.read(made, "train")
-    np.testing.assert_array_equal(vlm_data.picture(rows[21]), icons.draw([5, 0, 21, 0]).image)
+    renderer, artist, _ = vlm_data._artists("builtin")
+    np.testing.assert_array_equal(vlm_data.picture(rows[21]), artist.draw([5, 0, 21, 0]).image)
+    still = renderer.draw([5, 0, 20, 0])
+    np.testing.assert_array_equal(vlm_data.picture(rows[20]), still.image)
+    assert Scene.from_json(rows[20]["scene"]) == still.scene
+    assert (vlm_data.picture(rows[22]) != renderer.draw([5, 0, 22, 0]).image).mean() > 0.3
     train = {row["image"] for row in rows}
     assert len(train) == 30
     assert not train & {row["image"] for row in vlm_data.read(made, "heldout")}

@@ -2,7 +2,9 @@
 # Hours on two cores. Trainings run in one or two processes with the same result.
 
 REBUILT = str(places.rebuilt(STUDY))
-VLM, ROBOT = (model_files(f"{REBUILT}/{stage}") for stage in ("vlm", "robot"))
+TOWER, VLM, ROBOT = (
+    model_files(f"{REBUILT}/{stage}") for stage in ("tower", "vlm", "robot")
+)
 TRAINERS = min(2, STUDY.rollout.workers)
 
 
@@ -27,8 +29,32 @@ rule base_questions:
         "step base questions --workers {threads} > {log:q} 2>&1"
 
 
+rule base_tower:
+    input:
+        pictures=f"{REBUILT}/questions/manifest.json",
+    output:
+        [update(path) for path in TOWER],
+    log:
+        f"{RESULTS}/logs/base-tower.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/base-tower.tsv"
+    group:
+        group_of("base_tower")
+    conda:
+        "../envs/main.yaml"
+    threads: TRAINERS
+    resources:
+        **asked("base_tower"),
+    params:
+        code=code("tower"),
+        settings=settings("tower"),
+    shell:
+        "step base tower --workers {threads} > {log:q} 2>&1"
+
+
 rule base_vlm:
     input:
+        start=TOWER,
         pictures=f"{REBUILT}/questions/manifest.json",
     output:
         [update(path) for path in VLM],

@@ -12,7 +12,7 @@ from unblind.machine.doctor import Check
 
 _ACCOUNTING = "accounting_storage/slurmdbd"
 #: Rules that run only if the model is ours, not a published one (section `openvla`).
-_OWN_MODEL = {"base_questions", "base_vlm", "base_robot", "features_teacher"}
+_OWN_MODEL = {"base_questions", "base_tower", "base_vlm", "base_robot", "features_teacher"}
 
 
 def jobs(config: Config) -> dict[str, ClusterJob]:

@@ -52,6 +52,12 @@ KINDS = (
         "Collect demonstrations for the warm-up",
     ),
     Kind(
+        "rebuilt-base/tower/*",
+        "base_tower",
+        "base tower",
+        "Pretrain the vision tower on regions and words",
+    ),
+    Kind(
         "rebuilt-base/vlm/*",
         "base_vlm",
         "base vlm",

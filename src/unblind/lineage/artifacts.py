@@ -119,9 +119,10 @@ def _rebuilt_base(config: Config) -> Iterator[Artifact]:
     broad, few = places.demos(config, "pretraining"), places.demos(config, "warm-up")
     yield _manifest("base", config, "pretraining_demos", broad)
     yield _manifest("base", config, "warm_up_demos", few)
-    vlm, robot = _model(folder / "vlm"), _model(folder / "robot")
+    tower, vlm, robot = (_model(folder / stage) for stage in ("tower", "vlm", "robot"))
     steps = (
-        ("vlm", vlm, (pictures,)),
+        ("tower", tower, (pictures,)),
+        ("vlm", vlm, (*tower, pictures)),
         ("robot", robot, (*vlm, broad / places.MANIFEST, pictures)),
         ("warm_up", _model(folder), (*robot, few / places.MANIFEST)),
     )

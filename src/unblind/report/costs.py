@@ -48,7 +48,7 @@ def questions_cpu_s(config: Config) -> float:
     """Return the CPU-seconds of drawing the pictures with questions, workers' start apart."""
     from unblind.training.vlm_data import UNIT_CPU_S as QUESTION_CPU_S
 
-    return (config.base.questions.images + config.base.questions.held_out) * QUESTION_CPU_S
+    return (config.base.questions.images + 2 * config.base.questions.held_out) * QUESTION_CPU_S
 
 
 def _rebuilt_base(config: Config, start: float) -> dict[str, float]:
@@ -60,6 +60,9 @@ def _rebuilt_base(config: Config, start: float) -> dict[str, float]:
         "base: questions": start + questions_cpu_s(config),
         "base: demos": start + base.demos.successes * UNIT_CPU_S["demos"],
         "base: warm-up demos": start + base.warm_up_episodes * UNIT_CPU_S["demos"],
+        "base: tower": MODEL_CPU_S
+        + base.questions.images * UNIT_CPU_S["features_low"]
+        + _pictures(base.tower) * UNIT_CPU_S["tower"],
         "base: vlm": MODEL_CPU_S + _pictures(base.vlm) * UNIT_CPU_S["pretraining"],
         "base: robot": MODEL_CPU_S + sum(map(_pictures, base.robot)) * UNIT_CPU_S["pretraining"],
         "base: warm-up": MODEL_CPU_S + warm_up + answers,

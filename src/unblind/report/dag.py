@@ -25,6 +25,7 @@ _STAGES = {
     "rollout": "rollouts of {run}",
     "base_fetch": "base: fetch",
     "base_questions": "base: questions",
+    "base_tower": "base: tower",
     "base_vlm": "base: vlm",
     "base_robot": "base: robot",
     "base_warm_up": "base: warm-up",

@@ -126,6 +126,7 @@ def _base(config: Config) -> list[Stage]:
         _demos("base: questions", questions, None),
         _demos("base: demos", pretraining, part("pretraining_demos")),
         _demos("base: warm-up demos", warm_up, part("warm_up_demos")),
+        Stage("base: tower", {folder / "tower" / weights: part("tower")}, (folder / "tower",)),
         Stage("base: vlm", {folder / "vlm" / weights: part("vlm")}, (folder / "vlm",)),
         Stage("base: robot", {folder / "robot" / weights: part("robot")}, (folder / "robot",)),
         Stage("base: warm-up", learned, tuple(learned)),

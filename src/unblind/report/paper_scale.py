@@ -242,6 +242,7 @@ def _base(paper: Config, model: Sizes) -> list[Need]:
         Need("base: questions", f"{pictures:,} pictures", cpu_s=questions_cpu_s(paper)),
         _demos("base: demos", paper, base.demos.successes),
         _demos("base: warm-up demos", paper, base.warm_up_episodes),
+        trained("base: tower", [base.tower]),
         trained("base: vlm", [base.vlm]),
         trained("base: robot", base.robot),
         trained("base: warm-up", [base.warm_up]),

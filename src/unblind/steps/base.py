@@ -29,21 +29,46 @@ def questions(config: Config, n_workers: int) -> None:
         vlm_data.write(out, wanted.images, config.seed, n_workers, wanted.held_out)
 
 
-def vlm(config: Config, n_workers: int) -> None:
-    """Train a new model on the pictures; one or two processes give the same bytes.
+def tower(config: Config, n_workers: int) -> None:
+    """Train a new model's tower on the pictures; one or two processes give the same bytes.
 
     Raises:
         UnblindError: the pictures are missing or damaged, or the disk is full.
     """
-    out = places.rebuilt(config) / "vlm"
-    origin = Origin(config.part("vlm"), CODE["vlm"], (_picture_list(config),), config.seed)
+    out = places.rebuilt(config) / "tower"
+    origin = Origin(config.part("tower"), CODE["tower"], (_picture_list(config),), config.seed)
 
     def work() -> None:
-        from unblind.training import parallel, stages
+        from unblind.training import parallel
+        from unblind.training import tower as training
 
         with continued(out, origin):
             parallel.run(
-                stages.train_vlm, min(n_workers, parallel.PARTS), config, _pictures(config), out
+                *(training.train_tower, min(n_workers, parallel.PARTS)),
+                *(config, _pictures(config), out),
+            )
+
+    make(_model(out), origin, work)
+
+
+def vlm(config: Config, n_workers: int) -> None:
+    """Go on with questions about the pictures; one or two processes give the same bytes.
+
+    Raises:
+        UnblindError: an input is missing or damaged, or the disk is full.
+    """
+    start, out = places.rebuilt(config) / "tower", places.rebuilt(config) / "vlm"
+    inputs = (*places.required(_model(start), "unblind base tower"), _picture_list(config))
+    origin = Origin(config.part("vlm"), CODE["vlm"], inputs, config.seed)
+
+    def work() -> None:
+        from unblind.training import parallel
+        from unblind.training import vlm as training
+
+        with continued(out, origin):
+            parallel.run(
+                *(training.train_vlm, min(n_workers, parallel.PARTS)),
+                *(config, start, _pictures(config), out),
             )
 
     make(_model(out), origin, work)

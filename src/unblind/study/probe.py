@@ -43,6 +43,7 @@ BASE_STEPS = (
     Step(("base", "questions"), "rebuilt-base/questions/*.parquet", workers=True),
     Step(("demos", "--set-of", "pretraining"), "rebuilt-base/demos/parts/*", workers=True),
     Step(("demos", "--set-of", "warm-up"), workers=True),
+    Step(("base", "tower"), "rebuilt-base/tower/checkpoint.safetensors", workers=True),
     Step(("base", "vlm"), "rebuilt-base/vlm/checkpoint.safetensors", workers=True),
     Step(("base", "robot"), "rebuilt-base/robot/round-1/checkpoint.safetensors", workers=True),
     Step(("base", "warm-up"), "rebuilt-base/warm-up/checkpoint.safetensors"),

@@ -7,6 +7,7 @@ shows (`held_out_style`); a split of its own asks for it.
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import cv2
@@ -45,6 +46,14 @@ _OVERLAP = 0.12
 """Most of its side by which a thing may reach over another."""
 
 
+@dataclass(frozen=True, eq=False)
+class Collage:
+    """A picture (H, W, 3) uint8 and what it shows."""
+
+    image: np.ndarray
+    scene: Scene
+
+
 class CollageArtist:
     """Draws collages; a picture depends on its seed alone.
 
@@ -64,7 +73,7 @@ class CollageArtist:
     ) -> None:
         self._portraits, self._names, self._tables, self._named = portraits, names, tables, named
 
-    def draw(self, seed: int | Sequence[int], mode: Mode = "train") -> icons.Drawing:
+    def draw(self, seed: int | Sequence[int], mode: Mode = "train") -> Collage:
         """Return the picture of a seed: one to five things."""
         rng = np.random.default_rng(seed)
         canvas, table = self._ground(rng)
@@ -75,7 +84,7 @@ class CollageArtist:
             if thing is not None:
                 things.append(thing)
         image = spoil(canvas.round().clip(0, 255).astype(np.uint8), rng)
-        return icons.Drawing(image, Scene(tuple(things), table=table))
+        return Collage(image, Scene(tuple(things), table=table))
 
     def _ground(self, rng: np.random.Generator) -> tuple[np.ndarray, str | None]:
         """Return a ground (H, W, 3) float32, and its name where it is a table's photo."""

@@ -1,13 +1,11 @@
-"""Flat drawings: a few shapes, digits, arrows, icons or signs on a plain or textured ground."""
+"""Flat drawings (shapes, digits, arrows, icons, signs) and the grounds that they can lie on."""
 
-from dataclasses import dataclass
 from functools import cache
 
 import cv2
 import numpy as np
 
-from unblind.training.pictograms import COLORED, FIXED, PENS, SIDE, sketch
-from unblind.training.scenes import COLORS, Scene, Thing
+from unblind.training.pictograms import COLORED, FIXED, PENS, sketch
 
 SIZE = (128, 96)
 """Width and height of a picture, px."""
@@ -15,24 +13,10 @@ NAMES: dict[str, tuple[str, ...]] = {
     kind: tuple(drawings) for kind, drawings in {**COLORED, **FIXED}.items()
 }
 """The names of all that can be drawn, by kind."""
-_SHARES = {"shape": 0.35, "number": 0.15, "arrow": 0.1, "icon": 0.2, "sign": 0.2}
-_SIDES = (22, 44)
-"""Shortest and longest side of a drawing, px."""
 _BOARDS = {"shape": 0.7, "number": 0.7, "arrow": 0.7, "icon": 1.0, "sign": 0.4}
 """Share of drawings that lie on a pale board, by kind; icons do not show without."""
 _LEAST_CONTRAST = 150
 """Summed over the channels (0..255); below it there is always a board."""
-_MOST_TILT_DEG = 12.0
-_GAP = 2
-"""Least distance between drawings and to the edge, px."""
-
-
-@dataclass(frozen=True, eq=False)
-class Drawing:
-    """A picture (H, W, 3) uint8 and what it shows."""
-
-    image: np.ndarray
-    scene: Scene
 
 
 @cache
@@ -42,29 +26,6 @@ def pad_of(kind: str, name: str, color: str | None) -> np.ndarray:
     pad = sketch(strokes, color or "black")
     pad.flags.writeable = False
     return pad
-
-
-def draw(seed: int | list[int]) -> Drawing:
-    """Return the picture of a seed: one to four drawings that do not touch each other."""
-    rng = np.random.default_rng(seed)
-    canvas = ground(rng)
-    things, boxes = [], []
-    for _ in range(1 + rng.integers(4)):
-        kind = list(_SHARES)[rng.choice(len(_SHARES), p=list(_SHARES.values()))]
-        name = NAMES[kind][int(rng.integers(len(NAMES[kind])))]
-        color = COLORS[int(rng.integers(len(COLORS)))] if kind in COLORED else None
-        side = int(rng.integers(*_SIDES, endpoint=True))
-        corner = _free_corner(rng, side, boxes)
-        if corner is None:
-            continue
-        boxes.append((*corner, side))
-        x, y = corner
-        below = canvas[y : y + side, x : x + side]
-        board = needs_board(kind, color, below, rng)
-        _lay(below, _stamp(rng, pad_of(kind, name, color), board, side))
-        middle = (corner[1] + side / 2) / SIZE[1], (corner[0] + side / 2) / SIZE[0]
-        things.append(Thing(name, kind, middle, color))
-    return Drawing(canvas.round().clip(0, 255).astype(np.uint8), Scene(tuple(things)))
 
 
 def ground(rng: np.random.Generator) -> np.ndarray:
@@ -91,23 +52,6 @@ def ground(rng: np.random.Generator) -> np.ndarray:
     return np.clip(base + share * (other - base) + grain, 0, 255).astype(np.float32)
 
 
-def _free_corner(
-    rng: np.random.Generator, side: int, boxes: list[tuple[int, int, int]]
-) -> tuple[int, int] | None:
-    """Return the upper left corner (column, row) of a free square, None if none was found."""
-    room = np.array(SIZE) - side - _GAP
-    for x, y in rng.integers(_GAP, room, (20, 2), endpoint=True).tolist():
-        if all(
-            x + side + _GAP <= left
-            or left + other + _GAP <= x
-            or y + side + _GAP <= top
-            or top + other + _GAP <= y
-            for left, top, other in boxes
-        ):
-            return x, y
-    return None
-
-
 def needs_board(kind: str, color: str | None, below: np.ndarray, rng: np.random.Generator) -> bool:
     """Tell whether a drawing lies on a board: where it would be lost on its ground, or at random.
 
@@ -116,24 +60,3 @@ def needs_board(kind: str, color: str | None, below: np.ndarray, rng: np.random.
     if color and np.abs(below.mean((0, 1)) - PENS[color]).sum() < _LEAST_CONTRAST:
         return True
     return bool(rng.random() < _BOARDS[kind])
-
-
-def _stamp(rng: np.random.Generator, pad: np.ndarray, board: bool, side: int) -> np.ndarray:
-    """Return a drawing, tilted a little, with or without a pale board behind it.
-
-    The result is (side, side, 4) float32, RGB multiplied by coverage, and coverage.
-    """
-    tilt, size = rng.uniform(-_MOST_TILT_DEG, _MOST_TILT_DEG), 0.78 if board else 0.9
-    matrix = cv2.getRotationMatrix2D((SIDE / 2, SIDE / 2), tilt, size)
-    pad = cv2.warpAffine(pad, matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR).astype(np.float32)
-    if board:
-        paper = np.full((SIDE, SIDE, 4), 255, np.float32)
-        paper[..., :3] = np.clip(rng.uniform(215, 250) + rng.normal(0, 4, 3), 0, 255)
-        pad += paper * (1 - pad[..., 3:] / 255)
-    return cv2.resize(pad, (side, side), interpolation=cv2.INTER_AREA)
-
-
-def _lay(below: np.ndarray, stamp: np.ndarray) -> None:
-    """Lay a stamp over a part of the canvas, in place."""
-    below *= 1 - stamp[..., 3:] / 255
-    below += stamp[..., :3]

@@ -7,7 +7,7 @@ height and width. The 16 test instructions never occur as such, only their words
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -132,46 +132,25 @@ Stocks = Mapping[str, Sequence[Sequence[str]]]
 """Names by kind, in groups that are drawn from with equal chances."""
 
 
-def make_turns(scene: Scene, names: Stocks, rng: np.random.Generator) -> list[Turn]:
-    """Return up to four questions for places and two or three others about a picture.
-
-    Args:
-        scene: what the picture shows.
-        names: what pictures of this sort show, as they draw it; absent names are drawn from them.
-        rng: draws what is asked and how.
-    """
-    writer = _Writer(scene, names, rng)
-    turns = writer.places()
-    makers = [_OTHERS[k] for k in rng.permutation(len(_OTHERS))]
-    wanted = len(turns) + int(rng.integers(2, 4))
-    for maker in makers:
-        if len(turns) == wanted:
-            break
-        turn = maker(writer)
-        if turn is not None:
-            turns.append(turn)
-    return turns
-
-
-DENSE: Mapping[str, int] = {
+PLAN: Mapping[str, int] = {
     "at": 4, "see": 6, "which": 2, "color": 3, "is_on": 2, "relation": 2, "on": 1, "side": 1,
     "parity": 1, "hold": 1, "open": 1, "count": 1, "table": 1, "caption": 1,
 }  # fmt: skip
-"""How often each kind is asked of a picture beside its places, at most: names come first."""
+"""How often each kind is asked of a picture beside its places, at most; names come first."""
 
 
-def make_dense_turns(
+def make_turns(
     scene: Scene,
     names: Stocks,
     rng: np.random.Generator,
     most: int,
-    plan: Mapping[str, int] = DENSE,
+    plan: Mapping[str, int] = PLAN,
 ) -> list[Turn]:
     """Return up to ``most`` different questions about a picture, in an order drawn at random.
 
     Args:
         scene: what the picture shows.
-        names: as `make_turns` takes them.
+        names: what pictures of this sort show, as they draw it; absent names are drawn from them.
         rng: draws what is asked and how.
         most: turns; fewer where the picture gives no more.
         plan: how often each kind is tried.
@@ -394,23 +373,3 @@ class _Writer:
         name = f"{thing.color} {thing.name}" if thing.color else thing.name
         text = f"{article(name)} {name}"
         return f"{text} on {article(thing.on)} {thing.on}" if thing.on else text
-
-
-_OTHERS: tuple[Callable[[_Writer], Turn | None], ...] = (
-    _Writer.at,
-    _Writer.see,
-    _Writer.see,
-    _Writer.on,
-    _Writer.is_on,
-    _Writer.side,
-    _Writer.relation,
-    _Writer.color,
-    _Writer.parity,
-    _Writer.which,
-    _Writer.hold,
-    _Writer.open,
-    _Writer.count,
-    _Writer.table,
-    _Writer.caption,
-)
-"""What is asked besides places; each at most as often a picture as it is listed."""

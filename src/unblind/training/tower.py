@@ -252,9 +252,10 @@ NAME_LOSSES: dict[str, Callable[[Contrast], NameLoss]] = {
 def _bags(vocabulary: Vocabulary, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
     """Return the token ids (T, most words) of texts, and 1 where there is a word."""
     ids = [vocabulary.encode(text) for text in texts]
-    most = max(map(len, ids))
-    padded = torch.tensor([[*i, *[0] * (most - len(i))] for i in ids])
-    return padded, torch.tensor([[1.0] * len(i) + [0.0] * (most - len(i)) for i in ids])
+    most = max(map(len, ids), default=1)
+    padded = torch.tensor([[*i, *[0] * (most - len(i))] for i in ids], dtype=torch.long)
+    weights = torch.tensor([[1.0] * len(i) + [0.0] * (most - len(i)) for i in ids])
+    return padded.view(-1, most), weights.view(-1, most)
 
 
 def place_words(model: Prismatic, vocabulary: Vocabulary) -> None:

@@ -54,7 +54,7 @@ class Reader:
 
     def _ask(self, number: int, rng: np.random.Generator) -> list[Turn]:
         album = self._album
-        turns = questions.make_dense_turns(album.scenes[number], album.names, rng, self._turns)
+        turns = questions.make_turns(album.scenes[number], album.names, rng, self._turns)
         return [data.ask(self._vocabulary, turn.question, turn.answer) for turn in turns]
 
 

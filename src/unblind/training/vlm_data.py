@@ -26,7 +26,7 @@ from unblind.progress import Progress
 from unblind.provenance import CODE, code_hash, is_current, record
 from unblind.training import icons
 from unblind.training.collages import spoil
-from unblind.training.questions import Stocks, Turn, make_dense_turns
+from unblind.training.questions import Stocks, Turn, make_turns
 
 if TYPE_CHECKING:
     from unblind.training.collages import CollageArtist
@@ -313,7 +313,7 @@ def _row(shard: Shard, number: int) -> dict[str, Any]:
     image = picture.image
     if kind == "still" and shard.split == "train" and number % 4:
         image = spoil(image, np.random.default_rng([*seed, 2]), _SPOILED)
-    turns = make_dense_turns(picture.scene, names, np.random.default_rng([*seed, 1]), MOST_TURNS)
+    turns = make_turns(picture.scene, names, np.random.default_rng([*seed, 1]), MOST_TURNS)
     return _as_row(kind, image, turns) | {"scene": picture.scene.to_json()}
 
 
