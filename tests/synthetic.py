@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import save_file
 
-from unblind import provenance
 from unblind.config import Config
 from unblind.files import atomic_path, sha256, write_json
 from unblind.sim.conditions import CONDITIONS
 from unblind.sim.success import STAGES
+from unblind.study import provenance
 
 
 def write_records(

@@ -16,16 +16,18 @@ from crate_profile import Graph, problems
 from rocrate.rocrate import ROCrate
 from typer.testing import CliRunner
 
-from unblind import carried, places, provenance
+from unblind import places
 from unblind.cli import app
 from unblind.config import load
-from unblind.crate.export import export
-from unblind.crate.steps import KINDS, read_steps
+from unblind.custody import carried
+from unblind.custody.crate.export import export
+from unblind.custody.crate.steps import KINDS, read_steps
 from unblind.errors import UnblindError
 from unblind.files import write_json, write_text
 from unblind.report.tables import table1
-from unblind.steps.making import Origin, make
-from unblind.store import BASE_FILES, PULLED_BASE
+from unblind.study import provenance
+from unblind.study.making import Origin, make
+from unblind.study.store import BASE_FILES, PULLED_BASE
 
 ROOT = Path(__file__).parents[1]
 CONFIG, PAPER = (Path("workflow", "config", f"{name}.yaml") for name in ("smoke", "paper"))
@@ -334,7 +336,7 @@ def test_every_rule_that_makes_artifacts_is_known():
 
 
 def test_profiles_are_named_alike():
-    from unblind.crate.export import PROFILES
+    from unblind.custody.crate.export import PROFILES
 
     for profile in crate_profile.PROFILES:
         assert f"{profile}0.5" in PROFILES

@@ -6,11 +6,10 @@ import time
 import imports
 import pytest
 
-from unblind import provenance
 from unblind.config import digest
 from unblind.errors import UnblindError
 from unblind.files import sha256, write_text
-from unblind.study import code
+from unblind.study import code, provenance
 
 CODE = ("unblind.config", "unblind.files")
 
@@ -114,7 +113,7 @@ def test_a_missing_or_broken_sidecar_is_one_error(tmp_path):
 
 def test_parsing_a_snakefile_stays_cheap():
     program = (
-        "import sys; from unblind.provenance import CODE, source_hash; "
+        "import sys; from unblind.study.provenance import CODE, source_hash; "
         "[source_hash(*modules) for modules in CODE.values()]; "
         "heavy = {'torch', 'sapien', 'mani_skill', 'pandas'} & set(sys.modules); "
         "sys.exit(repr(heavy) if heavy else 0)"

@@ -14,12 +14,14 @@ from pathlib import Path
 import pytest
 import synthetic
 
-from unblind import carried, places, publish, store
+from unblind import places
 from unblind.config import load
+from unblind.custody import carried, publish
+from unblind.custody.artifacts import Artifact
+from unblind.custody.verify import Finding
 from unblind.errors import UnblindError
-from unblind.lineage.artifacts import Artifact
-from unblind.lineage.verify import Finding
-from unblind.steps.making import Origin
+from unblind.study import store
+from unblind.study.making import Origin
 
 ROOT = Path(__file__).parents[1]
 CONFIG = load(ROOT / "workflow" / "config" / "smoke.yaml")

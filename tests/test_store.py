@@ -12,9 +12,11 @@ import pytest
 from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
-from unblind import base, cli, dvc, store
+from unblind import cli
 from unblind.config import load
 from unblind.errors import UnblindError
+from unblind.study import dvc, store
+from unblind.study import pulled_base as base
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = (".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore")

@@ -10,7 +10,7 @@ import pytest
 import toy_study
 from toy_study import SMOKE, TABLE, environment, jobs, snakemake
 
-from unblind.provenance import CODE, source_hash
+from unblind.study.provenance import CODE, source_hash
 
 
 @pytest.fixture(scope="module")

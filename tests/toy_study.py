@@ -16,7 +16,7 @@ import pytest
 import synthetic
 import yaml
 
-from unblind import base
+from unblind.study import pulled_base as base
 
 ROOT = Path(__file__).parents[1]
 FAKES = {

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from unblind.config import Config, DemoSet
 from unblind.errors import UnblindError
-from unblind.store import BASE_FILES, PULLED_BASE, base_dir, is_whole, pointer_path
+from unblind.study.store import BASE_FILES, PULLED_BASE, base_dir, is_whole, pointer_path
 
 #: Files of an adapter, of which the first carries the sidecar.
 ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json", "identity.json")

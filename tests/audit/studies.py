@@ -64,7 +64,7 @@ def rewrite(config: Config, change, run: str = "align", condition: str = "carrot
     """Replace a record by a changed one with a sidecar that fits it."""
     import pandas as pd
 
-    from unblind.provenance import rollout_code
+    from unblind.study.provenance import rollout_code
 
     path = record(config, run, condition)
     frame = change(pd.read_parquet(path))

@@ -7,11 +7,11 @@ import pytest
 import whole_study
 
 from unblind import places
-from unblind.provenance import rollout_code
 from unblind.rollout import replay, run
 from unblind.sim import demos
 from unblind.steps import base, finetuning
-from unblind.steps.making import Origin
+from unblind.study.making import Origin
+from unblind.study.provenance import rollout_code
 from unblind.training import vlm_data
 
 

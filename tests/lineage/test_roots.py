@@ -8,9 +8,9 @@ import pytest
 import whole_study
 from test_trace import DEMOS, RECORD, TABLE, WEIGHTS, call
 
-from unblind import provenance
+from unblind.custody import roots
 from unblind.errors import UnblindError
-from unblind.lineage import roots
+from unblind.study import provenance
 
 
 @pytest.fixture

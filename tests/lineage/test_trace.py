@@ -9,10 +9,10 @@ import pytest
 import whole_study
 from typer.testing import CliRunner
 
-from unblind import provenance, store
+from unblind.custody import changes, trace, tree
 from unblind.errors import UnblindError
 from unblind.files import sha256
-from unblind.lineage import changes, trace, tree
+from unblind.study import provenance, store
 
 TABLE = Path("results/table1.md")
 WEIGHTS = Path("results/training/align/0/adapter_model.safetensors")
@@ -21,7 +21,7 @@ DEMOS = Path("results/demos/manifest.json")
 
 
 def call(*words):
-    from unblind.cli_lineage import app
+    from unblind.cli.custody import app
 
     return CliRunner().invoke(app, ["trace", *map(str, words)])
 

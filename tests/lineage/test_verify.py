@@ -8,10 +8,9 @@ import pytest
 import whole_study
 from typer.testing import CliRunner
 
-from unblind import carried, provenance, store
+from unblind.custody import artifacts, carried, changes, report, verify
 from unblind.errors import UnblindError
-from unblind.lineage import artifacts, changes, report, verify
-from unblind.study import code
+from unblind.study import code, provenance, store
 
 TRAINED = Path("results/training/align/0")
 WEIGHTS = TRAINED / "adapter_model.safetensors"
@@ -371,7 +370,7 @@ def test_what_is_stored_and_missing_can_be_pulled(study):
 
 
 def call(*words):
-    from unblind.cli_lineage import app
+    from unblind.cli.custody import app
 
     folder = Path("workflow/config")
     folder.mkdir(parents=True, exist_ok=True)
@@ -394,7 +393,7 @@ def test_the_command_says_it_by_its_exit_code(study):
 def test_verification_and_trace_stay_light():
     heavy = "{'torch', 'transformers', 'sapien', 'mani_skill', 'pandas', 'pyarrow', 'cv2'}"
     program = (
-        "import sys; from unblind import cli; from unblind.lineage import report, tree, verify; "
+        "import sys; from unblind import cli; from unblind.custody import report, tree, verify; "
         f"print(sorted({heavy} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

@@ -4,11 +4,12 @@ import hashlib
 import json
 from pathlib import Path
 
-from unblind import places, provenance, store
+from unblind import places
 from unblind.config import Config, load
+from unblind.custody import artifacts
+from unblind.custody.artifacts import Artifact
 from unblind.files import sha256, write_json, write_text
-from unblind.lineage import artifacts
-from unblind.lineage.artifacts import Artifact
+from unblind.study import provenance, store
 
 ROOT = Path(__file__).parents[2]
 SMOKE = ROOT / "workflow" / "config" / "smoke.yaml"

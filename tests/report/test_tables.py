@@ -11,13 +11,13 @@ import synthetic
 
 from unblind.config import load
 from unblind.errors import UnblindError
-from unblind.provenance import rollout_code
 from unblind.report.published import load_claims
 from unblind.report.records import load_run
 from unblind.report.render import markdown, render, tex
 from unblind.report.summary import MEANS, summarise
 from unblind.report.tables import table1
 from unblind.sim.conditions import CONDITIONS
+from unblind.study.provenance import rollout_code
 
 MINI = Path(__file__).parents[2] / "workflow" / "config" / "mini.yaml"
 ORACLE = {condition.name: 30 for condition in CONDITIONS} | {"carrot": 8, "position": 32}

@@ -16,7 +16,6 @@ import pytest
 import sizes
 import synthetic
 
-from unblind import provenance
 from unblind.config import load
 from unblind.errors import UnblindError
 from unblind.files import atomic_path
@@ -28,6 +27,7 @@ from unblind.report.render import signed
 from unblind.report.summary import summarise
 from unblind.report.tables import table1
 from unblind.sim.conditions import CONDITIONS
+from unblind.study import provenance
 
 MINI = Path(__file__).parents[2] / "workflow" / "config" / "mini.yaml"
 METHODS = {"default": "default", "freeze": "freeze", "align": "align", "base": None}

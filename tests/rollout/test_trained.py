@@ -12,13 +12,14 @@ import sizes
 import synthetic
 from PIL import Image
 
-from unblind import places, provenance
+from unblind import places
 from unblind.config import load
 from unblind.errors import UnblindError
 from unblind.rollout import run
 from unblind.rollout.loop import Outcome
 from unblind.rollout.predict import predict
 from unblind.rollout.trained import details, model_files, trained
+from unblind.study import provenance
 from unblind.vla import checkpoint, lora
 
 DIMENSIONS = ["x", "y", "z", "roll", "pitch", "yaw", "gripper"]

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from unblind import provenance
-from unblind.steps.making import Origin, continued, make
+from unblind.study import provenance
+from unblind.study.making import Origin, continued, make
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ import os
 import time
 
 from unblind.files import write_text
-from unblind.provenance import record
+from unblind.study.provenance import record
 
 
 def collect(config, out, workers, which):

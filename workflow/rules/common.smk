@@ -16,21 +16,22 @@ from snakemake.jobs import Job
 from snakemake.settings.types import ExecMode
 from snakemake.utils import validate
 
-from unblind import carried, locks, places
-from unblind.base import bring_along, pointer_file
+from unblind import locks, places
+from unblind.custody import carried
+from unblind.study.pulled_base import bring_along, pointer_file
 from unblind.cluster import attempts, failures
 from unblind.cluster.check import before_run
 from unblind.config import check
 from unblind.config_files import arguments, merged
 from unblind.errors import UnblindError
 from unblind.files import check_writable
-from unblind.provenance import CODE, rollout_code
+from unblind.study.provenance import CODE, rollout_code
 from unblind.report.cost_page import CODE as COSTS_CODE
 from unblind.report.hyperparameters import load_settings, settings as settings_shown
 from unblind.sim.conditions import CONDITIONS
 from unblind.sim.released_files import check as check_assets
 from unblind.study.code import code_hash, source_hash
-from unblind.store import BASE_FILES, PULLED_BASE, base_dir, pointer_path
+from unblind.study.store import BASE_FILES, PULLED_BASE, base_dir, pointer_path
 
 
 def snakemake_options():

@@ -4,13 +4,14 @@ import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from unblind import carried, provenance
 from unblind.audit.records import Evidence, Problem
 from unblind.config import Config
+from unblind.custody import carried
 from unblind.errors import UnblindError
 from unblind.files import sha256
 from unblind.report.tables import render_table1
-from unblind.store import base_dir
+from unblind.study import provenance
+from unblind.study.store import base_dir
 
 _LINES_SHOWN = 5
 #: A line of a table is shortened around the first difference to this many characters.

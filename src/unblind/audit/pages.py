@@ -5,13 +5,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from unblind import provenance
 from unblind.audit.html import render_html
 from unblind.audit.verdicts import VERDICTS
 from unblind.config import Config
 from unblind.files import write_text
 from unblind.report.published import PAPER
 from unblind.report.render import render
+from unblind.study import provenance
 
 _TEMPLATES = ("audit.md.j2", "audit.html.j2", "audit.css", "audit.js")
 SOURCES = (PAPER / "claims.yaml", PAPER / "defects.yaml")

@@ -10,7 +10,6 @@ import numpy as np
 from unblind.audit.records import Evidence, Piece
 from unblind.config import Config
 from unblind.errors import UnblindError
-from unblind.provenance import is_current, rollout_code
 from unblind.report.records import OUTCOME, not_run
 from unblind.rollout.loop import Crew
 from unblind.rollout.policies import make_policy
@@ -18,6 +17,7 @@ from unblind.rollout.trained import model_files, trained
 from unblind.rollout.worker import Setup
 from unblind.sim import blocked, conditions
 from unblind.sim.episodes import Episode, decode
+from unblind.study.provenance import is_current, rollout_code
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 
-from unblind import provenance
 from unblind.config import Config, digest
 from unblind.errors import UnblindError
 from unblind.files import sha256
@@ -18,6 +17,7 @@ from unblind.report.gates import Gate
 from unblind.report.records import Records, episode_lists_hash
 from unblind.report.stats import wilson
 from unblind.report.summary import COLUMN_OF
+from unblind.study import provenance
 
 _SHORT = 12  # hexadecimal digits shown of a hash
 _FILES = 4  # names shown of missing files

@@ -13,7 +13,7 @@ from unblind.errors import UnblindError
 from unblind.report import costs, measured, paper_scale
 from unblind.report.paper_constants import VALUES
 from unblind.sim.conditions import CONDITIONS
-from unblind.store import base_dir
+from unblind.study.store import base_dir
 
 
 @dataclass(frozen=True)

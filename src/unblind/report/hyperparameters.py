@@ -8,12 +8,12 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from unblind import provenance
 from unblind.config import Config
 from unblind.errors import UnblindError
 from unblind.files import write_text
 from unblind.report.published import PAPER
 from unblind.report.render import render
+from unblind.study import provenance
 
 SOURCE = PAPER / "hyperparameters.yaml"
 _KINDS = ("md", "tex")

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from unblind import places, provenance
+from unblind import places
 from unblind.config import Config, digest
 from unblind.errors import UnblindError
 from unblind.sim.conditions import CONDITIONS
-from unblind.store import PULLED_BASE
+from unblind.study import provenance
+from unblind.study.store import PULLED_BASE
 
 
 @dataclass(frozen=True)

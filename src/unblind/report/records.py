@@ -9,12 +9,12 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from unblind import provenance
 from unblind.config import Config, digest
 from unblind.errors import UnblindError
 from unblind.files import sha256
 from unblind.sim.conditions import CONDITIONS
 from unblind.sim.success import IMPLIED, STAGES
+from unblind.study import provenance
 
 _FLAGS = ("success_final", "success_any", *STAGES)
 _NUMBERS = ("seed", "episode_id", "steps")

@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 
-from unblind import provenance
 from unblind.config import Config
 from unblind.files import write_text
 from unblind.report.differences import GROUPS as PAIRED_GROUPS
@@ -19,6 +18,7 @@ from unblind.report.published import PAPER, load_claims
 from unblind.report.records import load_replay, load_run
 from unblind.report.render import render
 from unblind.report.summary import COLUMNS, GROUPS, MEANS, STAGE_HEADINGS, Row, summarise
+from unblind.study import provenance
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ import numpy as np
 from unblind import places
 from unblind.config import Config
 from unblind.openvla.policy import Policy
-from unblind.provenance import CODE
 from unblind.rollout.policies import Observation
 from unblind.rollout.run import Evaluation, evaluate, made_from
 from unblind.rollout.trained import details
+from unblind.study.provenance import CODE
 
 
 class ScenePolicy:

@@ -15,13 +15,13 @@ from unblind import files
 from unblind.config import Config
 from unblind.errors import UnblindError
 from unblind.progress import UNIT_CPU_S, Progress
-from unblind.provenance import CODE, record
 from unblind.rollout.loop import Crew
 from unblind.rollout.policies import OpenLoopPolicy
 from unblind.rollout.worker import Setup
 from unblind.sim import blocked, labels, shards
 from unblind.sim.demos import CONDITION
 from unblind.sim.episodes import decode
+from unblind.study.provenance import CODE, record
 from unblind.vla.tokens import ActionCodec, ActionNormalizer, ActionTokenizer
 
 

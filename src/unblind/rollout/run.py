@@ -8,7 +8,6 @@ from typing import Any
 from unblind.config import Config, digest
 from unblind.files import sha256
 from unblind.progress import UNIT_CPU_S, Progress
-from unblind.provenance import code_hash, is_current, record, rollout_code
 from unblind.rollout import records
 from unblind.rollout.loop import Crew
 from unblind.rollout.policies import Policy, make_policy
@@ -16,6 +15,7 @@ from unblind.rollout.trained import details, model_files, trained
 from unblind.rollout.worker import Setup
 from unblind.sim import blocked, conditions
 from unblind.sim.episodes import Episode, decode, sample_ids
+from unblind.study.provenance import code_hash, is_current, record, rollout_code
 
 
 def evaluation_episodes(config: Config, condition: str, seed: int) -> list[Episode]:

@@ -9,7 +9,7 @@ from unblind.config import Config
 from unblind.errors import UnblindError
 from unblind.files import sha256
 from unblind.rollout.policies import Trained
-from unblind.store import base_dir
+from unblind.study.store import base_dir
 
 
 def trained(config: Config, run: str, seed: int) -> Trained | None:

@@ -24,9 +24,9 @@ from unblind import files, workers
 from unblind.config import Config, DemoSet, digest
 from unblind.errors import UnblindError, note
 from unblind.progress import UNIT_CPU_S, Progress
-from unblind.provenance import CODE, code_hash, is_current, record
 from unblind.sim import blocked, conditions, shards
 from unblind.sim.episodes import decode, sample_ids
+from unblind.study.provenance import CODE, code_hash, is_current, record
 
 if TYPE_CHECKING:
     from unblind.sim.recorder import Recorder

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from unblind import files, locks, places
 from unblind.config import Config
-from unblind.provenance import CODE
-from unblind.steps.making import Origin, continued, make
-from unblind.store import BASE_FILES
+from unblind.study.making import Origin, continued, make
+from unblind.study.provenance import CODE
+from unblind.study.store import BASE_FILES
 
 _WEIGHTS = "model.safetensors"
 

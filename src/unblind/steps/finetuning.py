@@ -6,9 +6,9 @@ from typing import Any
 from unblind import places
 from unblind.config import Config
 from unblind.errors import UnblindError
-from unblind.provenance import CODE
-from unblind.steps.making import Origin, continued, make
-from unblind.store import base_dir
+from unblind.study.making import Origin, continued, make
+from unblind.study.provenance import CODE
+from unblind.study.store import base_dir
 
 
 def low(config: Config) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 from unblind import files, places
 from unblind.config import Config
 from unblind.errors import UnblindError
-from unblind.provenance import CODE
-from unblind.steps.making import Origin, continued, make
+from unblind.study.making import Origin, continued, make
+from unblind.study.provenance import CODE
 
 
 def fetch(config: Config) -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from unblind import locks, places
 from unblind.config import Config
-from unblind.provenance import CODE
-from unblind.steps.making import Origin
+from unblind.study.making import Origin
+from unblind.study.provenance import CODE
 
 
 def replay(config: Config, demos: Path, out: Path, n_workers: int) -> None:

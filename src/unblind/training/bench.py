@@ -15,7 +15,7 @@ import torch
 
 from unblind.align.objective import Objective
 from unblind.config import METHODS, Config
-from unblind.store import BASE_FILES, base_dir
+from unblind.study.store import BASE_FILES, base_dir
 from unblind.teachers import load_teacher
 from unblind.training import data, finetuning, loop, stages
 from unblind.training.parallel import Team

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from unblind import files, workers
 from unblind.errors import UnblindError
 from unblind.progress import Progress
-from unblind.provenance import CODE, code_hash, is_current, record
+from unblind.study.provenance import CODE, code_hash, is_current, record
 from unblind.training import icons
 from unblind.training.questions import Stocks, Turn, make_turns
 from unblind.training.scenes import Scene
