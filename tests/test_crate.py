@@ -16,7 +16,6 @@ from crate_profile import Graph, problems
 from rocrate.rocrate import ROCrate
 from typer.testing import CliRunner
 
-from unblind import places
 from unblind.cli import app
 from unblind.config import load
 from unblind.custody import carried
@@ -25,9 +24,10 @@ from unblind.custody.crate.steps import KINDS, read_steps
 from unblind.errors import UnblindError
 from unblind.files import write_json, write_text
 from unblind.report.tables import table1
-from unblind.study import provenance
+from unblind.study import jobs, provenance, stages
 from unblind.study.making import Origin, make
-from unblind.study.store import BASE_FILES, PULLED_BASE
+from unblind.study.stages import MODEL_FILES, STAGES
+from unblind.study.store import PULLED_BASE
 
 ROOT = Path(__file__).parents[1]
 CONFIG, PAPER = (Path("workflow", "config", f"{name}.yaml") for name in ("smoke", "paper"))
@@ -37,25 +37,25 @@ RUNS = ("default", "base", "oracle", "random", "noop")  # of smoke.yaml
 def fill(config):
     """Write what a study of the smoke configuration leaves, without simulator and training."""
     synthetic.write_base(PULLED_BASE)
-    base = [PULLED_BASE / name for name in BASE_FILES]
-    make(base, Origin({}, provenance.CODE["robot"], (), 0), lambda: None)
-    synthetic.write_demos(config, places.demos(config))
-    manifest, low = places.demos(config) / places.MANIFEST, places.features_low(config)
-    (places.demos(config) / "shard-000.parquet").write_bytes(b"large")
-    of_low = Origin(config.part("features_low"), provenance.CODE["features_low"], (*base, manifest))
+    base = [PULLED_BASE / name for name in MODEL_FILES]
+    make(base, Origin({}, STAGES["robot"].modules, (), 0), lambda: None)
+    synthetic.write_demos(config, jobs.demos_folder(config))
+    manifest, low = jobs.demos_folder(config) / stages.MANIFEST, jobs.path(config, "features_low")
+    (jobs.demos_folder(config) / "shard-000.parquet").write_bytes(b"large")
+    of_low = Origin(jobs.settings(config, "features_low"), STAGES["features_low"].modules, (*base, manifest))
     make([low], of_low, lambda: write_text(low, "low"))
     synthetic.write_replay(config, Path(config.results, "replay.parquet"))
     train(config, "default", (*base, manifest, low))
     for run in RUNS:
         folder = Path(config.results, "rollouts", run, "0")
         synthetic.write_records(config, run, 0, folder, {"carrot": 2} if run == "oracle" else {})
-    inputs = (Path(config.results, "rollouts"), places.demos(config))
+    inputs = (Path(config.results, "rollouts"), jobs.demos_folder(config))
     table1(config, *inputs, Path(config.results, "replay.parquet"), Path(config.results, "table1"))
 
 
 def train(config, run, inputs):
-    weights, *others = (places.run_folder(config, run, 0) / name for name in places.RUN_FILES)
-    origin = Origin(config.part("training", run), provenance.CODE["training"], inputs, 0)
+    weights, *others = (jobs.run_folder(config, run, 0) / name for name in stages.RUN_FILES)
+    origin = Origin(jobs.settings(config, "training", run), STAGES["training"].modules, inputs, 0)
 
     def work():
         for path in (weights, *others):
@@ -223,7 +223,7 @@ def test_the_same_study_gives_the_same_bytes(crate, study, tmp_path):
 
 def test_a_pulled_study_lacks_demonstrations_and_features(study, tmp_path):
     carried.carry(study)
-    shutil.rmtree(places.demos(study))
+    shutil.rmtree(jobs.demos_folder(study))
     shutil.rmtree("results/features")
     Path("results/replay.parquet").unlink()
     Path("results/replay.parquet.meta.json").unlink()

@@ -14,13 +14,12 @@ from pathlib import Path
 import pytest
 import synthetic
 
-from unblind import places
 from unblind.config import load
 from unblind.custody import carried, publish
 from unblind.custody.artifacts import Artifact
 from unblind.custody.verify import Finding
 from unblind.errors import UnblindError
-from unblind.study import store
+from unblind.study import jobs, stages, store
 from unblind.study.making import Origin
 
 ROOT = Path(__file__).parents[1]
@@ -37,9 +36,9 @@ def git(*words):
 
 
 def listed():
-    weights, *beside = (RUN / name for name in places.RUN_FILES)
+    weights, *beside = (RUN / name for name in stages.RUN_FILES)
     return [
-        *(Artifact("base", store.PULLED_BASE / name, None) for name in store.BASE_FILES),
+        *(Artifact("base", store.PULLED_BASE / name, None) for name in stages.MODEL_FILES),
         Artifact("training", weights, ORIGIN, tuple(beside)),
         Artifact("rollouts", RECORD, ORIGIN),
         Artifact("tables", PAGE, ORIGIN),
@@ -73,7 +72,7 @@ def checkout(tmp_path, monkeypatch):
     git("commit", "-qm", "settings")
     synthetic.write_base(store.PULLED_BASE)
     store.add(store.PULLED_BASE)
-    for path in (*(RUN / name for name in places.RUN_FILES), PAGE):
+    for path in (*(RUN / name for name in stages.RUN_FILES), PAGE):
         write(path)
     write(RECORD, "one record")
     for one in listed():
@@ -106,7 +105,7 @@ def test_results_are_published_in_one_commit(checkout):
     assert done.commit == git("rev-parse", "HEAD").strip()
     assert done.pages == (Path("paper/published/table1.md"),)
     assert done.sizes[publish.ROLLOUTS] == len("one record")
-    assert done.sizes[publish.TRAINING] == len(places.RUN_FILES) * len("something")
+    assert done.sizes[publish.TRAINING] == len(stages.RUN_FILES) * len("something")
     names = git("ls-files").split()
     assert {"results/training.dvc", "results/rollouts.dvc", "results/base.dvc"} <= set(names)
     assert sum(name.startswith(".snakemake/") for name in names) == 4 + 5 + 1
@@ -228,10 +227,10 @@ def test_results_elsewhere_are_refused():
 def study(tmp_path, monkeypatch):
     """Demonstrations and their replay, in the working folder."""
     monkeypatch.chdir(tmp_path)
-    synthetic.write_demos(CONFIG, places.demos(CONFIG))
-    manifest = places.demos(CONFIG) / places.MANIFEST
+    synthetic.write_demos(CONFIG, jobs.demos_folder(CONFIG))
+    manifest = jobs.demos_folder(CONFIG) / stages.MANIFEST
     synthetic.write_replay(CONFIG, carried.own_replay(CONFIG), [manifest])
-    return places.demos(CONFIG), carried.own_replay(CONFIG)
+    return jobs.demos_folder(CONFIG), carried.own_replay(CONFIG)
 
 
 def test_copies_stand_in_for_demonstrations_that_are_not_there(study):

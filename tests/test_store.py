@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from unblind import cli
 from unblind.config import load
 from unblind.errors import UnblindError
-from unblind.study import dvc, store
+from unblind.study import dvc, jobs, store
 from unblind.study import pulled_base as base
 
 ROOT = Path(__file__).parents[1]
@@ -446,7 +446,7 @@ def test_the_hash_of_a_file(tmp_path):
 
 def test_which_base_is_used():
     mini = ROOT / "workflow" / "config" / "mini.yaml"
-    assert store.base_dir(load(mini)) == Path("results/base")
-    assert store.base_dir(load(mini, {"results": "elsewhere"})) == Path("results/base")
+    assert jobs.base_folder(load(mini)) == Path("results/base")
+    assert jobs.base_folder(load(mini, {"results": "elsewhere"})) == Path("results/base")
     rebuilt = load(mini, {"results": "elsewhere", "rebuild_base": True})
-    assert store.base_dir(rebuilt) == Path("elsewhere/rebuilt-base")
+    assert jobs.base_folder(rebuilt) == Path("elsewhere/rebuilt-base")

@@ -4,6 +4,9 @@ The fakes write made-up artifacts in no time; everything else (Snakefile, profil
 store, table) is real, started with an empty environment as in a plain shell on a bare machine.
 """
 
+from unblind.study import jobs
+from unblind.study import making
+from unblind.study import stages
 import hashlib
 import os
 import shlex
@@ -34,20 +37,20 @@ FAKES = {
     "steps/finetuning.py": (
         "from unblind import places\n\n\n"
         "def _demos(config):\n"
-        "    return places.demos(config) / places.MANIFEST\n\n\n"
+        "    return jobs.demos_folder(config) / stages.MANIFEST\n\n\n"
         "def low(config):\n"
-        "    inputs = [*places.base_files(config), _demos(config)]\n"
+        "    inputs = [*making.base_files(config), _demos(config)]\n"
         "    part = config.part('features_low')\n"
-        "    write_features(places.features_low(config), part, 'features_low', inputs)\n\n\n"
+        "    write_features(jobs.path(config, "features_low"), part, 'features_low', inputs)\n\n\n"
         "def teacher(config):\n"
-        "    inputs = [places.base_files(config)[0], _demos(config)]\n"
-        "    part, path = config.part('features_teacher'), places.features_teacher(config)\n"
+        "    inputs = [making.base_files(config)[0], _demos(config)]\n"
+        "    part, path = config.part('features_teacher'), jobs.path(config, "features_teacher")\n"
         "    write_features(path, part, 'features_teacher', inputs)\n\n\n"
         "def train(config, run, seed):\n"
-        "    features = [places.features_low(config)]\n"
+        "    features = [jobs.path(config, "features_low")]\n"
         "    if config.run(run).method == 'align':\n"
-        "        features.append(places.features_teacher(config))\n"
-        "    inputs = [*places.base_files(config), _demos(config), *features]\n"
+        "        features.append(jobs.path(config, "features_teacher"))\n"
+        "    inputs = [*making.base_files(config), _demos(config), *features]\n"
         "    write_adapter(config, run, seed, inputs)\n"
     ),
 }

@@ -7,6 +7,7 @@ import synthetic
 
 from unblind.config import Config, load
 from unblind.sim.conditions import CONDITIONS
+from unblind.study import jobs
 
 MINI = Path(__file__).parents[2] / "workflow" / "config" / "mini.yaml"
 #: Of 16 episodes everywhere: Default 8, Align 14 but on Carrot, Freeze none.
@@ -68,6 +69,6 @@ def rewrite(config: Config, change, run: str = "align", condition: str = "carrot
 
     path = record(config, run, condition)
     frame = change(pd.read_parquet(path))
-    part = config.part("rollout", run)
+    part = jobs.settings(config, "rollout", run)
     synthetic._write(path, frame, part, rollout_code(config.run(run).policy), 0)
     return path

@@ -6,12 +6,11 @@ import models
 import pytest
 import whole_study
 
-from unblind import places
 from unblind.rollout import replay, run
 from unblind.sim import demos
 from unblind.steps import base, finetuning
+from unblind.study import jobs
 from unblind.study.making import Origin
-from unblind.study.provenance import rollout_code
 from unblind.training import vlm_data
 
 
@@ -73,9 +72,9 @@ def test_fine_tuning(study, captured):
 
 def test_demonstrations_replay_and_rollouts(study, captured):
     with pytest.raises(Captured):
-        demos.collect(study, places.demos(study), 1)
+        demos.collect(study, jobs.demos_folder(study), 1)
     with pytest.raises(Captured):
-        replay.replay(study, places.demos(study), Path("results/replay.parquet"), 1)
+        replay.replay(study, jobs.demos_folder(study), Path("results/replay.parquet"), 1)
     for name in study.runs:
         code = rollout_code(study.run(name).policy)
         origin = Origin(**run.made_from(study, name, 0, code))
@@ -97,5 +96,5 @@ def test_the_making_of_a_base(tmp_path, monkeypatch, captured):
         base.questions(config, 1)
     for which in ("pretraining", "warm-up"):
         with pytest.raises(Captured):
-            demos.collect(config, places.demos(config, which), 1, which)
+            demos.collect(config, jobs.demos_folder(config, which), 1, which)
     check(config, captured, {"base"})

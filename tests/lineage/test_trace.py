@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from unblind.custody import changes, trace, tree
 from unblind.errors import UnblindError
 from unblind.files import sha256
-from unblind.study import provenance, store
+from unblind.study import jobs, provenance, store
 
 TABLE = Path("results/table1.md")
 WEIGHTS = Path("results/training/align/0/adapter_model.safetensors")
@@ -101,7 +101,7 @@ def test_the_tree_as_json(study):
     files = json.loads(call(RECORD, "--json").stdout)["files"]
     first = files[0]
     assert first["path"] == str(RECORD)
-    assert first["sidecar"]["config"] == study.part("rollout", "align")
+    assert first["sidecar"]["config"] == jobs.settings(study, "rollout", "align")
     assert first["sidecar"]["commit"] == provenance.read(RECORD)["commit"]
     paths = [one["path"] for one in first["inputs"]]
     assert paths == sorted(paths) and str(WEIGHTS) in paths

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from unblind.custody import artifacts, carried, changes, report, verify
 from unblind.errors import UnblindError
 from unblind.study import code, provenance, store
+from unblind.study.stages import STAGES
 
 TRAINED = Path("results/training/align/0")
 WEIGHTS = TRAINED / "adapter_model.safetensors"
@@ -157,7 +158,7 @@ def test_changed_code_outdates_exactly_its_stages(study, monkeypatch):
     trained = records("align") | records("default") | {WEIGHTS, DEFAULT}
     assert found == {"stale": trained | TABLE1 | AUDIT}
     assert findings(study)[WEIGHTS].why[0].startswith("code changed: unblind.align, unblind.")
-    more = len(provenance.CODE["training"]) - 3
+    more = len(STAGES["training"].modules) - 3
     assert f"and {more} more" in findings(study)[WEIGHTS].why[0]
 
 

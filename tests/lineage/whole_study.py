@@ -4,12 +4,11 @@ import hashlib
 import json
 from pathlib import Path
 
-from unblind import places
 from unblind.config import Config, load
 from unblind.custody import artifacts
 from unblind.custody.artifacts import Artifact
 from unblind.files import sha256, write_json, write_text
-from unblind.study import provenance, store
+from unblind.study import jobs, provenance, stages, store
 
 ROOT = Path(__file__).parents[2]
 SMOKE = ROOT / "workflow" / "config" / "smoke.yaml"
@@ -40,7 +39,7 @@ def write(config: Config):
     (Path.cwd() / "paper-claims").write_text("a source")
     base = study(config.model_copy(update={"rebuild_base": True}))
     for one in base:
-        if one.group == "base" and one.path.parent == places.rebuilt(config):
+        if one.group == "base" and one.path.parent == jobs.rebuilt(config):
             place = store.PULLED_BASE / one.path.name
             make(Artifact("base", place, one.origin), inputs=())
     publish(store.PULLED_BASE)
@@ -58,7 +57,7 @@ def make(one: Artifact, text: str = "", inputs: tuple[Path, ...] | None = None):
     made = {"config": origin.config, "code": origin.code, "seed": origin.seed, "inputs": inputs}
     with provenance.record(path, **made) as facts:
         write_text(path, f"{path} {text}")
-        if path.name == places.MANIFEST:
+        if path.name == stages.MANIFEST:
             shards = [path.with_name(f"train-{k:05d}.parquet") for k in range(2)]
             for shard in shards:
                 write_text(shard, str(shard))

@@ -9,7 +9,7 @@ import yaml
 
 from unblind.config_files import read
 from unblind.errors import UnblindError
-from unblind.study import code, prove
+from unblind.study import code, jobs, prove
 from unblind.study.counts import COUNTS
 from unblind.study.probe import BASE_STEPS, RUN_STEPS, Step, Tree, settings
 
@@ -61,7 +61,7 @@ def collect(config, out, workers, which):
     for name in {sorted(CHANGES)}:
         module = f"unblind.sim.toy_{{name}}"
         path = out / name / "sum.txt"
-        with record(path, config=config.part("demos"), code=(module,), seed=0):
+        with record(path, config=jobs.settings(config, "demos"), code=(module,), seed=0):
             total = importlib.import_module(module).work([1.0, 3.0, 5.0, 7.5])
             write_text(path, f"{{total!r}}\\n")
     started.unlink(missing_ok=True)

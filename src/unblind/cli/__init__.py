@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from unblind import locks, places
+from unblind import locks
 from unblind.cli import (
     audit,
     base,
@@ -38,7 +38,7 @@ from unblind.cli.options import (
 from unblind.config import DemoSet
 from unblind.custody import carried
 from unblind.files import write_json
-from unblind.study import checkout
+from unblind.study import checkout, jobs, stages
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -199,8 +199,8 @@ def demos(
     settings = load_config(config, override)
     from unblind.sim.demos import collect
 
-    out = out or places.demos(settings, which)
-    with locks.alone(out / places.MANIFEST):
+    out = out or jobs.demos_folder(settings, which)
+    with locks.alone(out / stages.MANIFEST):
         collect(settings, out, workers or settings.rollout.workers, which)
 
 
@@ -235,7 +235,7 @@ def replay(
     settings = load_config(config, override)
     from unblind.steps.replaying import replay as run_replay
 
-    demos, out = demos or places.demos(settings), out or carried.own_replay(settings)
+    demos, out = demos or jobs.demos_folder(settings), out or carried.own_replay(settings)
     run_replay(settings, demos, out, workers or settings.rollout.workers)
 
 
@@ -303,13 +303,12 @@ def table1(
     """Render Table 1 from the records alone, as Markdown, CSV and LaTeX."""
     settings = load_config(config, override)
     from unblind.report.tables import table1 as render
-    from unblind.study.store import base_dir
 
     results = Path(settings.results)
     manifest, ceiling = carried.sources(settings)
     inputs = (records or results / "rollouts", demos or manifest)
     inputs += (replay or ceiling, out or results / "table1")
-    answers = base_dir(settings) / "questions.json"
+    answers = jobs.base_folder(settings) / "questions.json"
     for path in render(settings, *inputs, questions or (answers if answers.is_file() else None)):
         print(path)
 

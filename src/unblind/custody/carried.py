@@ -6,15 +6,16 @@ them. They stand in for the study's own as long as those are absent and would be
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from unblind import files, places
+from unblind import files
 from unblind.config import Config, digest
 from unblind.errors import UnblindError
-from unblind.study import provenance
+from unblind.study import jobs, provenance, stages
 from unblind.study.code import code_hash, known_as
+from unblind.study.stages import STAGES
 
 _REPLAY = "replay.parquet"
 
@@ -24,14 +25,19 @@ def folder(config: Config) -> Path:
     return Path(config.results, "training", "demonstrations")
 
 
+def own_manifest(config: Config) -> Path:
+    """Return where the study writes the manifest of its demonstrations."""
+    return jobs.path(config, "demos")
+
+
 def own_replay(config: Config) -> Path:
     """Return where the study makes its replay record."""
-    return Path(config.results, _REPLAY)
+    return jobs.path(config, "replay")
 
 
 def names() -> list[str]:
     """Return the names of the copies: two artifacts and their sidecars."""
-    return [name for one in (places.MANIFEST, _REPLAY) for name in (one, f"{one}.meta.json")]
+    return [name for one in (stages.MANIFEST, _REPLAY) for name in (one, f"{one}.meta.json")]
 
 
 def carry(config: Config) -> None:
@@ -40,7 +46,7 @@ def carry(config: Config) -> None:
     Raises:
         UnblindError: the disk is full or the folder cannot be written.
     """
-    for own in (places.demos(config) / places.MANIFEST, own_replay(config)):
+    for own in (jobs.demos_folder(config) / stages.MANIFEST, own_replay(config)):
         if own.is_file():
             for path in (own, provenance.sidecar_path(own)):
                 with files.atomic_path(folder(config) / path.name) as temporary:
@@ -53,18 +59,25 @@ def sources(config: Config) -> tuple[Path, Path]:
     The study's own, whether they are there already or not; a copy only where its original is
     absent and the copy has the settings and code that the study would make it with.
     """
-    copies, own = folder(config), places.demos(config)
-    if not (own / places.MANIFEST).is_file() and _has_manifest(config, copies):
+    copies, own = folder(config), jobs.demos_folder(config)
+    if not (own / stages.MANIFEST).is_file() and _has_manifest(config, copies):
         own = copies
     replay = own_replay(config)
-    if not replay.is_file() and _has_replay(config, copies, own / places.MANIFEST):
+    if not replay.is_file() and _has_replay(config, copies, own / stages.MANIFEST):
         replay = copies / _REPLAY
     return own, replay
 
 
+def substituted(config: Config, paths: Iterable[Path]) -> list[Path]:
+    """Return paths of results, those of copies in the place of originals (see `sources`)."""
+    demos, replay = sources(config)
+    copies = {own_manifest(config): demos / stages.MANIFEST, own_replay(config): replay}
+    return [copies.get(path, path) for path in paths]
+
+
 def _has_manifest(config: Config, copies: Path) -> bool:
-    made_from = (config.part("demos"), provenance.CODE["demos"])
-    return any(_standing(copies / places.MANIFEST, *made_from))
+    made_from = (jobs.settings(config, "demos"), STAGES["demos"].modules)
+    return any(_standing(copies / stages.MANIFEST, *made_from))
 
 
 def _has_replay(config: Config, copies: Path, manifest: Path) -> bool:
@@ -72,7 +85,7 @@ def _has_replay(config: Config, copies: Path, manifest: Path) -> bool:
     if not manifest.is_file():
         return False
     wanted = [files.sha256(manifest)]
-    made_from = (config.part("replay"), provenance.CODE["replay"])
+    made_from = (jobs.settings(config, "replay"), STAGES["replay"].modules)
     found = _standing(copies / _REPLAY, *made_from)
     return any(list(meta["inputs"].values()) == wanted for meta in found)
 

@@ -16,16 +16,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from unblind import files, places
+from unblind import files
 from unblind.config import Config
 from unblind.custody import carried
 from unblind.custody.artifacts import Artifact, study
 from unblind.custody.verify import verify
 from unblind.errors import UnblindError
 from unblind.study import pulled_base as base
-from unblind.study import store
+from unblind.study import stages, store
 from unblind.study.provenance import sidecar_path
-from unblind.study.store import BASE_FILES, PULLED_BASE, RESULTS, STORE
+from unblind.study.stages import MODEL_FILES
+from unblind.study.store import PULLED_BASE, RESULTS, STORE
 
 TRAINING, ROLLOUTS = RESULTS / "training", RESULTS / "rollouts"
 TARGETS = (PULLED_BASE, TRAINING, ROLLOUTS)
@@ -167,9 +168,9 @@ def _outputs(artifact: Artifact) -> list[Path]:
     if artifact.group in ("tables", "audit"):
         return []
     if artifact.group == "training":
-        return [folder / one for one in places.RUN_FILES] if name == places.RUN_FILES[0] else []
+        return [folder / one for one in stages.RUN_FILES] if name == stages.RUN_FILES[0] else []
     if artifact.group == "base":
-        return [artifact.path] if name in BASE_FILES else []
+        return [artifact.path] if name in MODEL_FILES else []
     return [artifact.path]
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from unblind import places
 from unblind.config import Config
 from unblind.custody import artifacts, changes, sidecars
 from unblind.custody.artifacts import Artifact, Group
@@ -14,7 +13,7 @@ from unblind.custody.parts import adapter_damage, shards
 from unblind.custody.sidecars import Sidecar
 from unblind.custody.stored import Stored, damaged_blobs
 from unblind.errors import UnblindError
-from unblind.study import provenance, store
+from unblind.study import provenance, stages, store
 
 #: 'intact': whole, and what the study asks for now. 'stale': whole, but made from something else.
 State = Literal["intact", "stale", "missing", "corrupt"]
@@ -165,7 +164,7 @@ class _Checker:
         path = artifact.path
         if self._now.sha256(path) != sidecar.sha256:
             yield "its content differs from its sidecar"
-        if path.name == places.ADAPTER_FILES[0]:
+        if path.name == stages.ADAPTER_FILES[0]:
             yield from adapter_damage(path, sidecar)
         place = provenance.sidecar_path(path)
         if self._named(place) == store.md5(place):  # not made again since it was stored
@@ -243,7 +242,7 @@ def _parts(artifact: Artifact) -> Mapping[Path, str | None]:
         UnblindError: it is an unreadable manifest.
     """
     # The copy of a manifest that runs bring along has no shards beside it.
-    if artifact.path.name == places.MANIFEST and artifact.group != "training":
+    if artifact.path.name == stages.MANIFEST and artifact.group != "training":
         return shards(artifact.path)
     return dict.fromkeys(artifact.beside)
 

@@ -14,9 +14,10 @@ from unblind.report.paper_constants import CONSTANTS, FORMULAS
 from unblind.report.published import PAPER
 from unblind.report.render import render
 from unblind.study import provenance
+from unblind.study.stages import STAGES
 
 #: Modules whose content decides the page.
-CODE = (*provenance.CODE["table1"], "unblind.progress", "unblind.training.vlm_data")
+CODE = (*STAGES["table1"].modules, "unblind.progress", "unblind.training.vlm_data")
 _KINDS = ("md", "tex")
 
 

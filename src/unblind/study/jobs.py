@@ -1,17 +1,53 @@
-"""The stages of one study as jobs: which there are, what each reads and writes, and its settings."""
+"""The stages of one study as jobs: which there are, what they read and write, their settings."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unblind.config import Config
-from unblind.errors import UnblindError
+from unblind import files
+from unblind.config import Config, DemoSet, digest
 from unblind.sim.conditions import CONDITIONS
-from unblind.study.stages import BASES, STAGES, Input, Stage
+from unblind.study.code import code_hash
+from unblind.study.provenance import is_current
+from unblind.study.stages import BASES, STAGES, Input, Stage, rule_of
 
 _ROLLOUTS = ("rollout", "published_rollout")
 _TRAININGS = ("training", "published_training")
+
+
+#: The stage that makes each set of demonstrations.
+DEMO_STAGES: Mapping[DemoSet, str] = {
+    "training": "demos",
+    "pretraining": "pretraining_demos",
+    "warm-up": "warm_up_demos",
+}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What an artifact is made from.
+
+    Attributes:
+        config: the plain settings that its content depends on.
+        code: modules that make it.
+        inputs: files that are read.
+        seed: of the artifact, if it has one.
+    """
+
+    config: Any
+    code: tuple[str, ...]
+    inputs: tuple[Path, ...]
+    seed: int | None = None
+
+    def is_origin_of(self, path: Path) -> bool:
+        """Tell whether the artifact is whole and was made from this."""
+        return is_current(path, **vars(self))
+
+    def stamp(self) -> str:
+        """Return a digest of all of it."""
+        inputs = [files.sha256(path) for path in self.inputs]
+        return digest([self.config, code_hash(*self.code, config=self.config), inputs, self.seed])
 
 
 @dataclass(frozen=True)
@@ -36,9 +72,9 @@ class Job:
         return STAGES[self.name]
 
     @property
-    def modules(self) -> tuple[str, ...]:
-        """Modules whose content decides its results."""
-        return self.stage.modules
+    def rule(self) -> str:
+        """The rule of the workflow that makes its results."""
+        return rule_of(self.name)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -67,27 +103,50 @@ class Job:
     @property
     def inputs(self) -> list[Path]:
         """The results that it reads, in the order of the table."""
-        return [path for needed in self.stage.inputs for path in self._files(needed)]
+        return [path for _, paths in self.needed() for path in paths]
 
-    def _files(self, needed: Input) -> Iterator[Path]:
-        if self.run is not None and not needed.when(self.config.run(self.run)):
-            return
-        for job in self._sources(needed.stage):
-            paths = [*job.outputs, *job.beside]
-            if not needed.files:
-                yield from job.outputs
-            for name in needed.files:
-                yield from (path for path in paths if path.name == name)
+    @property
+    def before(self) -> list[Path]:
+        """Results that must be there before it runs, although it does not read them itself."""
+        return [
+            path
+            for needed in self.stage.after
+            for job in self._jobs(needed.stage)
+            for path in job.files(needed)
+        ]
 
-    def _sources(self, name: str) -> list["Job"]:
+    @property
+    def origin(self) -> Origin:
+        """What its results are made from."""
+        return Origin(self.settings, self.stage.modules, tuple(self.inputs), self.seed)
+
+    @property
+    def call(self) -> str:
+        """The command line that makes its results, without the configuration file."""
+        words = f"unblind {self.stage.command}"
+        return words if self.run is None else f"{words} --run {self.run} --seed {self.seed_of_run}"
+
+    def needed(self) -> Iterator[tuple["Job", list[Path]]]:
+        """Yield the jobs whose results it reads, each with the files that it reads."""
+        for needed in self.stage.inputs:
+            if self.run is None or needed.when(self.config.run(self.run)):
+                for job in self._jobs(needed.stage):
+                    yield job, job.files(needed)
+
+    def files(self, needed: Input) -> list[Path]:
+        """Return those of its files that another job reads."""
+        named = {path.name: path for path in (*self.outputs, *self.beside)}
+        return [named[name] for name in needed.files] if needed.files else self.outputs
+
+    def _jobs(self, name: str) -> list["Job"]:
         """Return the jobs whose results the stage ``name`` stands for, as this job sees them."""
         config = self.config
         if name == "base":
             return [Job(config, base_stage(config))]
         if name == "rollout":
             return [job for run in table_rows(config) for job in rollouts(config, run)]
-        if name == "training":
-            return [job for job in trainings(config, self.run) if job.seed_of_run == self.seed]
+        if name == "training" and self.run is not None:
+            return [Job(config, training_stage(config), self.run, self.seed_of_run)]
         return [Job(config, name)] if STAGES[name].when(config) else []
 
     def _paths(self, patterns: tuple[str, ...]) -> list[Path]:
@@ -141,12 +200,16 @@ def table_rows(config: Config) -> list[str]:
     return [row for row in config.table1.rows if row in config.runs]
 
 
+def training_stage(config: Config) -> str:
+    """Return the name of the stage that fine-tunes runs."""
+    return next(name for name in _TRAININGS if STAGES[name].when(config))
+
+
 def trainings(config: Config, run: str) -> list[Job]:
     """Return the trainings of a run, one for each seed; none for a run without a method."""
     if config.run(run).method is None:
         return []
-    name = next(name for name in _TRAININGS if STAGES[name].when(config))
-    return [Job(config, name, run, seed) for seed in config.seeds]
+    return [Job(config, training_stage(config), run, seed) for seed in config.seeds]
 
 
 def rollout_stage(config: Config, run: str) -> str:
@@ -196,15 +259,30 @@ def path(config: Config, name: str) -> Path:
     return Job(config, name).outputs[0]
 
 
-def required(paths: list[Path], name: str) -> list[Path]:
-    """Return the paths after checking that there is a file at each.
+def rebuilt(config: Config) -> Path:
+    """Return the folder of a base that is made here, with all its intermediate results."""
+    return Path(config.results, "rebuilt-base")
 
-    Raises:
-        UnblindError: one is missing; the stage ``name`` makes it.
-    """
-    for missing in (path for path in paths if not path.is_file()):
-        raise UnblindError(f"{missing} is missing", f"run: unblind {STAGES[name].command}")
-    return paths
+
+def base_folder(config: Config) -> Path:
+    """Return the folder of the base model: the pulled one, or the one made here."""
+    return path(config, base_stage(config)).parent
+
+
+def base_weights(config: Config) -> Path:
+    """Return the file whose checksum names the base: weights, or the record of published ones."""
+    outputs = Job(config, base_stage(config)).outputs
+    return next((file for file in outputs if file.name == "model.safetensors"), outputs[0])
+
+
+def demos_folder(config: Config, which: DemoSet = "training") -> Path:
+    """Return the folder of a set of demonstrations."""
+    return path(config, DEMO_STAGES[which]).parent
+
+
+def run_folder(config: Config, run: str, seed: int) -> Path:
+    """Return the folder of a trained run."""
+    return Path(config.results, "training", run, str(seed))
 
 
 def _published_settings(config: Config, name: str, run: str | None) -> dict[str, Any]:

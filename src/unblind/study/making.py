@@ -4,42 +4,57 @@ import contextlib
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from unblind import files, locks
-from unblind.config import digest
-from unblind.study.provenance import code_hash, is_current, record
+from unblind.errors import UnblindError
+from unblind.study import pulled_base
+from unblind.study.jobs import Job, Origin
+from unblind.study.provenance import record
+from unblind.study.stages import BASES
 
 #: What an interrupted training leaves, to go on from.
 _WORK = ("checkpoint.safetensors", "training.jsonl")
 
 
-@dataclass(frozen=True)
-class Origin:
-    """What an artifact is made from.
+def run(job: Job, work: Callable[[], Mapping[str, Any] | None]) -> bool:
+    """Check what a job reads, call ``work``, which writes its results, and record each of them.
 
-    Attributes:
-        config: the settings that its content depends on (`Config.part`).
-        code: modules that make it (`provenance.CODE`).
-        inputs: files that are read.
-        seed: of the artifact, if it has one.
+    Args:
+        job: nothing is done if its results stand and are current.
+        work: may return further facts for the sidecars.
+
+    Returns:
+        whether there was anything to do.
+
+    Raises:
+        UnblindError: see `check_inputs`; or the disk is full.
     """
+    check_inputs(job)
+    return make(job.outputs, job.origin, work, job.beside)
 
-    config: Mapping[str, Any]
-    code: tuple[str, ...]
-    inputs: tuple[Path, ...]
-    seed: int | None = None
 
-    def is_origin_of(self, path: Path) -> bool:
-        """Tell whether the artifact is whole and was made from this."""
-        return is_current(path, **vars(self))
+def check_inputs(job: Job) -> list[Path]:
+    """Return the files that a job reads after checking that they are there.
 
-    def stamp(self) -> str:
-        """Return a digest of all of it."""
-        inputs = [files.sha256(path) for path in self.inputs]
-        return digest([self.config, code_hash(*self.code, config=self.config), inputs, self.seed])
+    Features must also be current: nothing in them tells which demonstrations they are of.
+
+    Raises:
+        UnblindError: one is missing or outdated, or the pulled base is not the published one; the
+            message names the command that makes it.
+    """
+    for needed, paths in job.needed():
+        if needed.name in BASES:
+            pulled_base.check(job.config, needed)
+        for path in paths:
+            if not path.is_file():
+                raise UnblindError(f"{path} is missing", f"run: {needed.call}")
+        if needed.stage.group == "features":
+            for path in paths:
+                if not needed.origin.is_origin_of(path):
+                    raise UnblindError(f"{path} is outdated or damaged", f"run: {needed.call}")
+    return job.inputs
 
 
 def make(
@@ -65,9 +80,9 @@ def make(
             print(f"{', '.join(map(str, paths))}: up to date")
             return False
         facts = [stack.enter_context(record(path, **vars(origin))) for path in paths]
-        found = work() or {}
-        for one in facts:
-            one.update(found)
+        further = work() or {}
+        for facts_of_one in facts:
+            facts_of_one.update(further)
     return True
 
 

@@ -11,10 +11,12 @@ from unblind.config import Config
 from unblind.errors import UnblindError
 from unblind.files import explained
 from unblind.study import store
+from unblind.study.jobs import Job
 from unblind.study.provenance import sidecar_path
-from unblind.study.store import BASE_FILES, PULLED_BASE
+from unblind.study.stages import MODEL_FILES
+from unblind.study.store import PULLED_BASE
 
-#: May lie beside `BASE_FILES`: the model before robot pretraining, answers to held-out questions.
+#: May lie beside `MODEL_FILES`: the model before robot pretraining, answers to held-out questions.
 OPTIONAL_FILES = ("vlm.safetensors", "questions.json")
 #: A base with all its files must stay below this, since git keeps every version for ever.
 LIMIT_BYTES = 20_000_000
@@ -56,6 +58,34 @@ def bring_along(config: Config) -> bool:
     return pull_base()
 
 
+def check(job: Job) -> None:
+    """Refuse a base that is not whole.
+
+    Args:
+        job: the stage that makes the base of a study.
+
+    Raises:
+        UnblindError: files are missing, or the pulled base is not the published one.
+    """
+    folder, missing = job.outputs[0].parent, [p.name for p in job.outputs if not p.is_file()]
+    pointer = store.pointer_path(PULLED_BASE)
+    remedies = {
+        "pull": f"run dvc pull {pointer}, for instance by: unblind base pull",
+        "warm_up": f"run: {job.call}, or set rebuild_base to false",
+    }
+    if missing:
+        raise UnblindError(
+            f"no base in {folder}: {', '.join(missing)} missing",
+            remedies.get(job.name, f"run: {job.call}"),
+        )
+    # A pull that was killed may leave a file in its place that is cut off.
+    if job.name == "pull" and pointer.is_file() and not store.is_whole(PULLED_BASE):
+        raise UnblindError(
+            f"{folder} is not what {pointer} names: changed, or pulled by half",
+            f"move {folder} away, then run: unblind base pull",
+        )
+
+
 def promote(folder: Path | str) -> dict[str, int]:
     """Publish the base in ``folder``: copy it over the pulled one, add it and store it.
 
@@ -89,13 +119,13 @@ def promote(folder: Path | str) -> dict[str, int]:
 
 def _complete(folder: Path) -> list[Path]:
     """Return the files of a base, after checking that each can be read."""
-    missing = [name for name in BASE_FILES if not (folder / name).is_file()]
+    missing = [name for name in MODEL_FILES if not (folder / name).is_file()]
     if missing:
         raise UnblindError(
             f"{folder} is no complete base: {', '.join(missing)} missing",
             "name the folder that 'rebuild_base: true' has made",
         )
-    files = [folder / name for name in (*BASE_FILES, *OPTIONAL_FILES)]
+    files = [folder / name for name in (*MODEL_FILES, *OPTIONAL_FILES)]
     files = [path for path in files if path.is_file()]
     for path in files:
         _check_readable(path)
@@ -143,7 +173,7 @@ def _replaced(target: Path, files: list[Path]) -> Iterator[None]:
 
 def _check_only_base(target: Path) -> None:
     """Refuse to replace a folder that holds what a base does not have."""
-    known = {*BASE_FILES, *OPTIONAL_FILES}
+    known = {*MODEL_FILES, *OPTIONAL_FILES}
     known |= {sidecar_path(name).name for name in known}
     found = {path.name for path in target.iterdir()} if target.is_dir() else set()
     if found - known:

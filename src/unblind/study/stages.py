@@ -21,6 +21,10 @@ Per = Literal["study", "trained run", "run"]
 MODEL_FILES = ("config.json", "model.safetensors", "tokenizer.json", "statistics.json")
 #: Files of an adapter, of which the first carries the sidecar.
 ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json", "identity.json")
+#: Files that make a folder a trained run: adapter, what tables tell of it, log.
+RUN_FILES = (*ADAPTER_FILES, "run.json", "training.jsonl")
+#: Beside an adapter of the published model: the action statistics that it was trained with.
+STATISTICS = "dataset_statistics.json"
 #: Every set of demonstrations or pictures has one, which names its other files by checksum.
 MANIFEST = "manifest.json"
 #: What stands for a published checkpoint: the checksums of its files.
@@ -89,7 +93,13 @@ class Stage:
         scratch: whether nobody misses its results once everything that reads them is there.
         unit_cpu_s: CPU-seconds of one unit of its work at mini's sizes on two virtual cores of an
             AMD EPYC, for estimates before it starts; 0 where nothing is known.
-        rule: its rule in ``workflow/rules``; empty: named as the stage.
+        after: results that must be there before it runs, although it reads others, or sidecars.
+        rule: its rule of the workflow; empty: named as the stage.
+        request: under which name the section `cluster` says what a job may use; empty: its rule's.
+        processes: how many it may have at most; 0: as many as evaluation has workers.
+        on_gpus: whether it has a process for each GPU that training uses.
+        is_local: whether it runs where Snakemake runs, and fetches what is never made again.
+        page: what `snakemake --report` calls the page that it renders.
     """
 
     title: str
@@ -107,7 +117,13 @@ class Stage:
     seeded: bool = False
     scratch: bool = False
     unit_cpu_s: float = 0.0
+    after: tuple[Input, ...] = ()
     rule: str = ""
+    request: str = ""
+    processes: int = 1
+    on_gpus: bool = False
+    is_local: bool = False
+    page: str = ""
 
 
 def _in(package: str, *names: str) -> tuple[str, ...]:
@@ -166,6 +182,7 @@ _OWN_STAGES = {
         settings=None,
         modules=(),
         when=lambda config: _is_own(config) and not config.rebuild_base,
+        is_local=True,
     ),
     "questions": Stage(
         title="Draw pictures with questions and answers",
@@ -177,6 +194,7 @@ _OWN_STAGES = {
         when=_is_rebuilt,
         seeded=True,
         scratch=True,
+        processes=0,
     ),
     "pretraining_demos": Stage(
         title="Collect demonstrations for pretraining",
@@ -189,6 +207,7 @@ _OWN_STAGES = {
         seeded=True,
         scratch=True,
         unit_cpu_s=0.65,
+        processes=0,
     ),
     "vlm": Stage(
         title="Pretrain the model on pictures with questions",
@@ -210,6 +229,7 @@ _OWN_STAGES = {
         seeded=True,
         scratch=True,
         unit_cpu_s=0.03,
+        processes=2,
     ),
     "robot": Stage(
         title="Pretrain the model on demonstrations",
@@ -227,6 +247,7 @@ _OWN_STAGES = {
         seeded=True,
         scratch=True,
         unit_cpu_s=0.03,
+        processes=2,
     ),
     "warm_up_demos": Stage(
         title="Collect demonstrations for the warm-up",
@@ -239,6 +260,7 @@ _OWN_STAGES = {
         seeded=True,
         scratch=True,
         unit_cpu_s=0.65,
+        processes=0,
     ),
     "warm_up": Stage(
         title="Warm the base up",
@@ -289,6 +311,7 @@ _OWN_STAGES = {
         seeded=True,
         scratch=True,
         unit_cpu_s=0.65,
+        processes=0,
     ),
     "replay": Stage(
         title="Replay demonstrations open loop",
@@ -305,6 +328,7 @@ _OWN_STAGES = {
         seeded=True,
         scratch=True,
         unit_cpu_s=1.1,
+        processes=0,
     ),
     "features_low": Stage(
         title="Compute the features of the tower's frozen part",
@@ -342,7 +366,7 @@ _OWN_STAGES = {
         settings={"demos": {"noop_filter"}, "training": True},
         modules=(*_FINETUNING, "unblind.align"),
         inputs=(BASE, DEMOS, Input("features_low"), Input("features_teacher", when=_is_aligned)),
-        beside=_files(_RUN, (*ADAPTER_FILES[1:], "run.json", "training.jsonl")),
+        beside=_files(_RUN, RUN_FILES[1:]),
         aligned_beside=(f"{_RUN}/projector.safetensors",),
         per="trained run",
         when=_is_own,
@@ -359,6 +383,8 @@ _OWN_STAGES = {
         per="run",
         seeded=True,
         rule="rollout",
+        request="rollout_scripted",
+        processes=0,
     ),
 }
 _OWN_STAGES["rollout"] = replace(
@@ -368,6 +394,7 @@ _OWN_STAGES["rollout"] = replace(
     inputs=(BASE, Input("training", ADAPTER_FILES, _is_trained)),
     when=_is_own,
     rule="",
+    request="",
 )
 
 _PUBLISHED_STAGES = {
@@ -376,9 +403,10 @@ _PUBLISHED_STAGES = {
         command="base fetch",
         group="base",
         outputs=(f"{{results}}/published-base/{RECORD}",),
-        settings=None,
+        settings={"openvla": {"base", "teacher"}, "training": {"align": {"teacher"}}},
         modules=(*_PUBLISHED, "unblind.finetune.base"),
         when=_is_published,
+        is_local=True,
     ),
     "published_warm_up": Stage(
         title="Warm the published checkpoint up",
@@ -391,6 +419,7 @@ _PUBLISHED_STAGES = {
         when=lambda config: _is_published(config) and config.rebuild_base,
         seeded=True,
         rule="warm_up",
+        on_gpus=True,
     ),
     "pictures": replace(
         _OWN_STAGES["features_low"],
@@ -411,9 +440,10 @@ _PUBLISHED_STAGES = {
         _OWN_STAGES["training"],
         modules=_PUBLISHED_TRAINING,
         inputs=(BASE, DEMOS, Input("pictures")),
-        beside=(*_OWN_STAGES["training"].beside, f"{_RUN}/dataset_statistics.json"),
+        beside=(*_OWN_STAGES["training"].beside, f"{_RUN}/{STATISTICS}"),
         when=_is_published,
         rule="training",
+        on_gpus=True,
     ),
     "published_rollout": replace(
         _OWN_STAGES["rollout"],
@@ -424,28 +454,29 @@ _PUBLISHED_STAGES = {
 }
 
 
-def _page(title: str, command: str, outputs: tuple[str, ...], **facts: Any) -> Stage:
-    """Return a stage that renders pages from results."""
-    facts = {"group": "tables", "settings": None, "modules": _REPORT} | facts
-    return Stage(title, command, outputs=tuple(f"{{results}}/{name}" for name in outputs), **facts)
+def _page(page: str, command: str, outputs: tuple[str, ...], **facts: Any) -> Stage:
+    """Return a stage that renders a page, in several formats, from results."""
+    facts = {"title": f"Render {page}", "group": "tables", "settings": None} | facts
+    facts = {"modules": _REPORT} | facts
+    paths = tuple(f"{{results}}/{name}" for name in outputs)
+    return Stage(command=command, outputs=paths, page=page, **facts)
 
 
 def _settings_table(number: int) -> Stage:
     return _page(
-        f"Render Table {number}",
+        f"Table {number}",
         f"hyperparameters {number}",
         (f"table{number}.md", f"table{number}.tex"),
         sources=(
             "paper/hyperparameters.yaml",
             *(f"paper/templates/hyperparameters.{kind}.j2" for kind in ("md", "tex")),
         ),
-        rule="settings_table",
     )
 
 
 _PAGES = {
     "table1": _page(
-        "Render Table 1",
+        "Table 1",
         "table1",
         ("table1.md", "table1.csv", "table1.tex"),
         settings=_keys("scale", "seed", "seeds", "runs", "gates", "table1", "rollout"),
@@ -459,9 +490,10 @@ _PAGES = {
     "table14": _settings_table(14),
     # What the stages took is known when the table is there, whose footer quotes them too.
     "costs": _page(
-        "Render the page of costs",
+        "Costs",
         "costs --page",
         ("costs.md", "costs.tex"),
+        after=(Input("table1", ("table1.md",)),),
         modules=(*_REPORT, "unblind.progress", "unblind.training.vlm_data"),
         sources=(
             "workflow/config/paper.yaml",
@@ -469,9 +501,11 @@ _PAGES = {
         ),
     ),
     "audit": _page(
-        "Judge the published claims",
+        "Audit",
         "audit",
         ("audit.md", "audit.json", "audit.html"),
+        title="Judge the published claims",
+        after=(Input("rollout"), Input("table1")),
         group="audit",
         settings=True,
         # Checks of the release's defects run code of every part; an audit takes seconds.
@@ -486,9 +520,21 @@ _PAGES = {
 STAGES: Mapping[str, Stage] = {**_OWN_STAGES, **_PUBLISHED_STAGES, **_PAGES}
 #: Stages that may make the model from which methods start, the first that exists counts.
 BASES = ("published_warm_up", "fetch", "warm_up", "pull")
-#: Names of rules, in the order of the stages.
-RULES = tuple(dict.fromkeys(stage.rule or name for name, stage in STAGES.items()))
 #: CPU-seconds of an episode of 80 steps by kind of policy, measured as `Stage.unit_cpu_s`.
 EPISODE_CPU_S = {"oracle": 1.1, "random": 0.65, "noop": 0.55, "vla": 2.2}
 #: CPU-seconds until a worker has imported everything and drawn its first picture.
 START_CPU_S = 8.4
+
+
+def rule_of(name: str) -> str:
+    """Return the rule of the workflow that runs a stage."""
+    return STAGES[name].rule or name
+
+
+def request_of(name: str) -> str:
+    """Return under which name the section `cluster` says what a job of a stage may use."""
+    return STAGES[name].request or rule_of(name)
+
+
+#: Names of all requests to a cluster, in the order of the stages.
+REQUESTS = tuple(dict.fromkeys(request_of(name) for name in STAGES if not STAGES[name].is_local))

@@ -20,7 +20,6 @@ from pathlib import Path
 import pathspec
 import yaml
 
-from unblind.config import Config
 from unblind.errors import UnblindError
 from unblind.study import dvc
 
@@ -35,8 +34,6 @@ RESULTS = Path("results")
 #: Where the pulled base lies; beside it its pointer. It is an input of every study, whatever
 #: folder the study's results go to.
 PULLED_BASE = Path("results/base")
-#: Files without which a folder is no base.
-BASE_FILES = ("config.json", "model.safetensors", "tokenizer.json", "statistics.json")
 
 
 @dataclass(frozen=True)
@@ -52,11 +49,6 @@ class Pointer:
     md5: str
     size: int
     files: int
-
-
-def base_dir(config: Config) -> Path:
-    """Return the folder of the base model: the pulled one, or the one made here."""
-    return Path(config.results, "rebuilt-base") if config.rebuild_base else PULLED_BASE
 
 
 def pointer_path(target: Path | str) -> Path:

@@ -162,8 +162,8 @@ class _Study:
         changed = ", with local changes" if facts.dirty else ""
         return self._add_action(
             f"#call-{number}",
-            name=f"{step.kind.title}: {first.name if step.place == '.' else step.place}",
-            description=f"{step.command} at commit {facts.commit}{changed}; "
+            name=f"{step.job.stage.title}: {self._shown(first)}",
+            description=f"{step.job.call} at commit {facts.commit}{changed}; "
             f"code with SHA-256 {facts.code_hash}",
             instrument=self._tool(step),
             object=[*objects, *self._values(number, step)],
@@ -175,10 +175,10 @@ class _Study:
     def _tool(self, step: Step) -> Entity:
         """Return the command that a step calls."""
         return self.entities.add(
-            f"#unblind-{quote(step.kind.command.replace(' ', '-'))}",
+            f"#unblind-{quote(step.job.stage.command.replace(' ', '-'))}",
             "SoftwareApplication",
-            name=f"unblind {step.kind.command}",
-            description=step.kind.title,
+            name=f"unblind {step.job.stage.command}",
+            description=step.job.stage.title,
             softwareVersion=step.facts.packages.get("unblind") or "unknown",
         )
 
@@ -231,7 +231,7 @@ class _Study:
         """Add the workflow's steps in order, and that Snakemake started the calls."""
         tools: dict[str, dict[Entity, None]] = {}
         for step, call in own:
-            tools.setdefault(step.kind.rule, {})[call["instrument"]] = None
+            tools.setdefault(step.job.rule, {})[call["instrument"]] = None
         rules = {
             rule: self.entities.add(
                 f"{WORKFLOW}#{rule}",
@@ -248,8 +248,8 @@ class _Study:
             self.entities.add(
                 f"{call.id.replace('call', 'control')}",
                 "ControlAction",
-                name=f"Snakemake starts {step.command}",
-                instrument=rules[step.kind.rule],
+                name=f"Snakemake starts {step.job.call}",
+                instrument=rules[step.job.rule],
                 object=call,
             )
             for step, call in own
