@@ -18,8 +18,8 @@ def write_records(
     config: Config, run: str, seed: int, folder: Path, finals: dict[str, int], inputs=()
 ):
     """Write the records that are missing; `finals` says how many episodes end in success."""
-    part = jobs.settings(config, "rollout", run)
-    code = provenance.rollout_code(config.run(run).policy)
+    stage = jobs.rollout_stage(config, run)
+    part, code = jobs.settings(config, stage, run), STAGES[stage].modules
     for condition in CONDITIONS:
         path, final = folder / f"{condition.name}.parquet", finals.get(condition.name, 0)
         if not provenance.is_current(path, config=part, code=code, seed=seed, inputs=inputs):
@@ -72,7 +72,9 @@ def write_replay(config: Config, path: Path, inputs=()):
             "tokenised_success": np.arange(n) > 0,
         }
     )
-    _write(path, frame, jobs.settings(config, "replay"), STAGES["replay"].modules, config.seed, inputs)
+    _write(
+        path, frame, jobs.settings(config, "replay"), STAGES["replay"].modules, config.seed, inputs
+    )
 
 
 def leave_out(config: Config, path: Path, run: str, lacking: dict[int, list[str]]):
@@ -80,7 +82,9 @@ def leave_out(config: Config, path: Path, run: str, lacking: dict[int, list[str]
     frame, meta = pd.read_parquet(path), provenance.read(path)
     left = frame[~frame["episode_id"].isin(list(lacking))]
     extra = meta["extra"] | {"not_run": {str(number): files for number, files in lacking.items()}}
-    _write(path, left, jobs.settings(config, "rollout", run), meta["code"], meta["seed"], extra=extra)
+    _write(
+        path, left, jobs.settings(config, "rollout", run), meta["code"], meta["seed"], extra=extra
+    )
 
 
 def _write(
@@ -117,16 +121,15 @@ def tiny_base(folder: Path):
 
 def write_features(path: Path, part: dict, stage: str, inputs=()):
     """Write a file in the place of features."""
-    with provenance.record(path, config=part, code=provenance.CODE[stage], inputs=inputs):
+    with provenance.record(path, config=part, code=STAGES[stage].modules, inputs=inputs):
         write_json(path, part)
 
 
 def write_adapter(config: Config, run: str, seed: int, inputs=()):
     """Write the files of a trained run, of no use beside names and checksums, unless they stand."""
-    
     folder, told = jobs.run_folder(config, run, seed), {"training_seed": seed}
-    made_from = {"config": jobs.settings(config, "training", run), "code": STAGES["training"].modules}
-    made_from |= {"seed": seed, "inputs": inputs}
+    settings, code = jobs.settings(config, "training", run), STAGES["training"].modules
+    made_from = {"config": settings, "code": code, "seed": seed, "inputs": inputs}
     weights, *others = (folder / name for name in stages.RUN_FILES)
     if config.run(run).method == "align":
         others.append(folder / "projector.safetensors")

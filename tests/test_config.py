@@ -125,7 +125,7 @@ def test_a_part_holds_what_a_stage_depends_on_and_no_more():
     def hashes(override=None):
         config = load(MINI, override)
         stages = ("demos", "replay", "table1")
-        found = {stage: digest(config.part(stage)) for stage in stages}
+        found = {stage: digest(jobs.settings(config, stage)) for stage in stages}
         return found | {"rollout": digest(jobs.settings(config, "rollout", "oracle"))}
 
     def changed(override):
@@ -168,7 +168,7 @@ RUNS = ("default", "align", "base")
 def test_which_steps_of_learning_a_setting_changes(override, stages):
     def hashes(override=None):
         config = load(MINI, override)
-        found = {stage: config.part(stage) for stage in LEARNING}
+        found = {stage: jobs.settings(config, stage) for stage in LEARNING}
         found |= {f"training {run}": jobs.settings(config, "training", run) for run in RUNS[:2]}
         return found | {f"rollout {run}": jobs.settings(config, "rollout", run) for run in RUNS}
 

@@ -4,9 +4,6 @@ The fakes write made-up artifacts in no time; everything else (Snakefile, profil
 store, table) is real, started with an empty environment as in a plain shell on a bare machine.
 """
 
-from unblind.study import jobs
-from unblind.study import making
-from unblind.study import stages
 import hashlib
 import os
 import shlex
@@ -35,23 +32,18 @@ FAKES = {
         "    write_records(config, run, seed, out, finals, model_files(config, run, seed))\n"
     ),
     "steps/finetuning.py": (
-        "from unblind import places\n\n\n"
-        "def _demos(config):\n"
-        "    return jobs.demos_folder(config) / stages.MANIFEST\n\n\n"
+        "from unblind.study.jobs import Job\n"
+        "from unblind.study.making import check_inputs\n\n\n"
+        "def _write(config, name):\n"
+        "    job = Job(config, name)\n"
+        "    write_features(job.outputs[0], job.settings, name, check_inputs(job))\n\n\n"
         "def low(config):\n"
-        "    inputs = [*making.base_files(config), _demos(config)]\n"
-        "    part = config.part('features_low')\n"
-        "    write_features(jobs.path(config, "features_low"), part, 'features_low', inputs)\n\n\n"
+        "    _write(config, 'features_low')\n\n\n"
         "def teacher(config):\n"
-        "    inputs = [making.base_files(config)[0], _demos(config)]\n"
-        "    part, path = config.part('features_teacher'), jobs.path(config, "features_teacher")\n"
-        "    write_features(path, part, 'features_teacher', inputs)\n\n\n"
+        "    _write(config, 'features_teacher')\n\n\n"
         "def train(config, run, seed):\n"
-        "    features = [jobs.path(config, "features_low")]\n"
-        "    if config.run(run).method == 'align':\n"
-        "        features.append(jobs.path(config, "features_teacher"))\n"
-        "    inputs = [*making.base_files(config), _demos(config), *features]\n"
-        "    write_adapter(config, run, seed, inputs)\n"
+        "    job = Job(config, 'training', run, seed)\n"
+        "    write_adapter(config, run, seed, check_inputs(job))\n"
     ),
 }
 SMOKE = ("--configfile", "workflow/config/smoke.yaml")

@@ -65,10 +65,11 @@ def rewrite(config: Config, change, run: str = "align", condition: str = "carrot
     """Replace a record by a changed one with a sidecar that fits it."""
     import pandas as pd
 
-    from unblind.study.provenance import rollout_code
+    from unblind.study.jobs import rollout_stage
+    from unblind.study.stages import STAGES
 
     path = record(config, run, condition)
     frame = change(pd.read_parquet(path))
     part = jobs.settings(config, "rollout", run)
-    synthetic._write(path, frame, part, rollout_code(config.run(run).policy), 0)
+    synthetic._write(path, frame, part, STAGES[rollout_stage(config, run)].modules, 0)
     return path

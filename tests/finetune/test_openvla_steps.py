@@ -32,7 +32,9 @@ def study(root, tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
     for name in ("openvla", "radio"):
         shutil.copytree(root / name, folder / name)
-    demonstrations.write(jobs.demos_folder(small_study.configured(folder)), settings(folder), train=2)
+    demonstrations.write(
+        jobs.demos_folder(small_study.configured(folder)), settings(folder), train=2
+    )
     return folder
 
 
@@ -109,9 +111,9 @@ def test_the_warm_up_is_merged_and_becomes_the_base(study):
     identity = json.loads((run / "identity.json").read_text())
     assert (
         identity["base_sha256"]
-        != json.loads(
-            (jobs.run_folder(settings(study), "align", 0) / "identity.json").read_text()
-        )["base_sha256"]
+        != json.loads((jobs.run_folder(settings(study), "align", 0) / "identity.json").read_text())[
+            "base_sha256"
+        ]
     )
     with pytest.raises(UnblindError, match="was trained on another base"):
         load_policy(settings(study), "default", 1)

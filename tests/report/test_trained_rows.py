@@ -69,7 +69,8 @@ def write(config, folder, run, condition, final, seed=0, details=None):
     path = folder / "rollouts" / run / str(seed) / f"{condition}.parquet"
     frame = synthetic.episodes(run, seed, condition, 32, 0)
     frame = frame.assign(success_final=final, success_any=final | (INDEX == 31))
-    made_from = {"config": jobs.settings(config, "rollout", run), "code": ("unblind.errors",), "seed": seed}
+    settings = jobs.settings(config, "rollout", run)
+    made_from = {"config": settings, "code": ("unblind.errors",), "seed": seed}
     extra = {"run_details": DETAILS[run] if details is None else details}
     with provenance.record(path, **made_from, extra=extra), atomic_path(path) as place:
         frame.to_parquet(place)

@@ -9,7 +9,7 @@ import yaml
 
 from unblind.config_files import read
 from unblind.errors import UnblindError
-from unblind.study import code, jobs, prove
+from unblind.study import code, prove
 from unblind.study.counts import COUNTS
 from unblind.study.probe import BASE_STEPS, RUN_STEPS, Step, Tree, settings
 
@@ -50,6 +50,7 @@ import os
 import time
 
 from unblind.files import write_text
+from unblind.study import jobs
 from unblind.study.provenance import record
 
 

@@ -7,7 +7,6 @@ import typer
 
 from unblind import locks
 from unblind.cli.options import MINI, ConfigFile, Overrides, Workers, load_config
-from unblind.errors import UnblindError
 from unblind.study import checkout
 
 app = typer.Typer(
@@ -17,16 +16,8 @@ app = typer.Typer(
 
 
 @app.command()
-def pull(config: ConfigFile = MINI, override: Overrides = None) -> None:
+def pull() -> None:
     """Fetch the published base from the store and check every byte; quick when it is there."""
-    settings = load_config(config, override)
-    from unblind.study.jobs import base_stage
-    from unblind.study.stages import STAGES
-
-    if (maker := base_stage(settings)) != "pull":
-        raise UnblindError(
-            "the base of this study is not pulled", f"run: unblind {STAGES[maker].command}"
-        )
     from unblind.study.pulled_base import pointer_file, pull_base
     from unblind.study.store import PULLED_BASE, SETTINGS
 

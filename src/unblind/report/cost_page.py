@@ -17,7 +17,7 @@ from unblind.study import provenance
 from unblind.study.stages import STAGES
 
 #: Modules whose content decides the page.
-CODE = (*STAGES["table1"].modules, "unblind.progress", "unblind.training.vlm_data")
+CODE = STAGES["costs"].modules
 _KINDS = ("md", "tex")
 
 

@@ -47,9 +47,9 @@ def estimate(config: Config) -> dict[str, float]:
 
 def questions_cpu_s(config: Config) -> float:
     """Return the CPU-seconds of drawing the pictures with questions, workers' start apart."""
-    from unblind.training.vlm_data import UNIT_CPU_S as QUESTION_CPU_S
-
-    return (config.base.questions.images + config.base.questions.held_out) * QUESTION_CPU_S
+    return (config.base.questions.images + config.base.questions.held_out) * STAGES[
+        "questions"
+    ].unit_cpu_s
 
 
 def _rebuilt_base(config: Config, start: float) -> dict[str, float]:

@@ -46,7 +46,7 @@ def check_inputs(job: Job) -> list[Path]:
     """
     for needed, paths in job.needed():
         if needed.name in BASES:
-            pulled_base.check(job.config, needed)
+            pulled_base.check(needed)
         for path in paths:
             if not path.is_file():
                 raise UnblindError(f"{path} is missing", f"run: {needed.call}")

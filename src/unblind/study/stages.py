@@ -194,6 +194,7 @@ _OWN_STAGES = {
         when=_is_rebuilt,
         seeded=True,
         scratch=True,
+        unit_cpu_s=0.008,
         processes=0,
     ),
     "pretraining_demos": Stage(
@@ -494,7 +495,7 @@ _PAGES = {
         "costs --page",
         ("costs.md", "costs.tex"),
         after=(Input("table1", ("table1.md",)),),
-        modules=(*_REPORT, "unblind.progress", "unblind.training.vlm_data"),
+        modules=(*_REPORT, "unblind.study.stages"),
         sources=(
             "workflow/config/paper.yaml",
             *(f"paper/templates/costs.{kind}.j2" for kind in ("md", "tex")),

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "heldout")
 SHARD_IMAGES = 1000
-UNIT_CPU_S = 0.008
 """CPU-seconds a picture on a virtual core of an AMD EPYC, the start of a worker apart."""
 SCHEMA = pa.schema(
     [
@@ -122,7 +121,9 @@ def write(
         return
     with record(manifest, **made_from):
         todo = [shard for shard in shards if not (out / shard.name).exists()]
-        progress = Progress("pictures with text", sum(s.images for s in todo), UNIT_CPU_S)
+        progress = Progress(
+            "pictures with text", sum(s.images for s in todo), STAGES["questions"].unit_cpu_s
+        )
         for shard in _run(todo, out, workers):
             progress.advance(shard.images)
         files.write_json(manifest, _manifest(out, settings, shards))

@@ -34,14 +34,18 @@ from unblind.workflow.patches import one_line
 Wildcards = Any
 _PAPER = Path("workflow/config/paper.yaml")
 #: Shell commands before each job's own. `step X` runs `unblind X --config ...` with the Python that
-#: runs Snakemake (an empty PATH does no harm), and first prints that very command.
+#: runs Snakemake (an empty PATH does no harm), and first prints that very command; what a stage
+#: fetches depends on no configuration.
 _PREAMBLE = """
 set -euo pipefail
 export OMP_NUM_THREADS=1
-step() {
-  set -- {python} -m unblind.cli "$@" {options}
+unconfigured_step() {
+  set -- {python} -m unblind.cli "$@"
   printf '%q ' "$@"; echo{scratch}
   "$@"
+}
+step() {
+  unconfigured_step "$@" {options}
 }
 """
 # A SLURM job's temporary files have a folder of their own on its node, gone when the job ends.
@@ -200,8 +204,10 @@ class Study:
 
     def shell(self, rule: str) -> str:
         """Return the shell command of a rule."""
-        workers = "" if self._first(rule).processes == 1 else " --workers {threads}"
-        return f"step {{params.command}}{workers} > {{log:q}} 2>&1"
+        stage = self._first(rule)
+        step = "step" if stage.settings is not None or stage.page else "unconfigured_step"
+        workers = "" if stage.processes == 1 else " --workers {threads}"
+        return f"{step} {{params.command}}{workers} > {{log:q}} 2>&1"
 
     def is_local(self, rule: str) -> bool:
         """Tell whether a rule runs where Snakemake runs: compute nodes often have no network."""

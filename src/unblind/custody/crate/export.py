@@ -27,6 +27,7 @@ from unblind.custody.crate.steps import Step, copied, read_steps
 from unblind.errors import UnblindError
 from unblind.files import explained, sha256
 from unblind.study import provenance
+from unblind.study.store import RESULTS
 
 TITLE = "Don't Blind Your VLA: the simulated study as it was run"
 ABOUT = (
@@ -171,6 +172,12 @@ class _Study:
             resourceUsage=list(self._costs(number, step)),
             **_times(step.started, step.ended),
         )
+
+    def _shown(self, path: Path) -> str:
+        """Return the folder of a result below the results; its own name where there is none."""
+        results = next((p for p in (self.config.results, RESULTS) if path.is_relative_to(p)), "")
+        below = path.relative_to(results)
+        return path.name if below == Path(path.name) else below.parent.as_posix()
 
     def _tool(self, step: Step) -> Entity:
         """Return the command that a step calls."""

@@ -9,8 +9,8 @@ import whole_study
 from unblind.rollout import replay, run
 from unblind.sim import demos
 from unblind.steps import base, finetuning
-from unblind.study import jobs
-from unblind.study.making import Origin
+from unblind.study import jobs, making
+from unblind.study.jobs import Origin
 from unblind.training import vlm_data
 
 
@@ -30,8 +30,7 @@ def captured(monkeypatch):
         found[path] = Origin(**{"inputs": (), **made_from})
         raise Captured
 
-    monkeypatch.setattr(base, "make", make)
-    monkeypatch.setattr(finetuning, "make", make)
+    monkeypatch.setattr(making, "make", make)
     monkeypatch.setattr(demos, "is_current", is_current)
     monkeypatch.setattr(vlm_data, "is_current", is_current)
     monkeypatch.setattr(replay, "record", is_current)
@@ -76,8 +75,7 @@ def test_demonstrations_replay_and_rollouts(study, captured):
     with pytest.raises(Captured):
         replay.replay(study, jobs.demos_folder(study), Path("results/replay.parquet"), 1)
     for name in study.runs:
-        code = rollout_code(study.run(name).policy)
-        origin = Origin(**run.made_from(study, name, 0, code))
+        origin = Origin(**run.made_from(study, name, 0))
         folder = Path("results/rollouts", name, "0")
         captured |= {folder / f"{one.name}.parquet": origin for one in run.conditions.CONDITIONS}
     check(study, captured, {"demos", "replay", "rollouts"})

@@ -22,7 +22,7 @@ from unblind.errors import UnblindError
 from unblind.study import jobs, stages, store
 from unblind.study.making import Origin
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CONFIG = load(ROOT / "workflow" / "config" / "smoke.yaml")
 SETTINGS = (".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "results/.gitignore")
 RUN = Path("results/training/default/0")

@@ -20,16 +20,16 @@ from unblind.cli import app
 from unblind.config import load
 from unblind.custody import carried
 from unblind.custody.crate.export import export
-from unblind.custody.crate.steps import KINDS, read_steps
+from unblind.custody.crate.steps import read_steps
 from unblind.errors import UnblindError
 from unblind.files import write_json, write_text
 from unblind.report.tables import table1
-from unblind.study import jobs, provenance, stages
-from unblind.study.making import Origin, make
+from unblind.study import jobs, making
+from unblind.study.jobs import Job, Origin
 from unblind.study.stages import MODEL_FILES, STAGES
 from unblind.study.store import PULLED_BASE
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CONFIG, PAPER = (Path("workflow", "config", f"{name}.yaml") for name in ("smoke", "paper"))
 RUNS = ("default", "base", "oracle", "random", "noop")  # of smoke.yaml
 
@@ -38,14 +38,13 @@ def fill(config):
     """Write what a study of the smoke configuration leaves, without simulator and training."""
     synthetic.write_base(PULLED_BASE)
     base = [PULLED_BASE / name for name in MODEL_FILES]
-    make(base, Origin({}, STAGES["robot"].modules, (), 0), lambda: None)
+    making.make(base, Origin({}, STAGES["robot"].modules, (), 0), lambda: None)
     synthetic.write_demos(config, jobs.demos_folder(config))
-    manifest, low = jobs.demos_folder(config) / stages.MANIFEST, jobs.path(config, "features_low")
+    low = jobs.path(config, "features_low")
     (jobs.demos_folder(config) / "shard-000.parquet").write_bytes(b"large")
-    of_low = Origin(jobs.settings(config, "features_low"), STAGES["features_low"].modules, (*base, manifest))
-    make([low], of_low, lambda: write_text(low, "low"))
+    making.run(Job(config, "features_low"), lambda: write_text(low, "low"))
     synthetic.write_replay(config, Path(config.results, "replay.parquet"))
-    train(config, "default", (*base, manifest, low))
+    train(config, "default")
     for run in RUNS:
         folder = Path(config.results, "rollouts", run, "0")
         synthetic.write_records(config, run, 0, folder, {"carrot": 2} if run == "oracle" else {})
@@ -53,15 +52,14 @@ def fill(config):
     table1(config, *inputs, Path(config.results, "replay.parquet"), Path(config.results, "table1"))
 
 
-def train(config, run, inputs):
-    weights, *others = (jobs.run_folder(config, run, 0) / name for name in stages.RUN_FILES)
-    origin = Origin(jobs.settings(config, "training", run), STAGES["training"].modules, inputs, 0)
+def train(config, name):
+    job = Job(config, "training", name, 0)
 
     def work():
-        for path in (weights, *others):
+        for path in (*job.outputs, *job.beside):
             write_json(path, {"training_seed": 0})
 
-    make([weights], origin, work, others)
+    making.run(job, work)
 
 
 @pytest.fixture(scope="module")
@@ -155,12 +153,12 @@ def calls_of(graph):
 
 def test_every_call_is_an_action(graph):
     tools = [graph.linked(call, "instrument")[0] for call in calls_of(graph)]
-    once = ("base-warm-up", "demos", "replay", "features-low", "train", "table1")
+    once = ("base-warm-up", "demos", "replay", "features-low", "training", "table1")
     wanted = {f"#unblind-{name}": 1 for name in once} | {"#unblind-rollout": len(RUNS)}
     assert {tool: tools.count(tool) for tool in tools} == wanted
     steps = [step["name"] for step in graph.of_type("HowToStep")]
     # The base was pulled: its making is told of, but the study has not done it.
-    assert steps == ["demos", "replay", "features_low", "train", "rollout", "table1"]
+    assert steps == ["demos", "replay", "features_low", "training", "rollout", "table1"]
     assert len(graph.of_type("ControlAction")) == len(calls_of(graph)) - 1
 
 
@@ -189,9 +187,9 @@ def test_costs_of_records_add_up_and_those_of_one_call_do_not(made, monkeypatch)
     monkeypatch.chdir(made)
     for step in read_steps(load(CONFIG), PAPER):
         costs = [meta.cpu_s for _, meta in step.made]
-        if step.kind.rule == "rollout":
+        if step.job.rule == "rollout":
             assert len(costs) == 14 and step.cpu_s == pytest.approx(sum(costs))
-        if step.kind.rule == "base_warm_up":
+        if step.job.rule == "warm_up":
             assert len(costs) == 4 and step.cpu_s == max(costs)
 
 
@@ -304,7 +302,7 @@ def test_what_is_not_as_recorded_is_refused(study, fault):
 
 def test_results_of_other_settings_are_refused(study):
     other = load(CONFIG, {"rollout.max_steps": 7})
-    words = r"default/0/in_distribution\.parquet was made with other settings .name its config"
+    words = r"oracle/0/in_distribution\.parquet was made with other settings .name its config"
     with pytest.raises(UnblindError, match=words):
         export(other, PAPER, Path("out"))
     assert not Path("out").exists()
@@ -327,12 +325,6 @@ def test_a_full_disk_leaves_nothing(study, small_disk):
     with pytest.raises(UnblindError, match="disk full while writing"):
         export(study, PAPER, small_disk / "out")
     assert list(small_disk.iterdir()) == []
-
-
-def test_every_rule_that_makes_artifacts_is_known():
-    text = "".join(path.read_text() for path in (ROOT / "workflow" / "rules").glob("*.smk"))
-    rules = set(re.findall(r"^ *rule (\w+):", text, re.MULTILINE))
-    assert {kind.rule for kind in KINDS} == rules - {"pull_base"}
 
 
 def test_profiles_are_named_alike():

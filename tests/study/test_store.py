@@ -18,7 +18,7 @@ from unblind.errors import UnblindError
 from unblind.study import dvc, jobs, store
 from unblind.study import pulled_base as base
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SETTINGS = (".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore")
 SETTINGS += ("results/.gitignore", "dvcstore/.gitattributes")
 

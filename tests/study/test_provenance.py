@@ -10,6 +10,7 @@ from unblind.config import digest
 from unblind.errors import UnblindError
 from unblind.files import sha256, write_text
 from unblind.study import code, provenance
+from unblind.study.stages import STAGES
 
 CODE = ("unblind.config", "unblind.files")
 
@@ -113,8 +114,9 @@ def test_a_missing_or_broken_sidecar_is_one_error(tmp_path):
 
 def test_parsing_a_snakefile_stays_cheap():
     program = (
-        "import sys; from unblind.study.provenance import CODE, source_hash; "
-        "[source_hash(*modules) for modules in CODE.values()]; "
+        "import sys; import unblind.workflow.study; from unblind.study.code import source_hash; "
+        "from unblind.study.stages import STAGES; "
+        "[source_hash(*stage.modules) for stage in STAGES.values()]; "
         "heavy = {'torch', 'sapien', 'mani_skill', 'pandas'} & set(sys.modules); "
         "sys.exit(repr(heavy) if heavy else 0)"
     )
@@ -128,7 +130,7 @@ def test_parsing_a_snakefile_stays_cheap():
 BESIDE = imports.inside(
     f"unblind.{name}"
     for name in (
-        *("errors", "files", "progress", "workers", "provenance", "places", "store"),
+        *("errors", "files", "progress", "workers", "study"),
         *("config", "config_openvla", "config_sections", "machine"),
     )
 ) | {"unblind"}
@@ -153,9 +155,7 @@ ONLY_FOR = {
     # Only runs are aligned.
     ("training.finetuning", "align.objective"): ("training",),
     # Scripted policies need no model.
-    ("rollout.policies", "rollout.vla"): ("rollout_vla",),
-    # Estimates of costs stand in no table.
-    ("report.costs", "training.vlm_data"): (),
+    ("rollout.policies", "rollout.vla"): ("rollout",),
 }
 
 
@@ -173,9 +173,9 @@ def unlisted(stage, modules):
     return found
 
 
-@pytest.mark.parametrize("stage", provenance.CODE)
+@pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_lists_all_modules_that_it_imports(stage):
-    assert unlisted(stage, provenance.CODE[stage]) == set()
+    assert unlisted(stage, STAGES[stage].modules) == set()
 
 
 @pytest.mark.parametrize(
@@ -184,17 +184,17 @@ def test_a_stage_lists_all_modules_that_it_imports(stage):
         ("answers", "unblind.training.stages"),
         ("features_teacher", "unblind.teachers"),
         ("robot", "unblind.sim"),
-        ("rollout_vla", "unblind.rollout.vla"),
+        ("rollout", "unblind.rollout.vla"),
         ("training", "unblind.align"),
         ("vlm", "unblind.training.questions"),
     ],
 )
 def test_a_module_left_out_is_noticed(stage, module):
-    shorter = imports.inside(provenance.CODE[stage]) - imports.inside([module])
+    shorter = imports.inside(STAGES[stage].modules) - imports.inside([module])
     assert unlisted(stage, shorter) & imports.inside([module])
 
 
 def test_exceptions_are_imports():
     for importer, imported in ONLY_FOR:
         assert f"unblind.{imported}" in imports.imports(f"unblind.{importer}")
-    assert {stage for stages in ONLY_FOR.values() for stage in stages} <= provenance.CODE.keys()
+    assert {stage for stages in ONLY_FOR.values() for stage in stages} <= STAGES.keys()
