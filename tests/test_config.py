@@ -7,6 +7,7 @@ import yaml
 
 from unblind.config import digest, load, schema
 from unblind.errors import UnblindError
+from unblind.study import jobs
 
 FOLDER = Path(__file__).parents[1] / "workflow" / "config"
 MINI = FOLDER / "mini.yaml"
@@ -124,8 +125,8 @@ def test_a_part_holds_what_a_stage_depends_on_and_no_more():
     def hashes(override=None):
         config = load(MINI, override)
         stages = ("demos", "replay", "table1")
-        found = {stage: digest(config.part(stage)) for stage in stages}
-        return found | {"rollout": digest(config.part("rollout", "oracle"))}
+        found = {stage: digest(jobs.settings(config, stage)) for stage in stages}
+        return found | {"rollout": digest(jobs.settings(config, "rollout", "oracle"))}
 
     def changed(override):
         return {stage for stage, value in hashes(override).items() if value != hashes()[stage]}
@@ -168,9 +169,9 @@ RUNS = ("default", "align", "base")
 def test_which_steps_of_learning_a_setting_changes(override, stages):
     def hashes(override=None):
         config = load(MINI, override)
-        found = {stage: config.part(stage) for stage in LEARNING}
-        found |= {f"training {run}": config.part("training", run) for run in RUNS[:2]}
-        return found | {f"rollout {run}": config.part("rollout", run) for run in RUNS}
+        found = {stage: jobs.settings(config, stage) for stage in LEARNING}
+        found |= {f"training {run}": jobs.settings(config, "training", run) for run in RUNS[:2]}
+        return found | {f"rollout {run}": jobs.settings(config, "rollout", run) for run in RUNS}
 
     before, after = hashes(), hashes(override)
     changed = {stage for stage in before if before[stage] != after[stage]}

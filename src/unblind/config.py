@@ -60,7 +60,6 @@ __all__ = [
     "Rollout",
     "Run",
     "Schedule",
-    "Stage",
     "Table1",
     "Training",
     "check",
@@ -70,69 +69,7 @@ __all__ = [
     "schema",
 ]
 
-Stage = Literal[
-    "demos",
-    "pretraining_demos",
-    "warm_up_demos",
-    "questions",
-    "tower",
-    "vlm",
-    "robot",
-    "warm_up",
-    "features_low",
-    "features_teacher",
-    "training",
-    "replay",
-    "rollout",
-    "table1",
-]
 DemoSet = Literal["training", "pretraining", "warm-up"]
-
-_SCENE = ("catalog", "catalog_missing", "fidelity", "render")
-#: What each stage's result depends on beside its input files, in pydantic's form of a selection.
-_PARTS: Mapping[Stage, dict[str, Any]] = {
-    "demos": dict.fromkeys((*_SCENE, "seed", "demos"), True),
-    "pretraining_demos": {
-        **dict.fromkeys((*_SCENE, "seed", "demos"), True),
-        "base": {"demos"},
-    },
-    "warm_up_demos": {
-        **dict.fromkeys((*_SCENE, "seed", "demos"), True),
-        "base": {"warm_up_episodes"},
-    },
-    "questions": {"seed": True, "base": {"questions": {"images", "held_out"}}},
-    "tower": {"seed": True, "base": {"model": True, "tower": True}},
-    "vlm": {
-        "seed": True,
-        "base": {"vlm": True, "loss": True, "questions": {"turns"}},
-    },
-    "robot": {
-        "seed": True,
-        "demos": {"noop_filter"},
-        "base": {
-            **dict.fromkeys(("robot", "robot_questions", "loss", "jitter"), True),
-            "questions": {"turns"},
-        },
-    },
-    "warm_up": {
-        "seed": True,
-        "demos": {"noop_filter"},
-        "base": {"warm_up", "loss"},
-        "training": {"rank", "alpha"},
-    },
-    "features_low": {"demos": {"noop_filter"}},
-    "features_teacher": {
-        "demos": {"noop_filter"},
-        "training": {"align": {"teacher", "interpolate"}},
-    },
-    "training": {"demos": {"noop_filter"}, "training": True},
-    "replay": dict.fromkeys((*_SCENE, "seed", "demos", "replay"), True),
-    "rollout": {
-        **dict.fromkeys(_SCENE, True),
-        "rollout": {"episodes", "in_distribution_episodes", "max_steps"},
-    },
-    "table1": dict.fromkeys(("scale", "seed", "seeds", "runs", "gates", "table1", "rollout"), True),
-}
 
 
 class Config(Section):
@@ -196,43 +133,6 @@ class Config(Section):
                 f"unknown run '{name}'{near(name, self.runs)}", f"runs: {', '.join(self.runs)}"
             )
         return self.runs[name]
-
-    def cluster_entry(self, rule: str, run: str | None = None) -> str:
-        """Return under which name the section `cluster` says what a rule's job may use.
-
-        Args:
-            rule: name of the rule.
-            run: the run that is evaluated, if the rule is ``rollout``.
-
-        Raises:
-            UnblindError: there is no such run.
-        """
-        scripted = run is not None and self.run(run).policy != "vla"
-        return "rollout_scripted" if rule == "rollout" and scripted else rule
-
-    def part(self, stage: Stage, run: str | None = None) -> dict[str, Any]:
-        """Return the plain values that a stage's result depends on, and no other.
-
-        Args:
-            stage: a step of the study.
-            run: the run's name, needed for ``rollout`` and ``training``.
-        """
-        values = self.model_dump(mode="json", include=_PARTS[stage])
-        if stage in ("rollout", "training"):
-            values["run"] = self.run(run or "").model_dump(
-                mode="json", include={"policy", "method"}
-            )
-        if stage == "training" and self.run(run or "").method != "align":
-            del values["training"]["align"]
-        if self.catalog == "builtin":  # which is always whole
-            values.pop("catalog_missing", None)
-        if self.openvla is not None:
-            method = self.runs[run].method if run else None
-            if own := self.openvla.part(stage, method):
-                values["openvla"] = own
-            if stage == "features_low":  # pictures, at the model's size
-                values["image_size"] = self.base.model.image_size
-        return values
 
 
 def check(values: Mapping[str, Any], place: str) -> Config:

@@ -3,12 +3,13 @@
 import json
 from pathlib import Path
 
-from unblind import files, places, twin, weights
+from unblind import files, twin, weights
 from unblind.config import Config, load
 from unblind.config_files import arguments
 from unblind.finetune import base, runs
 from unblind.openvla import config as hub_config
 from unblind.openvla import export, random
+from unblind.study import jobs
 
 PAPER = Path(__file__).parents[2] / "workflow" / "config" / "paper.yaml"
 STEPS = 4
@@ -65,7 +66,7 @@ def inputs(config: Config) -> runs.Inputs:
     """Return where a prepared study's inputs lie."""
     return runs.Inputs(
         base.folder(config),
-        places.openvla_base(config),
-        places.demos(config),
-        places.features_low(config),
+        jobs.base_weights(config),
+        jobs.demos_folder(config),
+        jobs.path(config, "features_low"),
     )

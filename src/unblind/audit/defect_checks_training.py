@@ -12,8 +12,8 @@ from unblind.align.objective import Objective, Recipe
 from unblind.align.projectors import MLP, make_projector
 from unblind.audit.defect_outcome import Outcome, by_name
 from unblind.config import Config
-from unblind.places import run_folder
 from unblind.sim import labels
+from unblind.study.jobs import run_folder
 from unblind.training.loop import Schedule
 from unblind.vla.tokens import ActionNormalizer, ActionTokenizer
 

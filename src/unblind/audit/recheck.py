@@ -10,14 +10,15 @@ import numpy as np
 from unblind.audit.records import Evidence, Piece
 from unblind.config import Config
 from unblind.errors import UnblindError
-from unblind.provenance import is_current, rollout_code
 from unblind.report.records import OUTCOME, not_run
 from unblind.rollout.loop import Crew
 from unblind.rollout.policies import make_policy
-from unblind.rollout.trained import model_files, trained
+from unblind.rollout.run import made_from
+from unblind.rollout.trained import trained
 from unblind.rollout.worker import Setup
 from unblind.sim import blocked, conditions
 from unblind.sim.episodes import Episode, decode
+from unblind.study.provenance import is_current
 
 
 @dataclass(frozen=True)
@@ -99,12 +100,7 @@ def _again(
     kind = config.run(run).policy
     episodes = [_episode(config, piece, row) for piece, row in chosen]
     _refuse_blocked(config, episodes)
-    made_from = {
-        "config": config.part("rollout", run),
-        "code": rollout_code(kind),
-        "seed": seed,
-        "inputs": model_files(config, run, seed),
-    }
+    origin = made_from(config, run, seed)
     policy = make_policy(kind, seed, trained(config, run, seed))
     setup = Setup(config, images=bool(policy and policy.needs_images), oracle=policy is None)
     with Crew(setup, min(n_workers, len(episodes)), policy) as crew:
@@ -121,7 +117,7 @@ def _again(
             stored={name: piece.episodes[name].iloc[row].item() for name in OUTCOME},
             again=outcomes[episode.condition, episode.episode_id],
             is_current=is_current(
-                piece.path, **made_from, lacking=blocked.paths(config.catalog, not_run(piece.meta))
+                piece.path, **origin, lacking=blocked.paths(config.catalog, not_run(piece.meta))
             ),
         )
         for episode, (piece, row) in zip(episodes, chosen, strict=True)

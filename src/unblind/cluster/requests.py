@@ -9,19 +9,18 @@ from unblind.config import Config, near
 from unblind.config_cluster import ClusterJob
 from unblind.errors import UnblindError
 from unblind.machine.doctor import Check
+from unblind.study.jobs import of_study
+from unblind.study.stages import request_of
 
 _ACCOUNTING = "accounting_storage/slurmdbd"
-#: Rules that run only if the model is ours, not a published one (section `openvla`).
-_OWN_MODEL = {"base_questions", "base_tower", "base_vlm", "base_robot", "features_teacher"}
 
 
 def jobs(config: Config) -> dict[str, ClusterJob]:
     """Return what each rule of the study asks for; a base that is pulled is not made."""
-    names = tuple(type(config.cluster.jobs).model_fields)
-    absent = set(_OWN_MODEL) if config.openvla else set()
-    if not config.rebuild_base:
-        absent |= {name for name in names if name.startswith("base_")}
-    return {name: config.cluster.job(name) for name in names if name not in absent}
+    names = dict.fromkeys(
+        request_of(job.name) for job in of_study(config) if not job.stage.is_local
+    )
+    return {name: config.cluster.job(name) for name in names}
 
 
 def checks(config: Config, known: Mapping[str, Partition]) -> list[Check]:
@@ -153,7 +152,7 @@ def _needed(config: Config) -> dict[str, int]:
     """Return how many GPUs the rules of a published model use."""
     if config.openvla is None or config.openvla.device != "cuda":
         return {}
-    training = {rule: config.openvla.gpus for rule in ("base_warm_up", "train")}
+    training = {rule: config.openvla.gpus for rule in ("warm_up", "training")}
     return {
         rule: count for rule, count in {**training, "rollout": 1}.items() if rule in jobs(config)
     }

@@ -10,11 +10,12 @@ from typing import Any
 
 import torch
 
-from unblind import files, places, weights
+from unblind import files, weights
 from unblind.config import Config
 from unblind.errors import UnblindError
 from unblind.openvla import checkpoint, config
 from unblind.openvla.checkpoint import OpenVla
+from unblind.study import jobs
 
 #: Key of a run's own action statistics, as in the release.
 STATISTICS_KEY = "sft"
@@ -36,8 +37,8 @@ def folder(config: Config) -> Path:
     Raises:
         UnblindError: it is not there, or is not what its record says.
     """
-    place = places.rebuilt(config) if config.rebuild_base else published(config)
-    check(place, places.openvla_base(config))
+    place = jobs.rebuilt(config) if config.rebuild_base else published(config)
+    check(place, jobs.base_weights(config))
     return place
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from unblind.finetune.throughput import peak
-from unblind.provenance import peak_memory_mib
+from unblind.study.provenance import peak_memory_mib
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

@@ -12,8 +12,9 @@ import numpy as np
 from unblind import files
 from unblind.errors import UnblindError
 from unblind.openvla import lanczos
-from unblind.progress import UNIT_CPU_S, Progress
+from unblind.progress import Progress
 from unblind.sim import labels, shards
+from unblind.study.stages import STAGES
 from unblind.training.data import picture
 
 
@@ -33,7 +34,10 @@ def write(folder: Path, split: str, rule: labels.Rule, size: int, path: Path) ->
     count = sum(len(found.frames) for _, found in labelled(folder, split, rule, images=False))
     if not count:
         raise UnblindError(f"{folder} has no frame of '{split}'", "collect demonstrations")
-    progress, row = Progress(f"frames for {path.name}", count, UNIT_CPU_S["pictures"], 15.0), 0
+    progress, row = (
+        Progress(f"frames for {path.name}", count, STAGES["pictures"].unit_cpu_s, 15.0),
+        0,
+    )
     with files.atomic_path(path) as temporary:
         stored = np.lib.format.open_memmap(temporary, "w+", np.uint8, (count, size, size, 3))
         for episode, found in labelled(folder, split, rule, images=True):

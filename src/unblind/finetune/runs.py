@@ -23,6 +23,7 @@ from unblind.finetune.meter import Meter
 from unblind.openvla import export, statistics
 from unblind.openvla.checkpoint import OpenVla
 from unblind.sim import shards
+from unblind.study import jobs
 from unblind.training.finetuning import make_objective
 from unblind.training.loop import Schedule
 from unblind.vla import lora
@@ -86,7 +87,7 @@ def train(config: Config, run: str, seed: int, inputs: Inputs, out: Path) -> dic
     numbers = shards.load_manifest(inputs.demos)["statistics"]
     normalizer = ActionNormalizer.from_json(numbers, inputs.demos)
     method, start = config.run(run).method, files.sha256(inputs.record)
-    identity = config.part("training", run) | {"seed": seed, "base": start}
+    identity = jobs.settings(config, "training", run) | {"seed": seed, "base": start}
     codec = make_codec(normalizer, loaded.model.config, config.openvla.recipe)
     task = Task(
         method, config.training.schedule, seed, codec, digest(identity), config.training.snapshots
@@ -118,7 +119,7 @@ def warm_up(config: Config, inputs: Inputs, work: Path, out: Path) -> None:
     """
     team = trainer.assemble(config.openvla.device)
     loaded = base.load(config, inputs.base, team.device)
-    identity = config.part("warm_up") | {"base": files.sha256(inputs.record)}
+    identity = jobs.settings(config, "warm_up") | {"base": files.sha256(inputs.record)}
     codec = replace(loaded.codec(config.openvla.unnorm_key), fidelity=config.openvla.recipe)
     task = Task("default", config.base.warm_up, config.seed, codec, digest(identity))
     if tuned := tune(config, team, loaded, task, inputs, work):

@@ -8,12 +8,13 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from unblind import provenance
 from unblind.config import Config
 from unblind.errors import UnblindError
 from unblind.files import write_text
 from unblind.report.published import PAPER
 from unblind.report.render import render
+from unblind.study import provenance
+from unblind.study.stages import STAGES
 
 SOURCE = PAPER / "hyperparameters.yaml"
 _KINDS = ("md", "tex")
@@ -227,6 +228,6 @@ def _written(texts: Mapping[str, str], out: Path, part: Any) -> Iterator[Path]:
     inputs = [SOURCE, *(PAPER / "templates" / f"hyperparameters.{kind}.j2" for kind in _KINDS)]
     for kind, text in texts.items():
         path = Path(f"{out}.{kind}")
-        with provenance.record(path, config=part, code=provenance.CODE["table1"], inputs=inputs):
+        with provenance.record(path, config=part, code=STAGES["table1"].modules, inputs=inputs):
             write_text(path, text)
         yield path

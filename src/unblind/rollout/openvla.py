@@ -6,13 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from unblind import places
 from unblind.config import Config
 from unblind.openvla.policy import Policy
-from unblind.provenance import CODE
 from unblind.rollout.policies import Observation
 from unblind.rollout.run import Evaluation, evaluate, made_from
 from unblind.rollout.trained import details
+from unblind.study import jobs
 
 
 class ScenePolicy:
@@ -50,8 +49,8 @@ def load_policy(config: Config, run: str, seed: int) -> Policy:
     chosen, folder = config.openvla, base.folder(config)
     loaded, key = base.load(config, folder, chosen.device), chosen.unnorm_key
     if config.run(run).method is not None:
-        adapter = places.run_folder(config, run, seed)
-        wrapped = lora.load_adapter(loaded.model, adapter, places.openvla_base(config))
+        adapter = jobs.run_folder(config, run, seed)
+        wrapped = lora.load_adapter(loaded.model, adapter, jobs.base_weights(config))
         own, key = statistics.read(adapter, {}), base.STATISTICS_KEY
         loaded = replace(loaded, model=lora.merge(wrapped).eval(), statistics=own)
     sampling = None if chosen.temperature is None else Sampling(chosen.temperature)
@@ -68,7 +67,7 @@ def rollout(
     evaluation = Evaluation(
         run,
         seed,
-        made_from(config, run, seed, CODE["openvla_rollout"]),
+        made_from(config, run, seed),
         details(config, run, seed),
         lambda: ScenePolicy(load_policy(config, run, seed), seed),
         unit_cpu_s=0.0,

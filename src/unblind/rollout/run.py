@@ -7,15 +7,17 @@ from typing import Any
 
 from unblind.config import Config, digest
 from unblind.files import sha256
-from unblind.progress import UNIT_CPU_S, Progress
-from unblind.provenance import code_hash, is_current, record, rollout_code
+from unblind.progress import Progress
 from unblind.rollout import records
 from unblind.rollout.loop import Crew
 from unblind.rollout.policies import Policy, make_policy
-from unblind.rollout.trained import details, model_files, trained
+from unblind.rollout.trained import details, trained
 from unblind.rollout.worker import Setup
 from unblind.sim import blocked, conditions
 from unblind.sim.episodes import Episode, decode, sample_ids
+from unblind.study import jobs, making
+from unblind.study.provenance import code_hash, is_current, record
+from unblind.study.stages import EPISODE_CPU_S
 
 
 def evaluation_episodes(config: Config, condition: str, seed: int) -> list[Episode]:
@@ -71,22 +73,23 @@ def rollout(
     evaluation = Evaluation(
         run,
         seed,
-        made_from(config, run, seed, rollout_code(kind)),
+        made_from(config, run, seed),
         details(config, run, seed),
         lambda: make_policy(kind, seed, model),
-        UNIT_CPU_S[kind] * config.rollout.max_steps / 80,
+        EPISODE_CPU_S[kind] * config.rollout.max_steps / 80,
     )
     evaluate(config, evaluation, out, names, n_workers)
 
 
-def made_from(config: Config, run: str, seed: int, code: tuple[str, ...]) -> dict[str, Any]:
+def made_from(config: Config, run: str, seed: int) -> dict[str, Any]:
     """Return what a run's records depend on, as `provenance.record` takes it.
 
     Raises:
         UnblindError: the run is unknown or not trained, or the base is missing.
     """
-    settings, inputs = config.part("rollout", run), model_files(config, run, seed)
-    return {"config": settings, "code": code, "seed": seed, "inputs": inputs}
+    job = jobs.Job(config, jobs.rollout_stage(config, run), run, seed)
+    making.check_inputs(job)
+    return {**vars(job.origin)}
 
 
 def evaluate(

@@ -1,18 +1,16 @@
 """Making the base model: pictures with questions, pretraining in two stages, warm-up.
 
-Everything lies below `places.rebuilt`; the finished base is that folder itself.
+Everything lies below `jobs.rebuilt`; the finished base is that folder itself.
 """
 
 import shutil
 from pathlib import Path
 
-from unblind import files, locks, places
+from unblind import files, locks
 from unblind.config import Config
-from unblind.provenance import CODE
-from unblind.steps.making import Origin, continued, make
-from unblind.store import BASE_FILES
-
-_WEIGHTS = "model.safetensors"
+from unblind.study import making
+from unblind.study.jobs import Job, path
+from unblind.study.stages import MODEL_FILES
 
 
 def questions(config: Config, n_workers: int) -> None:
@@ -23,10 +21,9 @@ def questions(config: Config, n_workers: int) -> None:
     """
     from unblind.training import vlm_data
 
-    wanted = config.base.questions
-    out = _pictures(config)
-    with locks.alone(out / places.MANIFEST):
-        vlm_data.write(out, wanted.images, config.seed, n_workers, wanted.held_out)
+    manifest, asked = path(config, "questions"), config.base.questions
+    with locks.alone(manifest):
+        vlm_data.write(manifest.parent, asked.images, config.seed, n_workers, asked.held_out)
 
 
 def tower(config: Config, n_workers: int) -> None:
@@ -35,20 +32,17 @@ def tower(config: Config, n_workers: int) -> None:
     Raises:
         UnblindError: the pictures are missing or damaged, or the disk is full.
     """
-    out = places.rebuilt(config) / "tower"
-    origin = Origin(config.part("tower"), CODE["tower"], (_picture_list(config),), config.seed)
+    job = Job(config, "tower")
 
     def work() -> None:
         from unblind.training import parallel
-        from unblind.training import tower as training
+        from unblind.training.tower import train_tower
 
-        with continued(out, origin):
-            parallel.run(
-                *(training.train_tower, min(n_workers, parallel.PARTS)),
-                *(config, _pictures(config), out),
-            )
+        out, pictures = job.outputs[0].parent, path(config, "questions").parent
+        with making.continued(out, job.origin):
+            parallel.run(train_tower, min(n_workers, parallel.PARTS), config, pictures, out)
 
-    make(_model(out), origin, work)
+    making.run(job, work)
 
 
 def vlm(config: Config, n_workers: int) -> None:
@@ -57,21 +51,18 @@ def vlm(config: Config, n_workers: int) -> None:
     Raises:
         UnblindError: an input is missing or damaged, or the disk is full.
     """
-    start, out = places.rebuilt(config) / "tower", places.rebuilt(config) / "vlm"
-    inputs = (*places.required(_model(start), "unblind base tower"), _picture_list(config))
-    origin = Origin(config.part("vlm"), CODE["vlm"], inputs, config.seed)
+    job = Job(config, "vlm")
 
     def work() -> None:
         from unblind.training import parallel
-        from unblind.training import vlm as training
+        from unblind.training.vlm import train_vlm
 
-        with continued(out, origin):
-            parallel.run(
-                *(training.train_vlm, min(n_workers, parallel.PARTS)),
-                *(config, start, _pictures(config), out),
-            )
+        out = job.outputs[0].parent
+        start, pictures = (path(config, name).parent for name in ("tower", "questions"))
+        with making.continued(out, job.origin):
+            parallel.run(train_vlm, min(n_workers, parallel.PARTS), config, start, pictures, out)
 
-    make(_model(out), origin, work)
+    making.run(job, work)
 
 
 def robot(config: Config, n_workers: int) -> None:
@@ -80,25 +71,22 @@ def robot(config: Config, n_workers: int) -> None:
     Raises:
         UnblindError: an input is missing or damaged, or the disk is full.
     """
-    start, out = places.rebuilt(config) / "vlm", places.rebuilt(config) / "robot"
-    demos = places.demos(config, "pretraining")
-    inputs = (
-        *places.required(_model(start), "unblind base vlm"),
-        *places.required([demos / places.MANIFEST], "unblind demos --set-of pretraining"),
-        _picture_list(config),
-    )
-    origin = Origin(config.part("robot"), CODE["robot"], inputs, config.seed)
+    job = Job(config, "robot")
 
     def work() -> None:
         from unblind.training import parallel, stages
 
-        with continued(out, origin):
+        out = job.outputs[0].parent
+        start, demos, pictures = (
+            path(config, name).parent for name in ("vlm", "pretraining_demos", "questions")
+        )
+        with making.continued(out, job.origin):
             parallel.run(
                 *(stages.train_robot, min(n_workers, parallel.PARTS)),
-                *(config, start, demos, _pictures(config), out),
+                *(config, start, demos, pictures, out),
             )
 
-    make(_model(out), origin, work)
+    making.run(job, work)
 
 
 def warm_up(config: Config) -> None:
@@ -107,42 +95,34 @@ def warm_up(config: Config) -> None:
     Raises:
         UnblindError: an input is missing or damaged, or the disk is full.
     """
-    folder = places.rebuilt(config)
-    start, work_folder = folder / "robot", folder / "warm-up"
-    demos = places.demos(config, "warm-up")
-    inputs = (
-        *places.required(_model(start), "unblind base robot"),
-        *places.required([demos / places.MANIFEST], "unblind demos --set-of warm-up"),
-    )
-    origin = Origin(config.part("warm_up"), CODE["warm_up"], inputs, config.seed)
+    job = Job(config, "warm_up")
 
     def work() -> None:
         from unblind.training import warm_up as training
 
-        with continued(work_folder, origin):
+        folder = job.outputs[0].parent
+        work_folder = folder / "warm-up"
+        start, demos = (path(config, name).parent for name in ("robot", "warm_up_demos"))
+        with making.continued(work_folder, job.origin):
             training.warm_up(config, start, demos, work_folder)
             (work_folder / "low.npy").unlink(missing_ok=True)
-            for name in BASE_FILES:
+            for name in MODEL_FILES:
                 (work_folder / name).replace(folder / name)
 
-    make(_model(folder), origin, work)
+    making.run(job, work)
     _keep_vlm(config)
     _answer_questions(config)
 
 
 def _keep_vlm(config: Config) -> None:
     """Lay the weights before robot pretraining beside the base."""
-    (weights,) = places.required([places.rebuilt(config) / "vlm" / _WEIGHTS], "unblind base vlm")
-    out = places.rebuilt(config) / "vlm.safetensors"
-    origin = Origin({}, ("unblind.files",), (weights,))
-    make([out], origin, lambda: _copy(weights, out))
+    job = Job(config, "vlm_copy")
+    making.run(job, lambda: _copy(job.inputs[0], job.outputs[0]))
 
 
 def _answer_questions(config: Config) -> None:
     """Ask the finished base the held-out questions."""
-    folder = places.rebuilt(config)
-    out = folder / "questions.json"
-    origin = Origin({}, CODE["answers"], (*_model(folder), _picture_list(config)))
+    job = Job(config, "answers")
 
     def work() -> None:
         import torch
@@ -151,23 +131,12 @@ def _answer_questions(config: Config) -> None:
         from unblind.vla import checkpoint
 
         torch.set_num_threads(1)
-        answers = evaluate.questions(checkpoint.load(folder), _pictures(config))
+        (out,) = job.outputs
+        model = checkpoint.load(out.parent)
+        answers = evaluate.questions(model, path(config, "questions").parent)
         files.write_json(out, answers)
 
-    make([out], origin, work)
-
-
-def _pictures(config: Config) -> Path:
-    return places.rebuilt(config) / "questions"
-
-
-def _picture_list(config: Config) -> Path:
-    (path,) = places.required([_pictures(config) / places.MANIFEST], "unblind base questions")
-    return path
-
-
-def _model(folder: Path) -> list[Path]:
-    return [folder / name for name in BASE_FILES]
+    making.run(job, work)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from unblind import files, places
+from unblind import files
 from unblind.config import Config
 from unblind.errors import UnblindError
-from unblind.provenance import CODE
-from unblind.steps.making import Origin, continued, make
+from unblind.study import jobs, making
+from unblind.study.jobs import Job, Origin
+from unblind.study.stages import STAGES
 
 
 def fetch(config: Config) -> None:
@@ -29,7 +30,7 @@ def fetch(config: Config) -> None:
     if any(run.method == "align" for run in config.runs.values()):
         table.place(config.training.align.teacher, config.openvla.teacher)
     folder = base.published(config)
-    _write_record(folder, places.openvla_start(config))
+    _write_record(folder, jobs.path(config, "fetch"))
 
 
 def pictures(config: Config) -> None:
@@ -38,8 +39,8 @@ def pictures(config: Config) -> None:
     Raises:
         UnblindError: demonstrations are missing or damaged, or the disk is full.
     """
-    path = places.features_low(config)
-    make([path], _pictures_origin(config), lambda: _write_pictures(config, "training", path))
+    job = Job(config, "pictures")
+    making.run(job, lambda: _write_pictures(config, "training", job.outputs[0]))
 
 
 def no_features(config: Config) -> None:
@@ -63,27 +64,24 @@ def train(config: Config, run: str, seed: int) -> None:
     """
     from unblind.steps.finetuning import method_of
 
-    aligned = method_of(config, run) == "align"
-    folder = places.run_folder(config, run, seed)
-    weights, *beside = [folder / name for name in (*places.RUN_FILES, places.STATISTICS)]
-    if aligned:
-        beside.append(folder / "projector.safetensors")
-    origin = _run_origin(config, run, seed)
+    method_of(config, run)
+    job = Job(config, "published_training", run, seed)
 
     def work() -> dict[str, Any]:
         from unblind.finetune import base, launch, runs
 
         inputs = runs.Inputs(
             base.folder(config),
-            places.openvla_base(config),
-            places.demos(config),
-            places.features_low(config),
+            jobs.base_weights(config),
+            jobs.demos_folder(config),
+            jobs.path(config, "pictures"),
         )
-        with continued(folder, origin):
+        folder = job.outputs[0].parent
+        with making.continued(folder, job.origin):
             facts = launch.run(runs.train, config.openvla.gpus, config, run, seed, inputs, folder)
         return {"run_details": facts}
 
-    make([weights], origin, work, beside)
+    making.run(job, work)
 
 
 def warm_up(config: Config) -> None:
@@ -92,13 +90,10 @@ def warm_up(config: Config) -> None:
     Raises:
         UnblindError: an input is missing or damaged, or the disk is full.
     """
-    out, start = places.rebuilt(config), places.openvla_start(config)
-    record, demos = places.openvla_base(config), places.demos(config, "warm-up")
-    inputs = (
-        *places.required([start], "unblind base fetch"),
-        *places.required([demos / places.MANIFEST], "unblind demos --set-of warm-up"),
-    )
-    origin = Origin(config.part("warm_up"), CODE["openvla_training"], inputs, config.seed)
+    job = Job(config, "published_warm_up")
+    (record,) = job.outputs
+    out, start = record.parent, jobs.path(config, "fetch")
+    demos = jobs.demos_folder(config, "warm-up")
 
     def work() -> None:
         from unblind.finetune import base, launch, runs
@@ -109,39 +104,24 @@ def warm_up(config: Config) -> None:
         frames = work_folder / "low.npy"
         _write_pictures(config, "warm-up", frames)
         given = runs.Inputs(folder, start, demos, frames)
-        with continued(work_folder, origin):
+        with making.continued(work_folder, job.origin):
             launch.run(runs.warm_up, config.openvla.gpus, config, given, work_folder, out)
         frames.unlink(missing_ok=True)
         files.write_json(record, base.describe(out))
 
-    make([record], origin, work)
+    making.run(job, work)
 
 
 def _write_pictures(config: Config, which: str, path: Path) -> None:
     from unblind.finetune import pictures as writer
 
     side = config.base.model.image_size
-    writer.write(places.demos(config, which), "train", config.demos.noop_filter, side, path)
+    writer.write(jobs.demos_folder(config, which), "train", config.demos.noop_filter, side, path)
 
 
 def _write_record(folder: Path, path: Path) -> None:
     from unblind.finetune import base
 
-    found = base.describe(folder)
-    make([path], Origin(found, CODE["openvla_base"], ()), lambda: files.write_json(path, found))
-
-
-def _pictures_origin(config: Config) -> Origin:
-    manifest = places.demos(config) / places.MANIFEST
-    inputs = tuple(places.required([manifest], "unblind demos"))
-    part = config.part("features_low")
-    return Origin(part, CODE["openvla_pictures"], inputs)
-
-
-def _run_origin(config: Config, run: str, seed: int) -> Origin:
-    from unblind.steps.finetuning import current
-
-    made = _pictures_origin(config)
-    frames = current(places.features_low(config), made, "low")
-    inputs = (*places.base_files(config), *made.inputs, frames)
-    return Origin(config.part("training", run), CODE["openvla_training"], inputs, seed)
+    checksums = base.describe(folder)
+    origin = Origin(checksums, STAGES["fetch"].modules, ())
+    making.make([path], origin, lambda: files.write_json(path, checksums))

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from unblind import files
 from unblind.errors import UnblindError
-from unblind.progress import UNIT_CPU_S, Progress
+from unblind.progress import Progress
+from unblind.study.stages import STAGES
 from unblind.training import vlm_data
 from unblind.training.parallel import PARTS, Team
 from unblind.training.scenes import Scene
@@ -38,7 +39,7 @@ def write_low(model: Prismatic, pictures: Path, split: str, out: Path, team: Tea
     shards = vlm_data.shards(pictures, split)
     mine = [path for k, path in enumerate(shards) if k % PARTS in team.parts]
     todo = [path for path in mine if not _file(out, path).exists()]
-    unit = UNIT_CPU_S["features_low"] * vlm_data.SHARD_IMAGES
+    unit = STAGES["features_low"].unit_cpu_s * vlm_data.SHARD_IMAGES
     progress = Progress("shards of frozen features", len(todo), unit, 15.0)
     for shard in todo:
         rows = vlm_data.rows(shard, ["image"])

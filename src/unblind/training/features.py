@@ -13,7 +13,8 @@ from torch import Tensor
 
 from unblind import files
 from unblind.errors import UnblindError
-from unblind.progress import UNIT_CPU_S, Progress
+from unblind.progress import Progress
+from unblind.study.stages import STAGES
 from unblind.teachers import Teacher
 from unblind.training.data import Demonstrations, picture
 from unblind.vla.images import to_model
@@ -26,7 +27,11 @@ _BATCH = 8
 def write_low(model: Prismatic, demos: Demonstrations, path: Path) -> None:
     """Write the output of the tower's frozen blocks, (N, channels, rows, columns), as .npy."""
     _write(
-        model.vision_backbone.low, model.config.image_size, demos, path, UNIT_CPU_S["features_low"]
+        model.vision_backbone.low,
+        model.config.image_size,
+        demos,
+        path,
+        STAGES["features_low"].unit_cpu_s,
     )
 
 
@@ -42,7 +47,7 @@ def write_teacher(
         demos: the frames.
         path: file to write.
     """
-    unit = UNIT_CPU_S["features_teacher"]
+    unit = STAGES["features_teacher"].unit_cpu_s
     _write(lambda images: teacher.features(images, grid), size, demos, path, unit)
 
 

@@ -16,7 +16,8 @@ from torch import Tensor
 from unblind import files, weights
 from unblind.align.objective import Objective, Recipe
 from unblind.config import Alignment, Config, digest
-from unblind.progress import UNIT_CPU_S
+from unblind.study import jobs
+from unblind.study.stages import STAGES
 from unblind.training import data, features, loop, stages
 from unblind.training.parallel import PARTS, Team
 from unblind.vla import checkpoint, lora
@@ -109,7 +110,7 @@ def train(config: Config, run: str, seed: int, inputs: Inputs, out: Path) -> dic
         objective,
         teacher,
     )
-    identity = config.part("training", run) | {"seed": seed, "base": base.sha256}
+    identity = jobs.settings(config, "training", run) | {"seed": seed, "base": base.sha256}
     loop.fit(
         Team(0, 1),
         parameters,
@@ -118,7 +119,7 @@ def train(config: Config, run: str, seed: int, inputs: Inputs, out: Path) -> dic
         stages.schedule(settings.schedule),
         out,
         digest(identity),
-        unit_cpu_s=UNIT_CPU_S["training"] * settings.schedule.batch,
+        unit_cpu_s=STAGES["training"].unit_cpu_s * settings.schedule.batch,
         after_step=_snapshots(wrapped, settings.snapshots, settings.schedule.steps, out),
     )
     lora.save_adapter(wrapped, out, inputs.base / checkpoint.WEIGHTS)

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from unblind import config as settings
 from unblind.config import Config, digest
-from unblind.progress import UNIT_CPU_S
 from unblind.sim import pretraining, shards
 from unblind.sim.catalog import load_catalog
+from unblind.study import jobs
+from unblind.study.stages import STAGES
 from unblind.training import data, loop, questions
 from unblind.training.parallel import PARTS, Team
 from unblind.vla import checkpoint
@@ -206,8 +207,8 @@ def _robot_round(
         source = data.Questions(pictures, "train", vocabulary, base.questions.turns, seed)
         shares.append(data.Share(source, plan.pictures_with_questions))
     learner = Learner(model, shares, token_loss(base.loss, vocabulary), seed, base.jitter)
-    identity = config.part("robot") | {"round": number, "start": found.sha256}
-    train(team, model, learner, plan, out, identity, UNIT_CPU_S["pretraining"])
+    identity = jobs.settings(config, "robot") | {"round": number, "start": found.sha256}
+    train(team, model, learner, plan, out, identity, STAGES["vlm"].unit_cpu_s)
     if team.leads:
         checkpoint.save(out, model, vocabulary, statistics)
     team.wait()

@@ -19,7 +19,8 @@ from torch.nn import functional
 
 from unblind.config import Config, digest
 from unblind.machine import torchvision
-from unblind.progress import UNIT_CPU_S
+from unblind.study import jobs
+from unblind.study.stages import STAGES
 from unblind.training import loop, stages
 from unblind.training.album import Album, write_low
 from unblind.training.parallel import PARTS, Team
@@ -313,8 +314,8 @@ def train_tower(team: Team, config: Config, pictures: Path, out: Path) -> None:
         loss,
         stages.schedule(plan),
         out,
-        digest(config.part("tower")),
-        unit_cpu_s=UNIT_CPU_S["tower"] * plan.batch,
+        digest(jobs.settings(config, "tower")),
+        unit_cpu_s=STAGES["tower"].unit_cpu_s * plan.batch,
     )
     align_head(model)
     if team.leads:

@@ -6,7 +6,8 @@ import numpy as np
 from torch import Tensor
 
 from unblind.config import Config
-from unblind.progress import UNIT_CPU_S
+from unblind.study import jobs
+from unblind.study.stages import STAGES
 from unblind.training import data, questions, stages
 from unblind.training.album import Album
 from unblind.training.parallel import PARTS, Team
@@ -72,7 +73,7 @@ def train_vlm(team: Team, config: Config, start: Path, pictures: Path, out: Path
         base.questions.turns,
         config.seed,
     )
-    identity = config.part("vlm") | {"start": found.sha256}
-    stages.train(team, model, reader, base.vlm, out, identity, UNIT_CPU_S["pretraining"])
+    identity = jobs.settings(config, "vlm") | {"start": found.sha256}
+    stages.train(team, model, reader, base.vlm, out, identity, STAGES["vlm"].unit_cpu_s)
     if team.leads:
         checkpoint.save(out, model, vocabulary, stages.NO_STATISTICS.to_json())

@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 
 from unblind.config import Config, digest
-from unblind.progress import UNIT_CPU_S
+from unblind.study import jobs
+from unblind.study.stages import STAGES
 from unblind.training import features, finetuning, loop, stages
 from unblind.training.parallel import Team
 from unblind.vla import checkpoint, lora
@@ -47,8 +48,8 @@ def warm_up(config: Config, start: Path, demos: Path, out: Path) -> None:
         tuner,
         stages.schedule(values),
         out,
-        digest(config.part("warm_up") | {"start": found.sha256}),
-        unit_cpu_s=UNIT_CPU_S["training"] * values.batch,
+        digest(jobs.settings(config, "warm_up") | {"start": found.sha256}),
+        unit_cpu_s=STAGES["training"].unit_cpu_s * values.batch,
     )
     statistics = json.loads((start / checkpoint.STATISTICS).read_text(encoding="utf-8"))
     checkpoint.save(out, lora.merge(wrapped), found.vocabulary, statistics)

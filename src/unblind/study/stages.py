@@ -1,0 +1,551 @@
+"""The graph of a study as one table: what each stage reads, makes, costs and depends on.
+
+Everything that knows stages reads this table: the rules of the workflow, the commands, sidecars,
+`unblind verify` and `trace`, costs, the research-object crate and requests to a cluster. How a new
+stage is added: docs/architecture.md. The table imports nothing, so that the configuration can check
+names against it; `unblind.study.jobs` binds it to a configuration.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+#: Kinds of results, as `unblind verify` lists them.
+Group = Literal[
+    "base", "demos", "replay", "features", "training", "rollouts", "tables", "audit", "store"
+]
+#: Whether a stage is run once for a study, or for each seed of runs that are trained or evaluated.
+Per = Literal["study", "trained run", "run"]
+
+#: The files of a model.
+MODEL_FILES = ("config.json", "model.safetensors", "tokenizer.json", "statistics.json")
+#: Files of an adapter, of which the first carries the sidecar.
+ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json", "identity.json")
+#: Files that make a folder a trained run: adapter, what tables tell of it, log.
+RUN_FILES = (*ADAPTER_FILES, "run.json", "training.jsonl")
+#: Beside an adapter of the published model: the action statistics that it was trained with.
+STATISTICS = "dataset_statistics.json"
+#: Every set of demonstrations or pictures has one, which names its other files by checksum.
+MANIFEST = "manifest.json"
+#: What stands for a published checkpoint: the checksums of its files.
+RECORD = "base.json"
+
+
+def _always(_: Any) -> bool:
+    return True
+
+
+def _is_published(config: Any) -> bool:
+    return config.openvla is not None
+
+
+def _is_own(config: Any) -> bool:
+    return config.openvla is None
+
+
+def _is_rebuilt(config: Any) -> bool:
+    return _is_own(config) and config.rebuild_base
+
+
+def _is_aligned(run: Any) -> bool:
+    return run.method == "align"
+
+
+def _is_trained(run: Any) -> bool:
+    return run.method is not None
+
+
+@dataclass(frozen=True)
+class Input:
+    """Results of another stage that a stage reads.
+
+    Attributes:
+        stage: its name; 'base' is the stage that makes the model which methods start from.
+        files: names of the files that are read; empty: all its outputs.
+        when: which runs read them (`config.Run`), for stages of runs.
+    """
+
+    stage: str
+    files: tuple[str, ...] = ()
+    when: Callable[[Any], bool] = _always
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A node of the graph.
+
+    Attributes:
+        title: what it does, in one line.
+        command: what it calls, after ``unblind``; stages of runs get ``--run`` and ``--seed``.
+        group: kind of its results.
+        outputs: files with a sidecar; ``{results}``, ``{run}``, ``{seed}``, ``{condition}`` and
+            ``{teacher}`` are filled in.
+        settings: which settings decide the results, as pydantic selects them; True: all of them;
+            None: the module that makes it says so.
+        modules: whose content decides the results.
+        inputs: results that it reads.
+        sources: tracked files that it reads, such as templates.
+        beside: files without a sidecar that it makes too; those of the method Align alone in
+            ``aligned_beside``.
+        per: see `Per`.
+        when: in which studies it exists (`config.Config`).
+        seeded: whether its results have a seed: the study's, or that of the run.
+        scratch: whether nobody misses its results once everything that reads them is there.
+        unit_cpu_s: CPU-seconds of one unit of its work at mini's sizes on two virtual cores of an
+            AMD EPYC, for estimates before it starts; 0 where nothing is known.
+        after: results that must be there before it runs, although it reads others, or sidecars.
+        rule: its rule of the workflow; empty: named as the stage.
+        request: under which name the section `cluster` says what a job may use; empty: its rule's.
+        processes: how many it may have at most; 0: as many as evaluation has workers.
+        on_gpus: whether it has a process for each GPU that training uses.
+        is_local: whether it runs where Snakemake runs, and fetches what is never made again.
+        page: what `snakemake --report` calls the page that it renders.
+    """
+
+    title: str
+    command: str
+    group: Group
+    outputs: tuple[str, ...]
+    settings: Mapping[str, Any] | Literal[True] | None
+    modules: tuple[str, ...]
+    inputs: tuple[Input, ...] = ()
+    sources: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+    aligned_beside: tuple[str, ...] = ()
+    per: Per = "study"
+    when: Callable[[Any], bool] = field(default=_always)
+    seeded: bool = False
+    scratch: bool = False
+    unit_cpu_s: float = 0.0
+    after: tuple[Input, ...] = ()
+    rule: str = ""
+    request: str = ""
+    processes: int = 1
+    on_gpus: bool = False
+    is_local: bool = False
+    page: str = ""
+
+
+def _in(package: str, *names: str) -> tuple[str, ...]:
+    """Return modules of a package."""
+    return tuple(f"unblind.{package}.{name}" for name in names)
+
+
+def _keys(*names: str) -> dict[str, Any]:
+    """Return a selection of whole sections or single keys."""
+    return dict.fromkeys(names, True)
+
+
+def _files(folder: str, names: tuple[str, ...] = MODEL_FILES) -> tuple[str, ...]:
+    return tuple(f"{folder}/{name}" for name in names)
+
+
+_REBUILT, _RUN = "{results}/rebuilt-base", "{results}/training/{run}/{seed}"
+_SCENE = _keys("catalog", "catalog_missing", "fidelity", "render")
+_DEMOS = _SCENE | _keys("seed", "demos")
+
+# What decides a model: other modules beside these read other layouts of weights.
+_MODEL = (
+    "unblind.weights",
+    *_in("vla", "__init__", "checkpoint", "decode", "images", "layout", "lite", "lora"),
+    *_in("vla", "prismatic", "text", "tokens", "towers"),
+)
+_FRAMES = (*_in("sim", "labels", "shards"), *_in("training", "data"))
+_FEATURES = (*_FRAMES, *_in("training", "features"), *_MODEL)
+_LEARNING = (*_FRAMES, *_MODEL, *_in("training", "loop", "parallel", "stages"))
+_FINETUNING = (*_LEARNING, *_in("training", "features", "finetuning"))
+_PICTURES = _in(
+    "training",
+    *("collages", "icons", "pictograms", "portraits", "questions", "scenes", "stills", "vlm_data"),
+)
+_ROLLOUT = (
+    "unblind.sim",
+    *_in("rollout", "loop", "policies", "records", "run", "trained", "worker"),
+)
+# The published model.
+_PUBLISHED = ("unblind.vla", "unblind.openvla", "unblind.hub", "unblind.weights")
+_PUBLISHED_TRAINING = (
+    *_FINETUNING,
+    *_PUBLISHED,
+    "unblind.align",
+    "unblind.finetune",
+    "unblind.foundation",
+    "unblind.teachers",
+)
+_REPORT = ("unblind.report", *_in("sim", "conditions", "success"))
+
+BASE, DEMOS = Input("base"), Input("demos")
+
+_OWN_STAGES = {
+    "pull": Stage(
+        title="Pull the published base",
+        command="base pull",
+        group="base",
+        outputs=_files("results/base"),
+        settings=None,
+        modules=(),
+        when=lambda config: _is_own(config) and not config.rebuild_base,
+        is_local=True,
+    ),
+    "questions": Stage(
+        title="Draw pictures with questions and answers",
+        command="base questions",
+        group="base",
+        outputs=(f"{_REBUILT}/questions/{MANIFEST}",),
+        settings={"seed": True, "base": {"questions": {"images", "held_out"}}},
+        modules=("unblind.sim", "unblind.vla.text", *_PICTURES),
+        when=_is_rebuilt,
+        seeded=True,
+        scratch=True,
+        unit_cpu_s=0.008,
+        processes=0,
+    ),
+    "pretraining_demos": Stage(
+        title="Collect demonstrations for pretraining",
+        command="demos --set-of pretraining",
+        group="base",
+        outputs=(f"{_REBUILT}/demos/{MANIFEST}",),
+        settings=_DEMOS | {"base": {"demos"}},
+        modules=("unblind.sim",),
+        when=_is_rebuilt,
+        seeded=True,
+        scratch=True,
+        unit_cpu_s=0.65,
+        processes=0,
+    ),
+    "tower": Stage(
+        title="Pretrain the vision tower on regions and words",
+        command="base tower",
+        group="base",
+        outputs=_files(f"{_REBUILT}/tower"),
+        settings={"seed": True, "base": _keys("model", "tower")},
+        # Its vocabulary is made of the simulator's names and templates, and of all questions.
+        modules=(*_LEARNING, "unblind.sim", *_PICTURES, *_in("training", "album", "tower")),
+        inputs=(Input("questions"),),
+        when=_is_rebuilt,
+        seeded=True,
+        scratch=True,
+        unit_cpu_s=0.007,
+        processes=2,
+    ),
+    "vlm": Stage(
+        title="Pretrain the model on pictures with questions",
+        command="base vlm",
+        group="base",
+        outputs=_files(f"{_REBUILT}/vlm"),
+        settings={"seed": True, "base": _keys("vlm", "loss") | {"questions": {"turns"}}},
+        modules=(*_LEARNING, "unblind.sim", *_PICTURES, *_in("training", "album", "vlm")),
+        inputs=(Input("tower"), Input("questions")),
+        when=_is_rebuilt,
+        seeded=True,
+        scratch=True,
+        unit_cpu_s=0.03,
+        processes=2,
+    ),
+    "robot": Stage(
+        title="Pretrain the model on demonstrations",
+        command="base robot",
+        group="base",
+        outputs=_files(f"{_REBUILT}/robot"),
+        settings={
+            "seed": True,
+            "demos": {"noop_filter"},
+            "base": _keys("robot", "robot_questions", "loss", "jitter") | {"questions": {"turns"}},
+        },
+        modules=(*_LEARNING, "unblind.sim"),
+        inputs=(Input("vlm"), Input("pretraining_demos"), Input("questions")),
+        when=_is_rebuilt,
+        seeded=True,
+        scratch=True,
+        unit_cpu_s=0.03,
+        processes=2,
+    ),
+    "warm_up_demos": Stage(
+        title="Collect demonstrations for the warm-up",
+        command="demos --set-of warm-up",
+        group="base",
+        outputs=(f"{_REBUILT}/warm-up-demos/{MANIFEST}",),
+        settings=_DEMOS | {"base": {"warm_up_episodes"}},
+        modules=("unblind.sim",),
+        when=lambda config: config.rebuild_base,
+        seeded=True,
+        scratch=True,
+        unit_cpu_s=0.65,
+        processes=0,
+    ),
+    "warm_up": Stage(
+        title="Warm the base up",
+        command="base warm-up",
+        group="base",
+        outputs=_files(_REBUILT),
+        settings={
+            "seed": True,
+            "demos": {"noop_filter"},
+            "base": {"warm_up", "loss"},
+            "training": {"rank", "alpha"},
+        },
+        modules=(*_FINETUNING, "unblind.training.warm_up"),
+        inputs=(Input("robot"), Input("warm_up_demos")),
+        when=_is_rebuilt,
+        seeded=True,
+        unit_cpu_s=0.02,
+    ),
+    "vlm_copy": Stage(
+        title="Keep the weights before robot pretraining",
+        command="base warm-up",
+        group="base",
+        outputs=(f"{_REBUILT}/vlm.safetensors",),
+        settings={},
+        modules=("unblind.files",),
+        inputs=(Input("vlm", ("model.safetensors",)),),
+        when=_is_rebuilt,
+        rule="warm_up",
+    ),
+    "answers": Stage(
+        title="Ask the base the held-out questions",
+        command="base warm-up",
+        group="base",
+        outputs=(f"{_REBUILT}/questions.json",),
+        settings={},
+        modules=(*_LEARNING, "unblind.training.evaluate"),
+        inputs=(Input("warm_up"), Input("questions")),
+        when=_is_rebuilt,
+        rule="warm_up",
+    ),
+    "demos": Stage(
+        title="Collect the planner's demonstrations",
+        command="demos",
+        group="demos",
+        outputs=(f"{{results}}/demos/{MANIFEST}",),
+        settings=_DEMOS,
+        modules=("unblind.sim",),
+        seeded=True,
+        scratch=True,
+        unit_cpu_s=0.65,
+        processes=0,
+    ),
+    "replay": Stage(
+        title="Replay demonstrations open loop",
+        command="replay",
+        group="replay",
+        outputs=("{results}/replay.parquet",),
+        settings=_DEMOS | _keys("replay"),
+        modules=(
+            "unblind.sim",
+            *_in("rollout", "loop", "policies", "replay", "worker"),
+            "unblind.vla.tokens",
+        ),
+        inputs=(DEMOS,),
+        seeded=True,
+        scratch=True,
+        unit_cpu_s=1.1,
+        processes=0,
+    ),
+    "features_low": Stage(
+        title="Compute the features of the tower's frozen part",
+        command="features low",
+        group="features",
+        outputs=("{results}/features/low.npy",),
+        settings={"demos": {"noop_filter"}},
+        modules=_FEATURES,
+        inputs=(BASE, DEMOS),
+        when=_is_own,
+        scratch=True,
+        unit_cpu_s=0.006,
+    ),
+    "features_teacher": Stage(
+        title="Compute the teacher's features",
+        command="features teacher",
+        group="features",
+        outputs=("{results}/features/{teacher}.npy",),
+        settings={
+            "demos": {"noop_filter"},
+            "training": {"align": {"teacher", "interpolate"}},
+        },
+        modules=(*_FEATURES, "unblind.teachers"),
+        # Of the base, they depend on its sizes alone.
+        inputs=(Input("base", ("config.json",)), DEMOS),
+        when=_is_own,
+        scratch=True,
+        unit_cpu_s=0.03,
+    ),
+    "training": Stage(
+        title="Fine-tune a run",
+        command="train",
+        group="training",
+        outputs=(f"{_RUN}/{ADAPTER_FILES[0]}",),
+        settings={"demos": {"noop_filter"}, "training": True},
+        modules=(*_FINETUNING, "unblind.align"),
+        inputs=(BASE, DEMOS, Input("features_low"), Input("features_teacher", when=_is_aligned)),
+        beside=_files(_RUN, RUN_FILES[1:]),
+        aligned_beside=(f"{_RUN}/projector.safetensors",),
+        per="trained run",
+        when=_is_own,
+        seeded=True,
+        unit_cpu_s=0.02,
+    ),
+    "rollout_scripted": Stage(
+        title="Evaluate a scripted policy in closed loop",
+        command="rollout",
+        group="rollouts",
+        outputs=("{results}/rollouts/{run}/{seed}/{condition}.parquet",),
+        settings=_SCENE | {"rollout": {"episodes", "in_distribution_episodes", "max_steps"}},
+        modules=_ROLLOUT,
+        per="run",
+        seeded=True,
+        rule="rollout",
+        request="rollout_scripted",
+        processes=0,
+    ),
+}
+_OWN_STAGES["rollout"] = replace(
+    _OWN_STAGES["rollout_scripted"],
+    title="Evaluate a model in closed loop",
+    modules=(*_ROLLOUT, "unblind.rollout.vla", *_MODEL),
+    inputs=(BASE, Input("training", ADAPTER_FILES, _is_trained)),
+    when=_is_own,
+    rule="",
+    request="",
+)
+
+_PUBLISHED_STAGES = {
+    "fetch": Stage(
+        title="Fetch a published checkpoint",
+        command="base fetch",
+        group="base",
+        outputs=(f"{{results}}/published-base/{RECORD}",),
+        settings={"openvla": {"base", "teacher"}, "training": {"align": {"teacher"}}},
+        modules=(*_PUBLISHED, "unblind.finetune.base"),
+        when=_is_published,
+        is_local=True,
+    ),
+    "published_warm_up": Stage(
+        title="Warm the published checkpoint up",
+        command="base warm-up",
+        group="base",
+        outputs=(f"{_REBUILT}/{RECORD}",),
+        settings=_OWN_STAGES["warm_up"].settings,
+        modules=_PUBLISHED_TRAINING,
+        inputs=(Input("fetch"), Input("warm_up_demos")),
+        when=lambda config: _is_published(config) and config.rebuild_base,
+        seeded=True,
+        rule="warm_up",
+        on_gpus=True,
+    ),
+    "pictures": replace(
+        _OWN_STAGES["features_low"],
+        title="Write labelled frames at the model's size",
+        modules=(
+            *_FRAMES,
+            *_in("finetune", "pictures"),
+            *_in("openvla", "lanczos"),
+            "unblind.vla",
+            "unblind.weights",
+        ),
+        inputs=(DEMOS,),
+        when=_is_published,
+        unit_cpu_s=0.06,
+        rule="features_low",
+    ),
+    "published_training": replace(
+        _OWN_STAGES["training"],
+        modules=_PUBLISHED_TRAINING,
+        inputs=(BASE, DEMOS, Input("pictures")),
+        beside=(*_OWN_STAGES["training"].beside, f"{_RUN}/{STATISTICS}"),
+        when=_is_published,
+        rule="training",
+        on_gpus=True,
+    ),
+    "published_rollout": replace(
+        _OWN_STAGES["rollout"],
+        modules=(*_ROLLOUT, *_PUBLISHED, "unblind.finetune.base", "unblind.rollout.openvla"),
+        when=_is_published,
+        rule="rollout",
+    ),
+}
+
+
+def _page(page: str, command: str, outputs: tuple[str, ...], **facts: Any) -> Stage:
+    """Return a stage that renders a page, in several formats, from results."""
+    facts = {"title": f"Render {page}", "group": "tables", "settings": None} | facts
+    facts = {"modules": _REPORT} | facts
+    paths = tuple(f"{{results}}/{name}" for name in outputs)
+    return Stage(command=command, outputs=paths, page=page, **facts)
+
+
+def _settings_table(number: int) -> Stage:
+    return _page(
+        f"Table {number}",
+        f"hyperparameters {number}",
+        (f"table{number}.md", f"table{number}.tex"),
+        sources=(
+            "paper/hyperparameters.yaml",
+            *(f"paper/templates/hyperparameters.{kind}.j2" for kind in ("md", "tex")),
+        ),
+    )
+
+
+_PAGES = {
+    "table1": _page(
+        "Table 1",
+        "table1",
+        ("table1.md", "table1.csv", "table1.tex"),
+        settings=_keys("scale", "seed", "seeds", "runs", "gates", "table1", "rollout"),
+        inputs=(Input("rollout"), Input("answers"), DEMOS, Input("replay")),
+        sources=(
+            "paper/claims.yaml",
+            *(f"paper/templates/table1.{kind}.j2" for kind in ("md", "tex")),
+        ),
+    ),
+    "table9": _settings_table(9),
+    "table14": _settings_table(14),
+    # What the stages took is known when the table is there, whose footer quotes them too.
+    "costs": _page(
+        "Costs",
+        "costs --page",
+        ("costs.md", "costs.tex"),
+        after=(Input("table1", ("table1.md",)),),
+        modules=(*_REPORT, "unblind.study.stages"),
+        sources=(
+            "workflow/config/paper.yaml",
+            *(f"paper/templates/costs.{kind}.j2" for kind in ("md", "tex")),
+        ),
+    ),
+    "audit": _page(
+        "Audit",
+        "audit",
+        ("audit.md", "audit.json", "audit.html"),
+        title="Judge the published claims",
+        after=(Input("rollout"), Input("table1")),
+        group="audit",
+        settings=True,
+        # Checks of the release's defects run code of every part; an audit takes seconds.
+        modules=("unblind",),
+        sources=(
+            *("paper/claims.yaml", "paper/defects.yaml"),
+            *(f"paper/templates/audit.{name}" for name in ("md.j2", "html.j2", "css", "js")),
+        ),
+    ),
+}
+#: The graph: every stage by name, each after those that it reads.
+STAGES: Mapping[str, Stage] = {**_OWN_STAGES, **_PUBLISHED_STAGES, **_PAGES}
+#: Stages that may make the model from which methods start, the first that exists counts.
+BASES = ("published_warm_up", "fetch", "warm_up", "pull")
+#: CPU-seconds of an episode of 80 steps by kind of policy, measured as `Stage.unit_cpu_s`.
+EPISODE_CPU_S = {"oracle": 1.1, "random": 0.65, "noop": 0.55, "vla": 2.2}
+#: CPU-seconds until a worker has imported everything and drawn its first picture.
+START_CPU_S = 8.4
+
+
+def rule_of(name: str) -> str:
+    """Return the rule of the workflow that runs a stage."""
+    return STAGES[name].rule or name
+
+
+def request_of(name: str) -> str:
+    """Return under which name the section `cluster` says what a job of a stage may use."""
+    return STAGES[name].request or rule_of(name)
+
+
+#: Names of all requests to a cluster, in the order of the stages.
+REQUESTS = tuple(dict.fromkeys(request_of(name) for name in STAGES if not STAGES[name].is_local))
