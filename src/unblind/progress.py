@@ -14,7 +14,6 @@ UNIT_CPU_S = {
     "random": 0.65,
     "noop": 0.55,
     "vla": 2.2,
-    "tower": 0.007,
     "pretraining": 0.03,
     "features_low": 0.006,
     "features_teacher": 0.03,

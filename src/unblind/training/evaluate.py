@@ -23,15 +23,23 @@ _BATCH = 32
 TOLERANCE = 6
 
 
-def questions(loaded: Checkpoint, folder: Path, pictures: int | None = None) -> dict[str, Any]:
+def questions(
+    loaded: Checkpoint,
+    folder: Path,
+    pictures: int | None = None,
+    split: str = "heldout",
+    blind: bool = False,
+) -> dict[str, Any]:
     """Return the accuracy on each kind of held-out question: {kind: {n, accuracy}}.
 
     Args:
         loaded: the model.
         folder: of a question set (`training.vlm_data`).
         pictures: how many are looked at; all if None.
+        split: of the set: ``heldout``, or ``style`` for looks that training does not show.
+        blind: show a grey picture instead of each: what can be told without looking.
     """
-    rows = vlm_data.read(folder, "heldout")[:pictures]
+    rows = vlm_data.read(folder, split)[:pictures]
     counts: dict[str, list[bool]] = defaultdict(list)
     for part in _parts(rows):
         turns = [
@@ -39,6 +47,8 @@ def questions(loaded: Checkpoint, folder: Path, pictures: int | None = None) -> 
             for row in part
         ]
         images = np.stack([data.picture(row["image"]) for row in part])
+        if blind:
+            images = np.full_like(images, 128)
         batch, found = _answers(loaded, images, turns)
         places = loaded.vocabulary.locations
         is_place = (batch.targets >= places.start) & (batch.targets < places.stop)
