@@ -151,7 +151,8 @@ RUNS = ("default", "align", "base")
     ("override", "stages"),
     [
         ({"base.questions.images": 8}, {"questions"}),
-        ({"base.questions.turns": 2}, {"vlm", "robot"}),
+        ({"base.questions.turns": 2}, {"robot"}),
+        ({"base.vlm.turns": 2}, {"vlm"}),
         ({"base.model.layers": 2}, {"tower"}),
         ({"base.tower.loss": "clip"}, {"tower"}),
         ({"base.warm_up.steps": 8}, {"warm_up"}),

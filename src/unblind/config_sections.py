@@ -127,6 +127,12 @@ class Tower(Schedule):
     )
 
 
+class Reading(Schedule):
+    """VLM pretraining; the questions about a picture share its tokens."""
+
+    turns: Count = Field(description="Questions asked of a picture at a time.")
+
+
 class Round(Schedule):
     """One round of robot pretraining: a schedule of its own from the weights of the last round."""
 
@@ -169,7 +175,7 @@ class Questions(Section):
     held_out: Count = Field(
         description="Pictures held out for the gate, and as many in styles that training lacks."
     )
-    turns: Count = Field(description="Questions asked of a picture at a time.")
+    turns: Count = Field(description="Questions asked of a picture at a time in robot pretraining.")
 
 
 class Base(Section):
@@ -182,7 +188,7 @@ class Base(Section):
     model: Model = Field(description="Sizes of the model.")
     questions: Questions = Field(description="Pictures and questions of VLM pretraining.")
     tower: Tower = Field(description="Pretraining of the tower on regions and words.")
-    vlm: Schedule = Field(description="Pretraining on pictures with questions.")
+    vlm: Reading = Field(description="Pretraining on pictures with questions.")
     robot: Annotated[list[Round], Field(min_length=1)] = Field(
         description="Robot pretraining, in rounds that each start with a high rate (Loshchilov and "
         "Hutter 2017) and see the demonstrations in an order of their own."

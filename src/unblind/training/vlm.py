@@ -70,7 +70,7 @@ def train_vlm(team: Team, config: Config, start: Path, pictures: Path, out: Path
         Album(pictures, "train", start / "low"),
         stages.token_loss(base.loss, vocabulary),
         base.vlm.batch,
-        base.questions.turns,
+        base.vlm.turns,
         config.seed,
     )
     identity = jobs.settings(config, "vlm") | {"start": found.sha256}
