@@ -188,3 +188,28 @@ def test_actions_are_chosen_among_action_tokens(loaded, demos, monkeypatch):
     monkeypatch.setattr(stages, "answer_logits", scores)
     found = evaluate.actions(loaded, demos)["all"]
     assert found["accuracy"] == dict.fromkeys(stages.DIMENSIONS, 1.0)
+
+
+def test_a_grey_picture_tells_a_model_nothing_of_what_it_would_have_shown(loaded, asked, tmp_path):
+    """Other pictures with the same questions get the same answers, if they are not seen."""
+    rows = pq.read_table(asked / "heldout-00000.parquet").to_pylist()
+    rng = np.random.default_rng(1)
+    others = [row | {"image": demonstrations.picture(rng)} for row in rows]
+    pq.write_table(pa.Table.from_pylist(others, vlm_data.SCHEMA), tmp_path / "style-00000.parquet")
+    batches = []
+
+    def note(original):
+        def wrapped(checkpoint_, images, turns):
+            batches.append(images)
+            return original(checkpoint_, images, turns)
+
+        return wrapped
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluate, "_answers", note(evaluate._answers))
+        blind = [
+            evaluate.questions(loaded, folder, blind=True, split=split)
+            for folder, split in ((asked, "heldout"), (tmp_path, "style"))
+        ]
+    assert blind[0] == blind[1]
+    assert all((images == 128).all() for images in batches)
