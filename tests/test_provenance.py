@@ -130,7 +130,7 @@ BESIDE = imports.inside(
     f"unblind.{name}"
     for name in (
         *("errors", "files", "progress", "workers", "provenance", "places", "store"),
-        *("config", "config_openvla", "config_sections", "machine"),
+        *("config", "config_openvla", "machine"),
     )
 ) | {"unblind"}
 #: Imports that matter to the named stages alone.

@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from unblind.config_sections import Count, FileName, Section, Share, Training
+from unblind.config.sections import Count, FileName, Section, Share, Training
 
 _RECIPE = ("recipe", "precision", "augmentation", "betas", "clip", "last_rate")
 #: Keys that decide a stage's result. What decides no more than its last digits or its speed

@@ -13,7 +13,7 @@ import yaml
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from unblind.align.objective import Objective, Recipe
+from unblind.align.objective import Objective
 from unblind.bench_gpu import made, report, training
 from unblind.bench_gpu.parts import PARTS
 from unblind.config_openvla import Augmentation
@@ -190,7 +190,7 @@ def test_the_published_size_trains_without_memory(monkeypatch):
         checkpointing=False,
     )
     with torch.device("meta"):
-        objective = Objective(Recipe((16,)), 32, 4096, 1024)
+        objective = Objective(training.Alignment(), 0, 32, 4096, 1024)
         learner = Learner(model, ActionTokenizer(32000), objective, torch.float32).to("meta")
         prompts = Prompts(torch.zeros(1, 28, dtype=int), torch.ones(1, 28, dtype=bool))
         answers = torch.zeros(1, 8, dtype=int)

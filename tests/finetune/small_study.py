@@ -5,7 +5,7 @@ from pathlib import Path
 
 from unblind import files, places, twin, weights
 from unblind.config import Config, load
-from unblind.config_files import arguments
+from unblind.config.files import arguments
 from unblind.finetune import base, runs
 from unblind.openvla import config as hub_config
 from unblind.openvla import export, random

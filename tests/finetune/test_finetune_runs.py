@@ -45,7 +45,7 @@ def log(folder):
 
 
 def test_align_with_lambda_zero_is_default_bit_for_bit(root, finished, tmp_path):
-    train(root, "align", tmp_path, **{"training.align.coefficient": 0.0})
+    train(root, "align", tmp_path, **{"training.align.lambda": 0.0})
     assert (tmp_path / lora.WEIGHTS).read_bytes() == (
         finished / "default" / lora.WEIGHTS
     ).read_bytes()

@@ -21,7 +21,7 @@ from unblind.base import bring_along, pointer_file
 from unblind.cluster import attempts, failures
 from unblind.cluster.check import before_run
 from unblind.config import check
-from unblind.config_files import arguments, merged
+from unblind.config.files import arguments, merged
 from unblind.errors import UnblindError
 from unblind.files import check_writable
 from unblind.provenance import CODE, rollout_code

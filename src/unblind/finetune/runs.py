@@ -264,7 +264,7 @@ def _facts(config: Config, task: Task, wrapped: Any, start: str) -> dict[str, An
         facts |= {
             "teacher": align.teacher,
             "layer": ", ".join(map(str, align.layers)),
-            "lambda": align.coefficient,
+            "lambda": align.lambda_,
             "projector": f"{align.projector}{' frozen' if align.frozen else ''}",
         }
     return facts

@@ -104,7 +104,7 @@ def alignment(objective: Objective, teacher: "FrozenTeacher", visual: int) -> in
         sum(m.weight.numel() for m in projector.modules() if isinstance(m, nn.Linear))
         for projector in objective.projectors.values()
     ]
-    factor = 2 if objective.recipe.frozen else 3
+    factor = 2 if objective.align.frozen else 3
     return watching(teacher, visual) + factor * 2 * visual * sum(per_projector)
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from unblind.config import near
-from unblind.config_sections import Name, Section, Share
+from unblind.config.sections import Name, Section, Share
 from unblind.errors import UnblindError
 from unblind.sim.conditions import CONDITIONS
 

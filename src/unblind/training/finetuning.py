@@ -1,7 +1,7 @@
 """Fine-tuning of one run: Default, Freeze or Align, from the same base with the same data.
 
 The methods differ in two things alone. Freeze has no adapters in the vision tower; Align adds
-``coefficient`` times the distance of the decoder's visual tokens to a teacher's. The seed decides
+``lambda`` times the distance of the decoder's visual tokens to a teacher's. The seed decides
 the adapters' start and the order of the frames, the same for all three.
 """
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from unblind import files, weights
-from unblind.align.objective import Objective, Recipe
+from unblind.align.objective import Objective
 from unblind.config import Alignment, Config, digest
 from unblind.progress import UNIT_CPU_S
 from unblind.training import data, features, loop, stages
@@ -146,20 +146,11 @@ def demonstrations(
 
 
 def make_objective(
-    values: Alignment, base: checkpoint.Checkpoint, teacher_width: int, seed: int
+    align: Alignment, base: checkpoint.Checkpoint, teacher_width: int, seed: int
 ) -> Objective:
     """Return what Align adds to the loss."""
-    recipe = Recipe(
-        layers=tuple(values.layers),
-        coefficient=values.coefficient,
-        projector=values.projector,
-        hidden=values.projector_width,
-        frozen=values.frozen,
-        loss=values.loss,
-        seed=seed,
-    )
     sizes = base.model.config
-    return Objective(recipe, sizes.layers, sizes.hidden_size, teacher_width)
+    return Objective(align, seed, sizes.layers, sizes.hidden_size, teacher_width)
 
 
 def _snapshots(wrapped: Any, count: int, steps: int, out: Path) -> Any:
@@ -197,7 +188,7 @@ def _facts(
         facts |= {
             "teacher": align.teacher,
             "layer": ", ".join(map(str, align.layers)),
-            "lambda": align.coefficient,
+            "lambda": align.lambda_,
             "projector": f"{align.projector}{' frozen' if align.frozen else ''}",
         }
     return facts

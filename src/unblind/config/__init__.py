@@ -14,10 +14,8 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, ValidationError, model_validator
 
-from unblind.config_cluster import Cluster
-from unblind.config_files import read, replace
-from unblind.config_openvla import OpenVla
-from unblind.config_sections import (
+from unblind.config.files import read, replace
+from unblind.config.sections import (
     METHODS,
     ActionLoss,
     Alignment,
@@ -40,6 +38,8 @@ from unblind.config_sections import (
     Table1,
     Training,
 )
+from unblind.config_cluster import Cluster
+from unblind.config_openvla import OpenVla
 from unblind.errors import UnblindError
 
 __all__ = [
@@ -133,6 +133,12 @@ _PARTS: Mapping[Stage, dict[str, Any]] = {
         "rollout": {"episodes", "in_distribution_episodes", "max_steps"},
     },
     "table1": dict.fromkeys(("scale", "seed", "seeds", "runs", "gates", "table1", "rollout"), True),
+}
+
+
+#: Keys that no longer exist, and the keys that replaced them.
+OLD_KEYS: Mapping[str, str] = {
+    "training.align.coefficient": "training.align.lambda",
 }
 
 
@@ -236,19 +242,31 @@ class Config(Section):
         return values
 
 
-def check(values: Mapping[str, Any], place: str) -> Config:
-    """Return checked values; ``place`` names their origin in error messages.
+def check(values: Mapping[str, Any], origin: str) -> Config:
+    """Return checked values; ``origin`` says in error messages where they come from.
 
     Raises:
-        UnblindError: a key is unknown or missing, or a value is wrong.
+        UnblindError: a key is unknown, missing or no longer in use, or a value is wrong.
     """
+    renamed = [f"'{old}' is now '{new}'" for old, new in OLD_KEYS.items() if _states(values, old)]
+    if renamed:
+        raise UnblindError(f"bad configuration {origin}: {'; '.join(renamed)}", "rename the key")
     try:
         return Config.model_validate(values)
     except ValidationError as error:
         problems = "; ".join(_problem(detail) for detail in error.errors())
         raise UnblindError(
-            f"bad configuration {place}: {problems}", "see workflow/config/schema.json"
+            f"bad configuration {origin}: {problems}", "see workflow/config/schema.json"
         ) from None
+
+
+def _states(values: Any, key: str) -> bool:
+    """Return whether nested values have a dotted key."""
+    for name in key.split("."):
+        if not isinstance(values, Mapping) or name not in values:
+            return False
+        values = values[name]
+    return True
 
 
 def load(path: Path | str, overrides: Mapping[str, Any] | None = None) -> Config:
@@ -300,7 +318,7 @@ def _keys_at(location: tuple[Any, ...]) -> list[str]:
     model: Any = Config
     for part in location:
         model = Run if model is Config and part == "runs" else _section(model, part)
-    return list(model.model_fields)
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _section(model: Any, part: Any) -> Any:

@@ -5,9 +5,9 @@ from pathlib import Path
 import yaml
 
 from unblind.config import load
-from unblind.config_files import arguments, merged
+from unblind.config.files import arguments, merged
 
-FOLDER = Path(__file__).parents[1] / "workflow" / "config"
+FOLDER = Path(__file__).parents[2] / "workflow" / "config"
 MINI = FOLDER / "mini.yaml"
 
 

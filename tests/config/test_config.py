@@ -8,7 +8,7 @@ import yaml
 from unblind.config import digest, load, schema
 from unblind.errors import UnblindError
 
-FOLDER = Path(__file__).parents[1] / "workflow" / "config"
+FOLDER = Path(__file__).parents[2] / "workflow" / "config"
 MINI = FOLDER / "mini.yaml"
 ROUND = {
     "steps": 8,
@@ -90,6 +90,14 @@ def test_a_wrong_value_is_one_error_that_names_it(override, words):
     assert "\n" not in str(caught.value)
 
 
+def test_a_key_that_was_renamed_is_named_with_the_new_one():
+    cause = "'training.align.coefficient' is now 'training.align.lambda' \\(rename the key\\)$"
+    with pytest.raises(UnblindError, match=cause):
+        load(MINI, {"training.align.coefficient": 0.5})
+    with pytest.raises(UnblindError, match=r"'training\.align\.lambda_', did you mean 'lambda'"):
+        load(MINI, {"training.align.lambda_": 0.5})
+
+
 def test_a_section_that_is_null_can_be_given_key_by_key():
     paper = load(FOLDER / "paper.yaml").openvla.model_dump()
     given = {f"openvla.{key}": value for key, value in paper.items()}
@@ -155,7 +163,7 @@ RUNS = ("default", "align", "base")
         ({"base.warm_up.steps": 8}, {"warm_up"}),
         ({"training.rank": 8}, {"warm_up", "training default", "training align"}),
         ({"training.schedule.steps": 8}, {"training default", "training align"}),
-        ({"training.align.coefficient": 0.5}, {"training align"}),
+        ({"training.align.lambda": 0.5}, {"training align"}),
         ({"training.align.teacher": "lite1"}, {"features_teacher", "training align"}),
         ({"demos.noop_filter": "none"}, {"robot", "warm_up", "features_low", "features_teacher"}),
         ({"seed": 5}, {"questions", "vlm", "robot", "warm_up"}),

@@ -188,6 +188,8 @@ class Base(Section):
 class Alignment(Section):
     """The method Align (paper, section 5 and table 9)."""
 
+    model_config = ConfigDict(serialize_by_alias=True)
+
     teacher: Name = Field(description="Frozen teacher, a name of `unblind.teachers.TEACHERS`.")
     interpolate: bool = Field(
         description="Meet a grid that the teacher cannot give by interpolating its features."
@@ -195,7 +197,9 @@ class Alignment(Section):
     layers: Annotated[list[Count], Field(min_length=1)] = Field(
         description="Decoder layers whose visual tokens are aligned (paper: 16 of 32)."
     )
-    coefficient: float = Field(ge=0, description="Weight of the alignment (paper: 0.2).")
+    lambda_: float = Field(
+        alias="lambda", ge=0, description="Weight of the alignment loss, the paper's lambda (0.2)."
+    )
     projector: Name = Field(description="Projector to the teacher's width (paper: 'mlp').")
     projector_width: Count = Field(description="Its hidden units (paper: 2048).")
     frozen: bool = Field(description="Whether it keeps its random weights (paper: true).")
