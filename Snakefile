@@ -17,18 +17,8 @@ report: "workflow/report/workflow.rst"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/demos.smk"
-
-
-if STUDY.openvla is None:
-
-    include: "workflow/rules/base.smk"
-    include: "workflow/rules/training.smk"
-
-else:
-
-    include: "workflow/rules/openvla.smk"
-
-
+include: "workflow/rules/base.smk"
+include: "workflow/rules/training.smk"
 include: "workflow/rules/rollouts.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/audit.smk"

@@ -34,6 +34,7 @@ class ClusterJobs(Section):
     base_warm_up: ClusterJob = Field(description="Warm-up.")
     features_low: ClusterJob = Field(description="Features of the tower's frozen part.")
     features_teacher: ClusterJob = Field(description="Features of the teacher.")
+    pictures: ClusterJob = Field(description="Pictures at the size of a published model.")
     train: ClusterJob = Field(description="Fine-tuning of one run with one seed.")
     rollout: ClusterJob = Field(description="Evaluation of one run of a model with one seed.")
     rollout_scripted: ClusterJob = Field(

@@ -14,7 +14,7 @@ RUN_FILES = (*ADAPTER_FILES, "run.json", "training.jsonl")
 #: Beside an adapter of the published model: the action statistics that it was trained with.
 STATISTICS = "dataset_statistics.json"
 #: What stands for a published checkpoint: the checksums of its files.
-OPENVLA_BASE = "base.json"
+RECORD = "base.json"
 #: The same for every set of demonstrations or pictures: it names all other files by checksum.
 MANIFEST = "manifest.json"
 
@@ -41,26 +41,41 @@ def features_teacher(config: Config) -> Path:
     return Path(config.results, "features", f"{config.training.align.teacher}.npy")
 
 
+def pictures(config: Config) -> Path:
+    """Return the file of the demonstrations' pictures at the size of a published model."""
+    return Path(config.results, "features", "pictures.npy")
+
+
+def seen(config: Config) -> Path:
+    """Return the file of what the model sees of the demonstrations: features or pictures."""
+    return features_low(config) if config.base.source is None else pictures(config)
+
+
 def run_folder(config: Config, run: str, seed: int) -> Path:
     """Return the folder of a trained run."""
     return Path(config.results, "training", run, str(seed))
 
 
-def openvla_base(config: Config) -> Path:
-    """Return the record of the published checkpoint that methods start from, or of its warm-up."""
-    return (rebuilt(config) if config.rebuild_base else openvla_start(config).parent) / OPENVLA_BASE
+def run_files(config: Config) -> tuple[str, ...]:
+    """Return the names of the files of a trained run, those of the method Align alone aside."""
+    return RUN_FILES if config.base.source is None else (*RUN_FILES, STATISTICS)
 
 
-def openvla_start(config: Config) -> Path:
+def fetched_record(config: Config) -> Path:
     """Return the record of the published checkpoint as it was fetched."""
-    return Path(config.results, "published-base", OPENVLA_BASE)
+    return Path(config.results, "published-base", RECORD)
+
+
+def record(config: Config) -> Path | None:
+    """Return the record of the published model that methods start from; None: it is our own."""
+    if config.base.source is None:
+        return None
+    return rebuilt(config) / RECORD if config.rebuild_base else fetched_record(config)
 
 
 def base_weights(config: Config) -> Path:
     """Return the file whose checksum names the base: weights, or the record of published ones."""
-    if config.openvla is not None:
-        return openvla_base(config)
-    return base_dir(config) / "model.safetensors"
+    return record(config) or base_dir(config) / "model.safetensors"
 
 
 def base_files(config: Config) -> list[Path]:
@@ -69,9 +84,8 @@ def base_files(config: Config) -> list[Path]:
     Raises:
         UnblindError: some of them are missing, or the pulled base is not the published one.
     """
-    if config.openvla is not None:
-        command = "unblind base warm-up" if config.rebuild_base else "unblind base fetch"
-        return required([openvla_base(config)], command)
+    if published := record(config):
+        return required([published], f"unblind base {'warm-up' if config.rebuild_base else 'fetch'}")
     folder = base_dir(config)
     if config.rebuild_base:
         remedy = "run: unblind base warm-up, or set rebuild_base to false"

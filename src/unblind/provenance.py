@@ -45,21 +45,19 @@ _ROLLOUT = ("unblind.sim",) + tuple(
     f"unblind.rollout.{name}"
     for name in ("loop", "policies", "records", "run", "trained", "worker")
 )
-#: The model of both scales; modules beside these, for other layouts of weights, do not decide it.
-_MODEL = ("unblind.weights",) + tuple(
-    f"unblind.vla.{name}"
-    for name in (
-        *("__init__", "checkpoint", "decode", "images", "layout", "lite", "lora", "prismatic"),
-        *("text", "tokens", "towers"),
-    )
-)
-_FRAMES = ("unblind.sim.labels", "unblind.sim.shards", "unblind.training.data")
-_FEATURES = (*_FRAMES, "unblind.training.features", *_MODEL)
+#: The model of both scales.
+_MODEL = ("unblind.hub", "unblind.vla", "unblind.weights")
+_FRAMES = ("unblind.sim.labels", "unblind.sim.shards", "unblind.training.frames", "unblind.vla")
+_CACHE = (*_FRAMES, "unblind.training.cache")
 _LEARNING = (*_FRAMES, *_MODEL) + tuple(
-    f"unblind.training.{name}" for name in ("loop", "parallel", "stages")
+    f"unblind.training.{name}"
+    for name in ("augment", "feed", "losses", "loop", "meter", "state", "team")
+)
+_PRETRAINING = (*_LEARNING, "unblind.training.data", "unblind.training.pretrain")
+_FINETUNING = (*_LEARNING, *_CACHE) + tuple(
+    f"unblind.training.{name}" for name in ("base", "finetune", "throughput")
 )
 _PICTURES = ("icons", "pictograms", "questions", "scenes", "stills", "vlm_data")
-_PUBLISHED = ("unblind.hub", "unblind.openvla", "unblind.vla", "unblind.weights")
 #: Modules whose content decides a stage's result; their hash is a parameter of its rules.
 #: Scripted policies know nothing of the model's code.
 CODE = {
@@ -76,51 +74,21 @@ CODE = {
     ),
     # Its vocabulary is made of the names and templates of the simulator, and of all questions.
     "vlm": (
-        *_LEARNING,
+        *_PRETRAINING,
         "unblind.sim",
         *(f"unblind.training.{name}" for name in ("icons", "pictograms", "questions", "scenes")),
     ),
-    "robot": (*_LEARNING, "unblind.sim"),
-    "warm_up": (
-        *_LEARNING,
-        *(f"unblind.training.{name}" for name in ("features", "finetuning", "warm_up")),
-    ),
-    "answers": (*_LEARNING, "unblind.training.evaluate"),
-    "features_low": _FEATURES,
-    "features_teacher": (*_FEATURES, "unblind.teachers"),
-    "training": (
-        *_LEARNING,
-        "unblind.align",
-        "unblind.training.features",
-        "unblind.training.finetuning",
-    ),
+    "robot": (*_PRETRAINING, "unblind.sim"),
+    "fetch": (*_MODEL, "unblind.training.base"),
+    "warm_up": _FINETUNING,
+    "answers": (*_PRETRAINING, "unblind.training.evaluate"),
+    "features_low": (*_CACHE, *_MODEL, "unblind.training.base"),
+    "features_teacher": (*_CACHE, *_MODEL, "unblind.teachers"),
+    "pictures": (*_CACHE, *_MODEL),
+    "training": (*_FINETUNING, "unblind.align", "unblind.teachers"),
     "rollout": _ROLLOUT,
     "rollout_vla": (*_ROLLOUT, "unblind.rollout.vla", *_MODEL),
-    # The published model: where the configuration has a section `openvla`.
-    "openvla_base": (*_PUBLISHED, "unblind.finetune.base"),
-    "openvla_pictures": (
-        *_FRAMES,
-        "unblind.finetune.pictures",
-        "unblind.openvla.lanczos",
-        "unblind.vla",
-        "unblind.weights",
-    ),
-    "openvla_training": (
-        *_LEARNING,
-        *_PUBLISHED,
-        "unblind.align",
-        "unblind.finetune",
-        "unblind.foundation",
-        "unblind.teachers",
-        "unblind.training.features",
-        "unblind.training.finetuning",
-    ),
-    "openvla_rollout": (
-        *_ROLLOUT,
-        *_PUBLISHED,
-        "unblind.finetune.base",
-        "unblind.rollout.openvla",
-    ),
+    "published_rollout": (*_ROLLOUT, *_MODEL, "unblind.training.base"),
     "table1": ("unblind.report", "unblind.sim.conditions", "unblind.sim.success"),
     # Checks of the release's defects run rules of every part; an audit takes seconds.
     "audit": ("unblind",),

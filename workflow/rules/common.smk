@@ -226,15 +226,10 @@ def policy_files(wildcards):
     if run.policy != "vla":
         return []
     names = [*places.ADAPTER_FILES, "run.json"] if run.method else []
-    if run.method and STUDY.openvla is not None:
+    if run.method and STUDY.base.source is not None:
         names.append(places.STATISTICS)
     folder = f"{RESULTS}/training/{wildcards.run}/{wildcards.seed}"
     return BASE + [f"{folder}/{name}" for name in names]
-
-
-def is_published(run):
-    """Return whether a run's policy is the published model or trained on it: it needs a GPU."""
-    return STUDY.openvla is not None and STUDY.run(run).policy == "vla"
 
 
 def code(stage, part=None, run=None):
@@ -253,8 +248,8 @@ def code_of(modules, part, run=None):
 
 def rollout_modules(run):
     """Return the modules that decide a run's rollouts."""
-    if is_published(run):
-        return CODE["openvla_rollout"]
+    if STUDY.is_published(run):
+        return CODE["published_rollout"]
     return rollout_code(STUDY.run(run).policy)
 
 
@@ -284,8 +279,8 @@ RESULTS = STUDY.results
 SLURM_LOGS = failures.logs(RESULTS) if on_cluster(snakemake_options()) else None
 BASE = (
     model_files(base_dir(STUDY))
-    if STUDY.openvla is None
-    else [str(places.openvla_base(STUDY))]
+    if places.record(STUDY) is None
+    else [str(places.record(STUDY))]
 )
 forget_future_times(RESULTS, pointer_path(PULLED_BASE).parent, "paper")
 

@@ -18,7 +18,7 @@ rule table1:
         # A pulled base brings its answers, if it has any.
         answers=(
             [f"{REBUILT}/questions.json"]
-            if STUDY.rebuild_base and STUDY.openvla is None
+            if STUDY.rebuild_base and STUDY.base.source is None
             else []
         ),
         claims="paper/claims.yaml",

@@ -27,11 +27,11 @@ class Terms:
     alignment: Tensor
     layers: dict[int, Tensor]
 
-    def numbers(self) -> dict[str, float]:
-        """Return all terms as plain numbers for a log line."""
+    def numbers(self) -> dict[str, Tensor]:
+        """Return all terms without gradient, for a log line."""
         values = {"loss": self.total, "action": self.action, "alignment": self.alignment}
         values |= {f"alignment_{layer}": term for layer, term in self.layers.items()}
-        return {name: float(value.detach()) for name, value in values.items()}
+        return {name: value.detach() for name, value in values.items()}
 
 
 class Objective(nn.Module):

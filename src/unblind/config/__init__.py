@@ -19,6 +19,7 @@ from unblind.config.sections import (
     METHODS,
     ActionLoss,
     Alignment,
+    Augmentation,
     Base,
     Demos,
     ExecutedNoise,
@@ -39,13 +40,13 @@ from unblind.config.sections import (
     Training,
 )
 from unblind.config_cluster import Cluster
-from unblind.config_openvla import OpenVla
 from unblind.errors import UnblindError
 
 __all__ = [
     "METHODS",
     "ActionLoss",
     "Alignment",
+    "Augmentation",
     "Base",
     "Config",
     "DemoSet",
@@ -80,6 +81,7 @@ Stage = Literal[
     "warm_up",
     "features_low",
     "features_teacher",
+    "pictures",
     "training",
     "replay",
     "rollout",
@@ -88,6 +90,9 @@ Stage = Literal[
 DemoSet = Literal["training", "pretraining", "warm-up"]
 
 _SCENE = ("catalog", "catalog_missing", "fidelity", "render")
+#: How adapters are trained, in the warm-up too. What decides no more than the last digits or the
+#: speed is left out: device, gpus, gradient_checkpointing, checkpoint_steps.
+_RECIPE = ("recipe", "precision", "augmentation", "betas", "clip", "last_rate")
 #: What each stage's result depends on beside its input files, in pydantic's form of a selection.
 _PARTS: Mapping[Stage, dict[str, Any]] = {
     "demos": dict.fromkeys((*_SCENE, "seed", "demos"), True),
@@ -118,15 +123,21 @@ _PARTS: Mapping[Stage, dict[str, Any]] = {
     "warm_up": {
         "seed": True,
         "demos": {"noop_filter"},
-        "base": {"warm_up", "loss"},
-        "training": {"rank", "alpha"},
+        "base": {"warm_up", "loss", "unnorm_key"},
+        "training": {"rank", "alpha", *_RECIPE},
     },
     "features_low": {"demos": {"noop_filter"}},
     "features_teacher": {
         "demos": {"noop_filter"},
-        "training": {"align": {"teacher", "interpolate"}},
+        "training": {"align": {"teacher", "teacher_weights", "interpolate"}},
     },
-    "training": {"demos": {"noop_filter"}, "training": True},
+    "pictures": {"demos": {"noop_filter"}, "base": {"model": {"image_size"}}},
+    "training": {
+        "demos": {"noop_filter"},
+        "training": dict.fromkeys(
+            ("schedule", "rank", "alpha", "loss", "snapshots", "align", *_RECIPE), True
+        ),
+    },
     "replay": dict.fromkeys((*_SCENE, "seed", "demos", "replay"), True),
     "rollout": {
         **dict.fromkeys(_SCENE, True),
@@ -134,11 +145,26 @@ _PARTS: Mapping[Stage, dict[str, Any]] = {
     },
     "table1": dict.fromkeys(("scale", "seed", "seeds", "runs", "gates", "table1", "rollout"), True),
 }
+#: How a published model is evaluated besides; mini's own evaluation knows one way.
+_PUBLISHED_ROLLOUT = {
+    "base": {"unnorm_key"},
+    "training": {"precision"},
+    "rollout": {"temperature"},
+}
 
 
 #: Keys that no longer exist, and the keys that replaced them.
 OLD_KEYS: Mapping[str, str] = {
     "training.align.coefficient": "training.align.lambda",
+    "openvla.base": "base.source",
+    "openvla.unnorm_key": "base.unnorm_key",
+    "openvla.teacher": "training.align.teacher_weights",
+    "openvla.temperature": "rollout.temperature",
+    **{
+        f"openvla.{key}": f"training.{key}"
+        for key in (*_RECIPE, "gradient_checkpointing", "checkpoint_steps", "device", "gpus")
+    },
+    "openvla": "base.source",
 }
 
 
@@ -173,9 +199,6 @@ class Config(Section):
     runs: dict[Name, Run] = Field(description="Policies under evaluation by name.")
     gates: Gates = Field(description="Marks to reach before a table is worth reading.")
     table1: Table1 = Field(description="Table 1 (success rates by condition).")
-    openvla: OpenVla | None = Field(
-        description="The published model and its training; null: the model that `base` describes."
-    )
     # Decides no result: it stands in no dump, thus in no hash and no sidecar.
     cluster: Cluster = Field(exclude=True, description="The batch system.")
 
@@ -188,9 +211,33 @@ class Config(Section):
         for row in self.table1.rows:
             if row not in known:
                 raise ValueError(f"table1.rows names no run or method: '{row}'{near(row, known)}")
-        if self.openvla is not None:
-            self.openvla.check_training(self.training)
+        if problem := self._misfit():
+            raise ValueError(problem)
         return self
+
+    def _misfit(self) -> str | None:
+        """Return what the model that methods start from cannot do, or None."""
+        base, training = self.base, self.training
+        for key, schedule in (
+            ("training.schedule", training.schedule),
+            ("base.warm_up", base.warm_up),
+        ):
+            if schedule.batch % training.gpus:
+                return (
+                    f"{key}.batch ({schedule.batch}) cannot be shared by "
+                    f"training.gpus ({training.gpus})"
+                )
+        if base.source is None:
+            if (training.precision, training.augmentation) != ("float32", None):
+                return (
+                    "without base.source, training.precision must be 'float32' and "
+                    "training.augmentation null: features of unchanged pictures are stored"
+                )
+            if base.unnorm_key is not None or self.rollout.temperature is not None:
+                return "base.unnorm_key and rollout.temperature are of published models: set null"
+        elif any((part.loss.action_width or part.loss.location_width) for part in (base, training)):
+            return "with base.source, action_width and location_width must be 0: targets are hard"
+        return None
 
     def run(self, name: str) -> Run:
         """Return the run called ``name``.
@@ -231,15 +278,22 @@ class Config(Section):
             )
         if stage == "training" and self.run(run or "").method != "align":
             del values["training"]["align"]
+        if stage == "rollout" and self.is_published(run or ""):
+            for section, keys in self.model_dump(mode="json", include=_PUBLISHED_ROLLOUT).items():
+                values[section] = values.get(section, {}) | keys
+        if stage == "features_teacher" and self.training.align.teacher_weights is None:
+            del values["training"]["align"]["teacher_weights"]
         if self.catalog == "builtin":  # which is always whole
             values.pop("catalog_missing", None)
-        if self.openvla is not None:
-            method = self.runs[run].method if run else None
-            if own := self.openvla.part(stage, method):
-                values["openvla"] = own
-            if stage == "features_low":  # pictures, at the model's size
-                values["image_size"] = self.base.model.image_size
         return values
+
+    def is_published(self, run: str) -> bool:
+        """Return whether a run's policy is a published model, or trained on one.
+
+        Raises:
+            UnblindError: there is no such run.
+        """
+        return self.base.source is not None and self.run(run).policy == "vla"
 
 
 def check(values: Mapping[str, Any], origin: str) -> Config:
@@ -248,7 +302,12 @@ def check(values: Mapping[str, Any], origin: str) -> Config:
     Raises:
         UnblindError: a key is unknown, missing or no longer in use, or a value is wrong.
     """
-    renamed = [f"'{old}' is now '{new}'" for old, new in OLD_KEYS.items() if _states(values, old)]
+    stated = [old for old in OLD_KEYS if _states(values, old)]
+    renamed = [
+        f"'{old}' is now '{OLD_KEYS[old]}'"
+        for old in stated
+        if not any(longer.startswith(f"{old}.") for longer in stated)
+    ]
     if renamed:
         raise UnblindError(f"bad configuration {origin}: {'; '.join(renamed)}", "rename the key")
     try:

@@ -162,8 +162,18 @@ class Questions(Section):
 
 
 class Base(Section):
-    """How the base model is made; nothing of it is run unless ``rebuild_base`` is set."""
+    """The model that methods start from: where it comes from, or how it is made."""
 
+    source: FileName | None = Field(
+        description="Published checkpoint: a folder, or owner/name@commit of the Hugging Face hub. "
+        "With rebuild_base the warm-up starts from it, else every method does. null: the model is "
+        "pretrained here with rebuild_base, else pulled from the store."
+    )
+    unnorm_key: str | None = Field(
+        min_length=1,
+        description="Data set whose action statistics the published checkpoint and its warm-up "
+        "use; null: the model has statistics of its own alone.",
+    )
     demos: PretrainingDemos = Field(description="Demonstrations of robot pretraining.")
     warm_up_episodes: Count = Field(
         description="Demonstrations of the warm-up that precedes every method (the paper: 140)."
@@ -191,6 +201,9 @@ class Alignment(Section):
     model_config = ConfigDict(serialize_by_alias=True)
 
     teacher: Name = Field(description="Frozen teacher, a name of `unblind.teachers.TEACHERS`.")
+    teacher_weights: FileName | None = Field(
+        description="Its weights: a folder, or owner/name@commit; null: the published ones."
+    )
     interpolate: bool = Field(
         description="Meet a grid that the teacher cannot give by interpolating its features."
     )
@@ -206,8 +219,30 @@ class Alignment(Section):
     loss: Name = Field(description="Distance to the teacher (paper: 'cosine').")
 
 
+class Augmentation(Section):
+    """Random changes of training pictures, in this order, each drawn uniformly.
+
+    The release's values stand in its ``prismatic/vla/datasets/datasets.py``.
+    """
+
+    crop_area: float = Field(
+        gt=0, le=1, description="Area of the square that is cut out and enlarged (released: 0.9)."
+    )
+    brightness: Share = Field(description="Largest sum added to pixels in [0, 1] (released: 0.2).")
+    contrast: Share = Field(
+        description="Largest change of the factor about each colour's mean (released: 0.2)."
+    )
+    saturation: Share = Field(description="Largest change of its factor (released: 0.2).")
+    hue: float = Field(
+        ge=0, le=0.5, description="Largest turn of the hue, of a whole circle (released: 0.05)."
+    )
+
+
 class Training(Section):
-    """Fine-tuning of a run: LoRA on the base, the same data in the same order for every run."""
+    """Fine-tuning of a run: LoRA on the base, the same data in the same order for every run.
+
+    The warm-up is trained likewise, with the schedule and the loss of ``base``.
+    """
 
     schedule: Schedule = Field(description="Steps and rates (paper: 60000 steps of 8, 5e-4).")
     rank: Count = Field(description="Rank of the adapters (paper: 32).")
@@ -217,6 +252,43 @@ class Training(Section):
         ge=0, description="Adapters kept on the way, at equal distances, for plots of drift."
     )
     align: Alignment = Field(description="What the method Align adds.")
+    recipe: Literal["corrected", "released"] = Field(
+        description="'corrected': float32 adapters, crops anywhere in the picture, and actions "
+        "whose masked dimensions (the gripper) are never changed. 'released': bfloat16 adapters "
+        "without a float32 copy, crops on the diagonal, and a constant gripper becomes 0."
+    )
+    precision: Literal["bfloat16", "float32"] = Field(
+        description="Of the frozen weights and of the arithmetic, in evaluation too."
+    )
+    augmentation: Augmentation | None = Field(
+        description="Changes of training pictures; student and teacher see the same. null: none."
+    )
+    betas: list[Annotated[float, Field(ge=0, lt=1)]] = Field(
+        min_length=2, max_length=2, description="Of AdamW (released: 0.9, 0.999)."
+    )
+    clip: float | None = Field(
+        gt=0, description="Largest norm of the gradient; null: no clipping, as released."
+    )
+    last_rate: Share = Field(
+        description="Share of the learning rate at the end of a cosine; 1: constant, as released."
+    )
+    gradient_checkpointing: bool = Field(
+        description="Compute activations twice to save memory (released: false)."
+    )
+    checkpoint_steps: Count = Field(description="Steps between checkpoints to go on from.")
+    device: Literal["cuda", "cpu"] = Field(
+        description="Where models are trained and evaluated; only published ones need a GPU."
+    )
+    gpus: Count = Field(
+        description="Processes of one training, a GPU or a CPU core each, which share its batches "
+        "(paper: 1)."
+    )
+
+    @model_validator(mode="after")
+    def _can_be_computed(self) -> Self:
+        if self.recipe == "released" and self.precision != "bfloat16":
+            raise ValueError("recipe 'released' means bfloat16, so precision must be 'bfloat16'")
+        return self
 
 
 class Replay(Section):
@@ -236,6 +308,11 @@ class Rollout(Section):
         "of them are the episodes of a smaller number."
     )
     max_steps: Count = Field(description="Control steps of an episode (the paper: 80).")
+    temperature: float | None = Field(
+        gt=0,
+        description="Actions are sampled among the 50 likeliest tokens at this temperature "
+        "(released: 0.6); null: the likeliest token is taken.",
+    )
 
     def count(self, condition: str) -> int:
         """Return the number of episodes of a condition for each seed."""

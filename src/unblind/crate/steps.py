@@ -74,6 +74,12 @@ KINDS = (
         "features low",
         "Compute the features of the tower's frozen part",
     ),
+    Kind(
+        "features/pictures.npy",
+        "pictures",
+        "features pictures",
+        "Write the demonstrations' pictures at the model's size",
+    ),
     Kind("features/*", "features_teacher", "features teacher", "Compute the teacher's features"),
     Kind("training/*", "train", "train", "Fine-tune a run"),
     Kind("rollouts/*", "rollout", "rollout", "Evaluate a run in closed loop"),

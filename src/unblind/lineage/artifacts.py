@@ -64,7 +64,7 @@ def study(config: Config, paper: Path) -> list[Artifact]:
     """
     base: Iterable[Artifact] = ()
     if any(run.policy == "vla" for run in config.runs.values()):
-        if config.openvla is not None:
+        if config.base.source is not None:
             base = _published_base(config)
         else:
             base = _rebuilt_base(config) if config.rebuild_base else _pulled_base()
@@ -99,15 +99,14 @@ def _pulled_base() -> Iterator[Artifact]:
 
 def _published_base(config: Config) -> Iterator[Artifact]:
     """Yield the records of the published checkpoint and of its warm-up."""
-    start = places.openvla_start(config)
+    start = places.fetched_record(config)
     yield Artifact("base", start, None)
     if config.rebuild_base:
         few = places.demos(config, "warm-up")
         yield _manifest("base", config, "warm_up_demos", few)
         inputs = (start, few / places.MANIFEST)
-        code = CODE["openvla_training"]
-        origin = Origin(config.part("warm_up"), code, inputs, config.seed)
-        yield Artifact("base", places.openvla_base(config), origin)
+        origin = Origin(config.part("warm_up"), CODE["warm_up"], inputs, config.seed)
+        yield Artifact("base", places.rebuilt(config) / places.RECORD, origin)
 
 
 def _rebuilt_base(config: Config) -> Iterator[Artifact]:
@@ -137,9 +136,8 @@ def _rebuilt_base(config: Config) -> Iterator[Artifact]:
 
 def _base(config: Config) -> tuple[Path, ...]:
     """Return the files that stand for the model that methods start from."""
-    if config.openvla is not None:
-        return (places.openvla_base(config),)
-    return _model(base_dir(config))
+    record = places.record(config)
+    return _model(base_dir(config)) if record is None else (record,)
 
 
 def _model(folder: Path) -> tuple[Path, ...]:
@@ -176,20 +174,16 @@ def _carried(config: Config) -> Iterator[Artifact]:
 def _features(config: Config) -> Iterator[Artifact]:
     """Yield the features that the runs of Table 1 need."""
     kinds = measured.feature_kinds(config)
-    if config.openvla is not None:
-        # Pictures at the model's size; the teacher looks at changed ones during training.
-        part = config.part("features_low")
-        origin = Origin(part, CODE["openvla_pictures"], (_demos(config),))
-        if kinds:
-            yield Artifact("features", places.features_low(config), origin, scratch=True)
-        return
+    if "pictures" in kinds:
+        origin = Origin(config.part("pictures"), CODE["pictures"], (_demos(config),))
+        yield Artifact("features", places.pictures(config), origin, scratch=True)
     base = _model(base_dir(config))
     sizes = tuple(path for path in base if path.name == "config.json")
-    if "low" in kinds:
+    if "features_low" in kinds:
         part, inputs = config.part("features_low"), (*base, _demos(config))
         origin = Origin(part, CODE["features_low"], inputs)
         yield Artifact("features", places.features_low(config), origin, scratch=True)
-    if "teacher" in kinds:
+    if "features_teacher" in kinds:
         part, inputs = config.part("features_teacher"), (*sizes, _demos(config))
         origin = Origin(part, CODE["features_teacher"], inputs)
         yield Artifact("features", places.features_teacher(config), origin, scratch=True)
@@ -199,16 +193,15 @@ def _trainings(config: Config, run: str) -> Iterator[Artifact]:
     method = config.run(run).method
     if method is None:
         return
-    published, aligned = config.openvla is not None, method == "align"
-    inputs = (*_base(config), _demos(config), places.features_low(config))
-    inputs += (places.features_teacher(config),) if aligned and not published else ()
-    code = CODE["openvla_training" if published else "training"]
+    aligned = method == "align"
+    inputs = (*_base(config), _demos(config), places.seen(config))
+    if aligned and config.base.source is None:
+        inputs += (places.features_teacher(config),)
     for seed in config.seeds:
         folder = places.run_folder(config, run, seed)
-        weights, *beside = (folder / name for name in places.RUN_FILES)
+        weights, *beside = (folder / name for name in places.run_files(config))
         beside += [folder / "projector.safetensors"] if aligned else []
-        beside += [folder / places.STATISTICS] if published else []
-        origin = Origin(config.part("training", run), code, inputs, seed)
+        origin = Origin(config.part("training", run), CODE["training"], inputs, seed)
         yield Artifact("training", weights, origin, tuple(beside))
 
 
@@ -218,8 +211,8 @@ def _rollouts(config: Config, run: str) -> Iterator[Artifact]:
         inputs = _base(config) if policy == "vla" else ()
         adapter = places.run_folder(config, run, seed)
         inputs += tuple(adapter / name for name in places.ADAPTER_FILES) if method else ()
-        published = config.openvla is not None and policy == "vla"
-        code = CODE["openvla_rollout"] if published else rollout_code(policy)
+        published = config.is_published(run)
+        code = CODE["published_rollout"] if published else rollout_code(policy)
         origin = Origin(config.part("rollout", run), code, inputs, seed)
         folder = Path(config.results, "rollouts", run, str(seed))
         for condition in CONDITIONS:

@@ -1,6 +1,7 @@
-"""Making the base model: pictures with questions, pretraining in two stages, warm-up.
+"""The base model: a published one is fetched; our own is made of pictures with questions and
+pretrained in two stages; both are warmed up.
 
-Everything lies below `places.rebuilt`; the finished base is that folder itself.
+What is made lies below `places.rebuilt`; the finished base is that folder itself.
 """
 
 import shutil
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from unblind import files, locks, places
 from unblind.config import Config
+from unblind.errors import UnblindError
 from unblind.provenance import CODE
 from unblind.steps.making import Origin, continued, make
 from unblind.store import BASE_FILES
@@ -39,12 +41,11 @@ def vlm(config: Config, n_workers: int) -> None:
     origin = Origin(config.part("vlm"), CODE["vlm"], (_picture_list(config),), config.seed)
 
     def work() -> None:
-        from unblind.training import parallel, stages
+        from unblind.training import pretrain, team
 
         with continued(out, origin):
-            parallel.run(
-                stages.train_vlm, min(n_workers, parallel.PARTS), config, _pictures(config), out
-            )
+            processes = min(n_workers, team.PARTS)
+            team.run(pretrain.train_vlm, processes, "cpu", config, _pictures(config), out)
 
     make(_model(out), origin, work)
 
@@ -65,44 +66,94 @@ def robot(config: Config, n_workers: int) -> None:
     origin = Origin(config.part("robot"), CODE["robot"], inputs, config.seed)
 
     def work() -> None:
-        from unblind.training import parallel, stages
+        from unblind.training import pretrain, team
 
         with continued(out, origin):
-            parallel.run(
-                *(stages.train_robot, min(n_workers, parallel.PARTS)),
-                *(config, start, demos, _pictures(config), out),
-            )
+            processes, inputs = min(n_workers, team.PARTS), (start, demos, _pictures(config))
+            team.run(pretrain.train_robot, processes, "cpu", config, *inputs, out)
 
     make(_model(out), origin, work)
 
 
+def fetch(config: Config) -> None:
+    """Fetch the checkpoint that `base.source` names, check it, and write its record.
+
+    If a run is aligned, the teacher's weights are fetched first: what trains may have no network.
+
+    Raises:
+        UnblindError: `base.source` is null, the hub cannot be reached, or the checkpoint is damaged
+            or another model.
+    """
+    if config.base.source is None:
+        raise UnblindError(
+            "this configuration names no published checkpoint", "run: unblind base pull"
+        )
+    from unblind.teachers import loading
+    from unblind.training import base
+    from unblind.vla import checkpoint
+
+    align = config.training.align
+    if any(run.method == "align" for run in config.runs.values()):
+        loading.fetch(align.teacher, align.teacher_weights or "")
+    path, content = places.fetched_record(config), base.describe(checkpoint.place(config.base.source))
+    make([path], Origin(content, CODE["fetch"], ()), lambda: files.write_json(path, content))
+
+
 def warm_up(config: Config) -> None:
-    """Warm up on few demonstrations, then put the finished base and its answers in place.
+    """Warm up on few demonstrations, then put the finished base in place; ours answers questions.
 
     Raises:
         UnblindError: an input is missing or damaged, or the disk is full.
     """
-    folder = places.rebuilt(config)
-    start, work_folder = folder / "robot", folder / "warm-up"
-    demos = places.demos(config, "warm-up")
+    folder, demos = places.rebuilt(config), places.demos(config, "warm-up")
+    source, record = config.base.source, places.record(config)
+    if source is None:
+        start = places.required(_model(folder / "robot"), "unblind base robot")
+    else:
+        start = places.required([places.fetched_record(config)], "unblind base fetch")
     inputs = (
-        *places.required(_model(start), "unblind base robot"),
+        *start,
         *places.required([demos / places.MANIFEST], "unblind demos --set-of warm-up"),
     )
     origin = Origin(config.part("warm_up"), CODE["warm_up"], inputs, config.seed)
 
     def work() -> None:
-        from unblind.training import warm_up as training
+        from unblind.training import base
 
-        with continued(work_folder, origin):
-            training.warm_up(config, start, demos, work_folder)
-            (work_folder / "low.npy").unlink(missing_ok=True)
-            for name in BASE_FILES:
-                (work_folder / name).replace(folder / name)
+        _train_warm_up(config, demos, origin)
+        if record is not None:
+            files.write_json(record, base.describe(folder))
 
-    make(_model(folder), origin, work)
-    _keep_vlm(config)
-    _answer_questions(config)
+    make(_model(folder) if record is None else [record], origin, work)
+    if source is None:
+        _keep_vlm(config)
+        _answer_questions(config)
+
+
+def _train_warm_up(config: Config, demos: Path, origin: Origin) -> None:
+    """Train on the warm-up's demonstrations and put the merged model in its place."""
+    from unblind.steps import finetuning
+    from unblind.training import base, finetune, team
+    from unblind.vla import checkpoint
+
+    folder, source = places.rebuilt(config), config.base.source
+    work_folder = folder / "warm-up"
+    seen, merged = work_folder / "seen.npy", work_folder / "merged"
+    if source is None:
+        start, record = folder / "robot", None
+        finetuning.write_low(config, start, "warm-up", seen)
+    else:
+        start, record = checkpoint.place(source), places.fetched_record(config)
+        base.check(start, record)
+        finetuning.write_pictures(config, "warm-up", seen)
+    inputs = finetune.Inputs(start, record, demos, seen)
+    processes = (config.training.gpus, config.training.device)
+    with continued(work_folder, origin):
+        team.run(finetune.warm_up, *processes, config, inputs, work_folder, merged)
+        for path in merged.iterdir():
+            path.replace(folder / path.name)
+    merged.rmdir()
+    seen.unlink()
 
 
 def _keep_vlm(config: Config) -> None:

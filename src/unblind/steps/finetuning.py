@@ -1,64 +1,147 @@
-"""Features and fine-tuning of runs."""
+"""What is computed once for all runs, and fine-tuning of runs."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unblind import places
 from unblind.config import Config
 from unblind.errors import UnblindError
+from unblind.progress import UNIT_CPU_S
 from unblind.provenance import CODE
 from unblind.steps.making import Origin, continued, make
 from unblind.store import base_dir
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    #: (n, H, W, 3) uint8, RGB -> (n, ...).
+    OfPictures = Callable[[np.ndarray], np.ndarray]
 
 
 def low(config: Config) -> None:
     """Write what the base tower's frozen part makes of the demonstrations, once for all runs.
 
     Raises:
-        UnblindError: base or demonstrations are missing or damaged, or the disk is full.
+        UnblindError: the base is a published one, base or demonstrations are missing or damaged,
+            or the disk is full.
     """
-    path, origin = places.features_low(config), _low_origin(config)
+    _refuse_changed_pictures(config)
+    path = places.features_low(config)
+    make([path], _low_origin(config), lambda: write_low(config, base_dir(config), "training", path))
 
-    def work() -> None:
-        import torch
 
-        from unblind.training import features, finetuning
-        from unblind.vla import checkpoint
+def write_low(config: Config, folder: Path, which: Any, path: Path) -> None:
+    """Write the features (N, channels, rows, columns) float16 of the model in a folder.
 
-        torch.set_num_threads(1)
-        base = checkpoint.load(base_dir(config))
-        frames = finetuning.demonstrations(config, base, places.demos(config), "train", 0)
-        features.write_low(base.model, frames, path)
+    Args:
+        config: the whole configuration.
+        folder: of the model.
+        which: set of demonstrations (`config.DemoSet`).
+        path: file to write.
 
-    make([path], origin, work)
+    Raises:
+        UnblindError: the model or the demonstrations are missing or damaged.
+    """
+    import torch
+
+    from unblind.training import base
+
+    torch.set_num_threads(1)
+    loaded = base.load(config, folder, None, torch.device("cpu"))
+
+    def features(images: "np.ndarray") -> "np.ndarray":
+        with torch.no_grad():
+            rows = loaded.model.vision_backbone.low(loaded.pixels.training(images))
+        return rows.half().contiguous().numpy()
+
+    _write(config, which, path, features, "features_low")
 
 
 def teacher(config: Config) -> None:
-    """Write what the teacher makes of the demonstrations.
+    """Write what the teacher makes of the demonstrations, (N, grid * grid, width) float16.
+
+    It looks at pictures of the student's size.
 
     Raises:
-        UnblindError: base or demonstrations are missing or damaged, the teacher is unknown or
-            cannot give the student's grid, or the disk is full.
+        UnblindError: the base is a published one, base or demonstrations are missing or damaged,
+            the teacher is unknown or cannot give the student's grid, or the disk is full.
     """
-    path, origin = places.features_teacher(config), _teacher_origin(config)
+    _refuse_changed_pictures(config)
+    path = places.features_teacher(config)
 
     def work() -> dict[str, Any]:
         import torch
 
-        from unblind.teachers import load_teacher
-        from unblind.training import features, finetuning
-        from unblind.vla import checkpoint
+        from unblind.teachers.loading import load_teacher
+        from unblind.vla.pixels import Squeezed
+        from unblind.vla.prismatic import PrismaticConfig
 
-        align = config.training.align
-        loaded = load_teacher(align.teacher, align.interpolate)
         torch.set_num_threads(1)
-        base = checkpoint.load(base_dir(config))
-        frames = finetuning.demonstrations(config, base, places.demos(config), "train", 0)
-        sizes = base.model.config
-        features.write_teacher(loaded, sizes.grid, sizes.image_size, frames, path)
-        return {"teacher": loaded.describe(sizes.grid)}
+        align = config.training.align
+        source = align.teacher_weights or ""
+        loaded = load_teacher(align.teacher, source, interpolate=align.interpolate)
+        (text,) = (p.read_text() for p in places.base_files(config) if p.name == "config.json")
+        sizes = PrismaticConfig.from_json(text)
+        pixels, grid = Squeezed(sizes.image_size), sizes.grid
 
-    make([path], origin, work)
+        def features(images: "np.ndarray") -> "np.ndarray":
+            return loaded.features(pixels.training(images), grid).half().contiguous().numpy()
+
+        _write(config, "training", path, features, "features_teacher")
+        return {"teacher": loaded.describe(grid)}
+
+    make([path], _teacher_origin(config), work)
+
+
+def pictures(config: Config) -> None:
+    """Write the pictures of the demonstrations at the size of a published model.
+
+    Raises:
+        UnblindError: the base is our own, demonstrations are missing or damaged, or the disk is
+            full.
+    """
+    if config.base.source is None:
+        raise UnblindError(
+            "without base.source, training looks at stored features of unchanged pictures",
+            "run: unblind features low",
+        )
+    path = places.pictures(config)
+    origin = _pictures_origin(config)
+    make([path], origin, lambda: write_pictures(config, "training", path))
+
+
+def write_pictures(config: Config, which: Any, path: Path) -> None:
+    """Write (N, S, S, 3) uint8, resized as the released loader does before it augments (Lanczos).
+
+    Args:
+        config: the whole configuration.
+        which: set of demonstrations (`config.DemoSet`).
+        path: file to write.
+
+    Raises:
+        UnblindError: demonstrations are missing or damaged, or the disk is full.
+    """
+    from unblind.vla import lanczos
+
+    side = config.base.model.image_size
+    _write(config, which, path, lambda images: lanczos.resize(images, side), "pictures")
+
+
+def _write(config: Config, which: Any, path: Path, function: "OfPictures", unit: str) -> None:
+    from unblind.training import cache
+    from unblind.training.frames import Labelled, Pictures
+
+    labelled = Labelled(places.demos(config, which), "train", config.demos.noop_filter)
+    cache.write(path, Pictures(labelled), function, UNIT_CPU_S[unit])
+
+
+def _refuse_changed_pictures(config: Config) -> None:
+    if config.base.source is not None:
+        raise UnblindError(
+            "with base.source, tower and teacher look at each changed picture during training",
+            "run: unblind features pictures, then: unblind train",
+        )
 
 
 def train(config: Config, run: str, seed: int) -> None:
@@ -71,21 +154,25 @@ def train(config: Config, run: str, seed: int) -> None:
     folder = places.run_folder(config, run, seed)
     aligned = method_of(config, run) == "align"
     origin = _run_origin(config, run, seed, aligned)
-    weights, *beside = [folder / name for name in places.RUN_FILES]
+    weights, *beside = [folder / name for name in places.run_files(config)]
     if aligned:
         beside.append(folder / "projector.safetensors")
 
     def work() -> dict[str, Any]:
-        from unblind.training import finetuning
+        from unblind.training import base, finetune, team
 
-        inputs = finetuning.Inputs(
-            base_dir(config),
+        stored = aligned and config.base.source is None
+        inputs = finetune.Inputs(
+            base.folder(config),
+            places.record(config),
             places.demos(config),
-            places.features_low(config),
-            places.features_teacher(config) if aligned else None,
+            places.seen(config),
+            places.features_teacher(config) if stored else None,
         )
+        processes = (config.training.gpus, config.training.device)
         with continued(folder, origin):
-            return {"run_details": finetuning.train(config, run, seed, inputs, folder)}
+            facts = team.run(finetune.train, *processes, config, run, seed, inputs, folder)
+        return {"run_details": facts}
 
     make([weights], origin, work, beside)
 
@@ -118,13 +205,19 @@ def _teacher_origin(config: Config) -> Origin:
     return Origin(config.part("features_teacher"), CODE["features_teacher"], inputs)
 
 
+def _pictures_origin(config: Config) -> Origin:
+    return Origin(config.part("pictures"), CODE["pictures"], (_manifest(config),))
+
+
 def _run_origin(config: Config, run: str, seed: int, aligned: bool) -> Origin:
-    base = places.base_files(config)
-    features = [current(places.features_low(config), _low_origin(config), "low")]
-    if aligned:
-        path = places.features_teacher(config)
-        features.append(current(path, _teacher_origin(config), "teacher"))
-    inputs = (*base, _manifest(config), *features)
+    if config.base.source is not None:
+        seen = [current(places.pictures(config), _pictures_origin(config), "pictures")]
+    else:
+        seen = [current(places.features_low(config), _low_origin(config), "low")]
+        if aligned:
+            path = places.features_teacher(config)
+            seen.append(current(path, _teacher_origin(config), "teacher"))
+    inputs = (*places.base_files(config), _manifest(config), *seen)
     return Origin(config.part("training", run), CODE["training"], inputs, seed)
 
 

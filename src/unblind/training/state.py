@@ -1,4 +1,4 @@
-"""Checkpoints of a training: weights and the optimiser's numbers, in one safetensors file."""
+"""The state of an interrupted training: weights and the optimiser's numbers, in one file."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +21,7 @@ def save(
     optimizer: torch.optim.Optimizer,
     step: int,
 ) -> None:
-    """Write a checkpoint after ``step`` steps.
+    """Write the state after ``step`` steps.
 
     Weights that no input reaches (OpenVLA leaves out each tower's last block) have no moments.
 
@@ -31,8 +31,8 @@ def save(
     tensors: dict[str, Tensor] = {}
     for name, weight in parameters.items():
         tensors[f"{name}|value"] = weight
-        state = optimizer.state.get(weight, {})
-        tensors |= {f"{name}|{key}": state[key] for key in _MOMENTS if key in state}
+        moments = optimizer.state.get(weight, {})
+        tensors |= {f"{name}|{key}": moments[key] for key in _MOMENTS if key in moments}
     weights.save(path, tensors, {"step": str(step), "identity": identity})
 
 
@@ -42,7 +42,7 @@ def restore(
     parameters: Mapping[str, nn.Parameter],
     optimizer: torch.optim.Optimizer,
 ) -> int:
-    """Load a checkpoint if there is one; return the number of finished steps.
+    """Load the state if there is one; return the number of finished steps.
 
     Raises:
         UnblindError: it is unreadable or that of another training.

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 if TYPE_CHECKING:
-    from unblind.config_openvla import Augmentation
+    from unblind.config import Augmentation
 
 #: Numbers drawn for a picture: crop's row and column, brightness, contrast, saturation, hue.
 DRAWS = 6

@@ -21,20 +21,7 @@ from unblind.vla.towers import VisionBackbone
 if TYPE_CHECKING:
     from unblind.foundation.frozen import FrozenTeacher
 
-#: Dense bfloat16 operations a second by a part of the device's name (NVIDIA's data sheets).
-PEAKS = {
-    "H200": 989.4e12,
-    "H100 PCIe": 756e12,
-    "H100": 989.4e12,
-    "A100": 312e12,
-    "L40S": 362e12,
-}
 _TOWER = "vision_backbone."
-
-
-def peak(device: str) -> float | None:
-    """Return the peak of a device, operations a second; None where it is not known."""
-    return next((value for name, value in PEAKS.items() if name in device), None)
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,13 @@
 """The stages that make the base: questions about pictures, then a robot's demonstrations."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from unblind import config as settings
 from unblind.config import Config, digest
@@ -14,26 +15,32 @@ from unblind.progress import UNIT_CPU_S
 from unblind.sim import pretraining, shards
 from unblind.sim.catalog import load_catalog
 from unblind.training import data, loop, questions
-from unblind.training.parallel import PARTS, Team
+from unblind.training.feed import Inputs
+from unblind.training.frames import ActionWeights, Labelled
+from unblind.training.losses import Learner
+from unblind.training.meter import Meter
+from unblind.training.team import Team
 from unblind.vla import checkpoint
-from unblind.vla.images import to_model
-from unblind.vla.layout import Batch, TokenLoss, collate
+from unblind.vla.batch import TokenLoss, collate
 from unblind.vla.lite import load_lite
+from unblind.vla.pixels import Squeezed
 from unblind.vla.prismatic import Prismatic, PrismaticConfig
-from unblind.vla.text import BOS, Vocabulary
+from unblind.vla.text import BOS, Vocabulary, Words
 from unblind.vla.tokens import ActionNormalizer
 
 _MAX_POSITIONS = 512
+#: Steps between states to go on from.
+_CHECKPOINT_STEPS = 100
 #: Action statistics before any demonstration was seen: nothing is decoded with them.
 _NO_STATISTICS = ActionNormalizer((-1.0,) * 7, (1.0,) * 7, (-1.0,) * 7, (1.0,) * 7)
 
 
-def make_vocabulary() -> Vocabulary:
+def make_vocabulary() -> Words:
     """Return the vocabulary of everything that can be asked or told at this scale."""
     catalog = load_catalog(pretraining.CATALOG)
     names = [model.name for model in (*catalog.objects, *catalog.plates)]
     extra = [data.HEIGHT_QUESTION, data.HOLD_QUESTION, *pretraining.TEMPLATES]
-    return Vocabulary.build([*questions.vocabulary(), *names, *extra])
+    return Words.build([*questions.vocabulary(), *names, *extra])
 
 
 def make_model(sizes: settings.Model, vocabulary: Vocabulary, seed: int) -> Prismatic:
@@ -69,96 +76,64 @@ def trained(model: Prismatic) -> dict[str, nn.Parameter]:
     return chosen
 
 
-class Learner:
-    """A model's loss on a part of a step's batch.
+@dataclass(frozen=True)
+class Drawn:
+    """Examples with questions, their pictures jittered (see `feed.Feed`).
 
-    Args:
-        model: what is trained.
+    Attributes:
+        team: the processes, which share a batch.
+        model: what is trained; its tower's frozen part makes the features.
         shares: where examples come from.
-        targets: the token loss.
         seed: of the examples.
         jitter: largest relative change of a picture's brightness and colours.
     """
 
-    def __init__(
-        self,
-        model: Prismatic,
-        shares: Iterable[data.Share],
-        targets: TokenLoss,
-        seed: int,
-        jitter: float,
-    ) -> None:
-        self._model, self._shares, self._targets = model, list(shares), targets
-        self._seed, self._jitter = seed, jitter
+    team: Team
+    model: Prismatic
+    shares: Sequence[data.Share]
+    seed: int
+    jitter: float
 
-    def __call__(self, step: int, part: int) -> tuple[Tensor, dict[str, float]]:
-        """Return the loss and the numbers of the log (see `loop.StepLoss`)."""
-        rng = np.random.default_rng([self._seed, step, part, 1])
-        examples = data.batch(self._shares, step, part, PARTS, self._seed)
-        size = self._model.config.image_size
+    def __call__(self, step: int, part: int) -> Inputs:
+        """Return a part of a step's batch."""
+        rng = np.random.default_rng([self.seed, step, part, 1])
+        examples = data.batch(self.shares, step, part, self.team.n_parts, self.seed)
+        pixels = Squeezed(self.model.config.image_size)
         # Generated pictures and demonstrations may differ in size.
-        pictures = [to_model(data.jitter(e.image, rng, self._jitter)[None], size) for e in examples]
-        batch = collate([e.turns for e in examples])
-        low = self._model.vision_backbone.low(torch.cat(pictures))
-        (states,) = self._model.hidden(low, batch.text)
-        logits = answer_logits(self._model, states, batch)
-        loss = self._targets(logits, batch)
-        return loss, {"loss": float(loss.detach()), **accuracies(logits, batch)}
-
-
-def answer_logits(model: Prismatic, states: Tensor, batch: Batch) -> Tensor:
-    """Return the scores (M, vocab) that predict a batch's targets."""
-    start = states.shape[1] - batch.text.ids.shape[1]
-    return model.logits(states[batch.rows, start + batch.places])
-
-
-DIMENSIONS = ("x", "y", "z", "roll", "pitch", "yaw", "gripper")
-
-
-def accuracies(logits: Tensor, batch: Batch) -> dict[str, float]:
-    """Return the share of right tokens: of each action dimension, and of other answers."""
-    right = logits.detach().argmax(-1) == batch.targets
-    found = {}
-    for order, name in enumerate(DIMENSIONS):
-        mine = batch.is_action & (batch.orders == order)
-        if mine.any():
-            found[f"accuracy_{name}"] = float(right[mine].float().mean())
-    if (~batch.is_action).any():
-        found["accuracy_answers"] = float(right[~batch.is_action].float().mean())
-    return found
-
-
-def token_loss(values: settings.ActionLoss, vocabulary: Vocabulary) -> TokenLoss:
-    """Return the loss that the configuration asks for."""
-    return TokenLoss(vocabulary, values.action_width, values.location_width)
-
-
-def schedule(values: settings.Schedule) -> loop.Schedule:
-    """Return a stage's schedule."""
-    return loop.Schedule(values.steps, values.rate, values.warm_up, values.weight_decay)
+        images = [pixels.training(data.jitter(e.image, rng, self.jitter)[None]) for e in examples]
+        low = self.model.vision_backbone.low(torch.cat(images))
+        return Inputs(low, collate([e.turns for e in examples]), None)
 
 
 def _train(
     team: Team,
     model: Prismatic,
-    learner: Callable[..., Any],
+    vocabulary: Vocabulary,
+    shares: Sequence[data.Share],
+    seed: int,
+    config: Config,
     plan: settings.Schedule,
     out: Path,
     identity: Mapping[str, Any],
-    unit_cpu_s: float,
 ) -> None:
-    parameters = trained(model)
-    slow = [name for name in parameters if name.startswith("vision_backbone.")]
-    loop.fit(
-        team,
-        parameters,
-        slow,
-        learner,
-        schedule(plan),
+    """Train all that is trained of a model."""
+    parameters, base = trained(model), config.base
+    learner = Learner(
+        model,
+        Drawn(team, model, shares, seed, base.jitter),
+        TokenLoss(vocabulary, base.loss.action_width, base.loss.location_width),
+        vocabulary,
+    )
+    job = loop.Job(
+        loop.Schedule(plan.steps, plan.rate, plan.warm_up, plan.weight_decay),
         out,
         digest(identity),
-        unit_cpu_s=unit_cpu_s * plan.batch,
+        seed,
+        _CHECKPOINT_STEPS,
+        UNIT_CPU_S["pretraining"] * plan.batch,
     )
+    slower = [name for name in parameters if name.startswith("vision_backbone.")]
+    loop.fit(team, parameters, learner, job, Meter(team, plan.batch), slower)
 
 
 def train_vlm(team: Team, config: Config, pictures: Path, out: Path) -> None:
@@ -167,14 +142,8 @@ def train_vlm(team: Team, config: Config, pictures: Path, out: Path) -> None:
     vocabulary = make_vocabulary()
     model = make_model(base.model, vocabulary, config.seed)
     source = data.Questions(pictures, "train", vocabulary, base.questions.turns, config.seed)
-    learner = Learner(
-        model,
-        [data.Share(source, base.vlm.batch)],
-        token_loss(base.loss, vocabulary),
-        config.seed,
-        base.jitter,
-    )
-    _train(team, model, learner, base.vlm, out, config.part("vlm"), UNIT_CPU_S["pretraining"])
+    shares, identity = [data.Share(source, base.vlm.batch)], config.part("vlm")
+    _train(team, model, vocabulary, shares, config.seed, config, base.vlm, out, identity)
     if team.leads:
         checkpoint.save(out, model, vocabulary, _NO_STATISTICS.to_json())
 
@@ -204,17 +173,15 @@ def _robot_round(
     out: Path,
 ) -> None:
     base, plan, seed = config.base, config.base.robot[number], config.seed + number
-    found = checkpoint.load(start)
-    model, vocabulary = found.model.train(), found.vocabulary
+    loaded = checkpoint.load(start)
+    model, vocabulary = loaded.model.train(), loaded.vocabulary
     statistics = shards.load_manifest(demos)["statistics"]
     codec = checkpoint.make_codec(ActionNormalizer.from_json(statistics, demos), model.config)
     robot = data.Demonstrations(
-        demos,
-        "train",
+        Labelled(demos, "train", config.demos.noop_filter),
         vocabulary,
         codec,
-        config.demos.noop_filter,
-        action_weights(base.loss),
+        ActionWeights.read(base.loss),
         base.robot_questions,
         seed,
     )
@@ -222,14 +189,8 @@ def _robot_round(
     if plan.pictures_with_questions:
         source = data.Questions(pictures, "train", vocabulary, base.questions.turns, seed)
         shares.append(data.Share(source, plan.pictures_with_questions))
-    learner = Learner(model, shares, token_loss(base.loss, vocabulary), seed, base.jitter)
-    identity = config.part("robot") | {"round": number, "start": found.sha256}
-    _train(team, model, learner, plan, out, identity, UNIT_CPU_S["pretraining"])
+    identity = config.part("robot") | {"round": number, "start": loaded.identity}
+    _train(team, model, vocabulary, shares, seed, config, plan, out, identity)
     if team.leads:
         checkpoint.save(out, model, vocabulary, statistics)
     team.wait()
-
-
-def action_weights(values: settings.ActionLoss) -> data.ActionWeights:
-    """Return the weights that the configuration asks for."""
-    return data.ActionWeights(values.gripper_reach, values.gripper_lift, values.still_motion)
