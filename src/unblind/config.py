@@ -4,11 +4,10 @@ Values stand in ``workflow/config/*.yaml`` and nowhere else: no field has a defa
 file always says everything. ``workflow/config/schema.json`` is generated from these classes.
 """
 
-import difflib
 import hashlib
 import json
 import reprlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -40,7 +39,7 @@ from unblind.config_sections import (
     Table1,
     Training,
 )
-from unblind.errors import UnblindError
+from unblind.errors import UnblindError, near
 
 __all__ = [
     "METHODS",
@@ -66,7 +65,6 @@ __all__ = [
     "check",
     "digest",
     "load",
-    "near",
     "schema",
 ]
 
@@ -311,9 +309,3 @@ def _section(model: Any, part: Any) -> Any:
         return model
     kinds = [kind for kind in get_args(field.annotation) if kind is not type(None)]
     return kinds[0] if type(None) in get_args(field.annotation) else field.annotation
-
-
-def near(word: str, known: Iterable[str]) -> str:
-    """Return ", did you mean ...?" with up to three known words like ``word``, or nothing."""
-    match = difflib.get_close_matches(word, list(known), n=3, cutoff=0.5)
-    return f", did you mean {' or '.join(repr(m) for m in match)}?" if match else ""

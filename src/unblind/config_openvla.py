@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from unblind.config_sections import Count, FileName, Section, Share, Training
+from unblind.teachers.registry import TEACHERS, Vit
 
 _RECIPE = ("recipe", "precision", "augmentation", "betas", "clip", "last_rate")
 #: Keys that decide a stage's result. What decides no more than its last digits or its speed
@@ -100,6 +101,12 @@ class OpenVla(Section):
             raise ValueError(
                 f"training.schedule.batch ({training.schedule.batch}) cannot be shared by "
                 f"openvla.gpus ({self.gpus})"
+            )
+        teacher, vits = training.align.teacher, [n for n, r in TEACHERS.items() if type(r) is Vit]
+        if teacher not in vits:
+            raise ValueError(
+                f"with openvla, training.align.teacher must be a vision transformer "
+                f"({', '.join(vits)}), not '{teacher}'"
             )
         loss = training.loss
         plain = (loss.action_width, loss.gripper_reach, loss.gripper_lift, loss.still_motion)

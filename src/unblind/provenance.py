@@ -87,7 +87,7 @@ CODE = {
     ),
     "answers": (*_LEARNING, "unblind.training.evaluate"),
     "features_low": _FEATURES,
-    "features_teacher": (*_FEATURES, "unblind.teachers"),
+    "features_teacher": (*_FEATURES, "unblind.hub", "unblind.teachers"),
     "training": (
         *_LEARNING,
         "unblind.align",
@@ -110,7 +110,6 @@ CODE = {
         *_PUBLISHED,
         "unblind.align",
         "unblind.finetune",
-        "unblind.foundation",
         "unblind.teachers",
         "unblind.training.features",
         "unblind.training.finetuning",

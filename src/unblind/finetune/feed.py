@@ -15,7 +15,7 @@ from unblind.openvla.sequence import Prompts
 if TYPE_CHECKING:
     from unblind.config_openvla import Augmentation
     from unblind.finetune.frames import Frames
-    from unblind.teachers import Teacher
+    from unblind.teachers.teacher import Teacher
 
 
 class Rows(NamedTuple):

@@ -213,10 +213,10 @@ def plan(config: Config, task: Task) -> trainer.Plan:
 
 
 def _teacher(config: Config, device: torch.device) -> Any:
-    from unblind.foundation import table
+    from unblind.teachers.loading import load_teacher
 
     align, chosen = config.training.align, config.openvla
-    return table.load(
+    return load_teacher(
         align.teacher,
         chosen.teacher,
         interpolate=align.interpolate,

@@ -45,12 +45,12 @@ def teacher(config: Config) -> None:
     def work() -> dict[str, Any]:
         import torch
 
-        from unblind.teachers import load_teacher
+        from unblind.teachers.loading import load_teacher
         from unblind.training import features, finetuning
         from unblind.vla import checkpoint
 
         align = config.training.align
-        loaded = load_teacher(align.teacher, align.interpolate)
+        loaded = load_teacher(align.teacher, interpolate=align.interpolate)
         torch.set_num_threads(1)
         base = checkpoint.load(base_dir(config))
         frames = finetuning.demonstrations(config, base, places.demos(config), "train", 0)

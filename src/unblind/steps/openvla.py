@@ -24,10 +24,10 @@ def fetch(config: Config) -> None:
             "this configuration names no published checkpoint", "run: unblind base pull"
         )
     from unblind.finetune import base
-    from unblind.foundation import table
+    from unblind.teachers import vit
 
     if any(run.method == "align" for run in config.runs.values()):
-        table.place(config.training.align.teacher, config.openvla.teacher)
+        vit.fetch(config.training.align.teacher, config.openvla.teacher)
     folder = base.published(config)
     _write_record(folder, places.openvla_start(config))
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from unblind import files
 from unblind.errors import UnblindError
 from unblind.progress import UNIT_CPU_S, Progress
-from unblind.teachers import Teacher
+from unblind.teachers.teacher import Teacher
 from unblind.training.data import Demonstrations, picture
 from unblind.vla.images import to_model
 from unblind.vla.prismatic import Prismatic
