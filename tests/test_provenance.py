@@ -137,7 +137,7 @@ BESIDE = imports.inside(
 ONLY_FOR = {
     # A type.
     ("sim.conditions", "sim.catalog"): (),
-    ("training.features", "teachers"): ("features_teacher",),
+    ("training.features", "teachers.teacher"): ("features_teacher",),
     # Demonstrations, and pictures with questions, are read from files: their contents count.
     ("sim.shards", "sim.demos"): ("demos",),
     ("sim.shards", "sim.episodes"): ("demos",),

@@ -21,9 +21,9 @@ from unblind.errors import UnblindError
 from unblind.finetune import step as steps
 from unblind.finetune import throughput
 from unblind.finetune.learner import Learner
-from unblind.foundation import networks, table
 from unblind.openvla import checkpoint
 from unblind.openvla.sequence import Prompts
+from unblind.teachers import networks, registry
 from unblind.vla.lora import ALPHA, RANK
 from unblind.vla.tokens import ActionTokenizer
 
@@ -224,7 +224,7 @@ def test_the_full_size_is_that_of_the_publication():
     assert made.parameters("full") == 7_541_237_184
     assert made.SIZES["full"].batch == 8 and made.SIZES["full"].widths == (1, 16, 64)
     with torch.device("meta"):
-        net = networks.NETWORKS["radio"].build(table.ROWS[made.TEACHER].sizes)
+        net = networks.NETWORKS["radio"].build(registry.TEACHERS[made.TEACHER].sizes)
     assert 3.0e8 < sum(weight.numel() for weight in net.parameters()) < 3.3e8
 
 

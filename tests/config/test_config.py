@@ -69,6 +69,10 @@ def test_the_papers_sizes():
         ({"runs.oracle.polcy": "x"}, "unknown key 'runs.oracle.polcy', did you mean 'policy'"),
         ({"demos.executed_noise.xyz": 0.1}, "unknown key 'demos.executed_noise.xyz'"),
         ({"demos.noop_filter": "marge"}, "'demos.noop_filter'.*'released', 'merge' or 'none'"),
+        (
+            {"training.align.teacher": "dinov2-big"},
+            "'training.align.teacher': no such teacher, did you mean .*'dinov2-giant'",
+        ),
         ({"seed": "3"}, "'seed'.*integer.*'3'"),
         ({"rollout.episodes": 0}, "'rollout.episodes'.*greater than or equal to 1"),
         ({"base.robot": []}, "'base.robot'.*at least 1 item"),
@@ -98,10 +102,15 @@ def test_a_key_that_was_renamed_is_named_with_the_new_one():
         load(MINI, {"training.align.lambda_": 0.5})
 
 
+def test_the_published_model_needs_a_transformer_as_teacher():
+    with pytest.raises(UnblindError, match=r"must be a vision transformer \(c-radio.*not 'lite2'"):
+        load(FOLDER / "paper.yaml", {"training.align.teacher": "lite2"})
+
+
 def test_a_section_that_is_null_can_be_given_key_by_key():
     paper = load(FOLDER / "paper.yaml").openvla.model_dump()
     given = {f"openvla.{key}": value for key, value in paper.items()}
-    plain = {"base.loss": PLAIN, "training.loss": PLAIN}
+    plain = {"base.loss": PLAIN, "training.loss": PLAIN, "training.align.teacher": "c-radiov3-l"}
     assert load(MINI, given | plain).openvla.model_dump() == paper
     with pytest.raises(UnblindError, match=r"missing key 'openvla\.teacher'"):
         load(MINI, {"openvla.base": "twins/openvla"})

@@ -14,9 +14,9 @@ from safetensors.torch import load_file
 from unblind import files, places
 from unblind.errors import UnblindError
 from unblind.finetune import feed, launch, runs, state
-from unblind.foundation.frozen import FrozenTeacher
 from unblind.openvla import checkpoint
 from unblind.rollout.openvla import load_policy
+from unblind.teachers.teacher import Teacher
 from unblind.vla import lora
 
 METHODS = ("default", "freeze", "align")
@@ -87,7 +87,7 @@ def test_freeze_leaves_the_towers_as_they_were_and_default_does_not(root):
 
 def test_the_teacher_sees_the_very_pictures_that_the_model_sees(root, tmp_path, monkeypatch):
     seen, fed = [], []
-    features, call = FrozenTeacher.features, feed.Feed.__call__
+    features, call = Teacher.features, feed.Feed.__call__
 
     def look(teacher, images, grid):
         seen.append(images)
@@ -97,7 +97,7 @@ def test_the_teacher_sees_the_very_pictures_that_the_model_sees(root, tmp_path, 
         fed.append(call(self, step))
         return fed[-1]
 
-    monkeypatch.setattr(FrozenTeacher, "features", look)
+    monkeypatch.setattr(Teacher, "features", look)
     monkeypatch.setattr(feed.Feed, "__call__", note)
     train(root, "align", tmp_path)
     assert len(seen) == len(fed) == small_study.STEPS

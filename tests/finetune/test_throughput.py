@@ -11,10 +11,10 @@ from unblind.align.objective import Objective
 from unblind.config import load
 from unblind.finetune import throughput
 from unblind.finetune.learner import ANSWER, Learner, texts
-from unblind.foundation import table
-from unblind.foundation.frozen import FrozenTeacher
-from unblind.foundation.networks import NETWORKS
 from unblind.openvla import checkpoint
+from unblind.teachers import registry, vit
+from unblind.teachers.loading import load_teacher
+from unblind.teachers.networks import NETWORKS
 from unblind.vla import lora
 from unblind.vla.prismatic import PrismaticConfig
 from unblind.vla.tokens import ActionTokenizer
@@ -59,7 +59,7 @@ def test_the_forward_pass_of_the_published_sizes():
 
 
 def test_a_teachers_operations_are_what_pytorch_counts(root):
-    teacher = table.load("c-radiov3-l", str(root / "radio"))
+    teacher = load_teacher("c-radiov3-l", str(root / "radio"))
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         teacher.features(torch.rand(2, 3, 224, 224), 16)
     assert 2 * throughput.watching(teacher, 256) == counter.get_total_flops()

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 
 from unblind.cluster import slurm
 from unblind.cluster.slurm import Partition
-from unblind.config import Config, near
+from unblind.config import Config
 from unblind.config_cluster import ClusterJob
-from unblind.errors import UnblindError
+from unblind.errors import UnblindError, near
 from unblind.machine.doctor import Check
 
 _ACCOUNTING = "accounting_storage/slurmdbd"

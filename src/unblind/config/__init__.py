@@ -4,11 +4,10 @@ Values stand in ``workflow/config/*.yaml`` and nowhere else: no field has a defa
 file always says everything. ``workflow/config/schema.json`` is generated from these classes.
 """
 
-import difflib
 import hashlib
 import json
 import reprlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -40,7 +39,8 @@ from unblind.config.sections import (
     Training,
 )
 from unblind.config_cluster import Cluster
-from unblind.errors import UnblindError
+from unblind.errors import UnblindError, near
+from unblind.teachers.registry import TEACHERS, Vit
 
 __all__ = [
     "METHODS",
@@ -67,7 +67,6 @@ __all__ = [
     "check",
     "digest",
     "load",
-    "near",
     "schema",
 ]
 
@@ -153,6 +152,8 @@ _PUBLISHED_ROLLOUT = {
 }
 
 
+#: Teachers that can look at changing pictures beside a published model.
+_VITS = [name for name, row in TEACHERS.items() if isinstance(row, Vit)]
 #: Keys that no longer exist, and the keys that replaced them.
 OLD_KEYS: Mapping[str, str] = {
     "training.align.coefficient": "training.align.lambda",
@@ -237,6 +238,11 @@ class Config(Section):
                 return "base.unnorm_key and rollout.temperature are of published models: set null"
         elif any((part.loss.action_width or part.loss.location_width) for part in (base, training)):
             return "with base.source, action_width and location_width must be 0: targets are hard"
+        elif training.align.teacher not in _VITS:
+            return (
+                f"with base.source, training.align.teacher must be a vision transformer "
+                f"({', '.join(_VITS)}), not '{training.align.teacher}'"
+            )
         return None
 
     def run(self, name: str) -> Run:
@@ -388,9 +394,3 @@ def _section(model: Any, part: Any) -> Any:
         return model
     kinds = [kind for kind in get_args(field.annotation) if kind is not type(None)]
     return kinds[0] if type(None) in get_args(field.annotation) else field.annotation
-
-
-def near(word: str, known: Iterable[str]) -> str:
-    """Return ", did you mean ...?" with up to three known words like ``word``, or nothing."""
-    match = difflib.get_close_matches(word, list(known), n=3, cutoff=0.5)
-    return f", did you mean {' or '.join(repr(m) for m in match)}?" if match else ""

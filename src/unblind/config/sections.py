@@ -6,7 +6,10 @@ always says everything. `unblind.config` puts the sections together.
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from unblind.errors import near
+from unblind.teachers.registry import TEACHERS
 
 METHODS = ("default", "freeze", "align")
 
@@ -16,6 +19,17 @@ FileName = Annotated[str, Field(pattern=r"^[^\x00]+$")]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _known_teacher(name: str) -> str:
+    if name not in TEACHERS:
+        raise ValueError(f"no such teacher{near(name, TEACHERS)}")
+    return name
+
+
+TeacherName = Annotated[
+    str, AfterValidator(_known_teacher), Field(json_schema_extra={"enum": list(TEACHERS)})
+]
 
 
 class Section(BaseModel):
@@ -200,7 +214,9 @@ class Alignment(Section):
 
     model_config = ConfigDict(serialize_by_alias=True)
 
-    teacher: Name = Field(description="Frozen teacher, a name of `unblind.teachers.TEACHERS`.")
+    teacher: TeacherName = Field(
+        description="Frozen teacher, a name of `unblind.teachers.registry.TEACHERS`."
+    )
     teacher_weights: FileName | None = Field(
         description="Its weights: a folder, or owner/name@commit; null: the published ones."
     )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from unblind.errors import UnblindError
+from unblind.errors import UnblindError, near
 from unblind.openvla import documents
 from unblind.vla.tokens import ActionNormalizer
 
@@ -50,8 +50,6 @@ def choose(statistics: Mapping[str, Any], key: str | None, where: object) -> Act
         )
     key = next(iter(statistics)) if key is None else key
     if key not in statistics:
-        from unblind.config import near  # with pydantic, which a machine of GPUs may lack
-
         raise UnblindError(
             f"{where} has no action statistics '{key}'{near(key, statistics)}",
             f"unnorm_key can be {_listed(statistics)}",

@@ -88,13 +88,13 @@ def fetch(config: Config) -> None:
         raise UnblindError(
             "this configuration names no published checkpoint", "run: unblind base pull"
         )
-    from unblind.teachers import loading
+    from unblind.teachers import vit
     from unblind.training import base
     from unblind.vla import checkpoint
 
     align = config.training.align
     if any(run.method == "align" for run in config.runs.values()):
-        loading.fetch(align.teacher, align.teacher_weights or "")
+        vit.fetch(align.teacher, align.teacher_weights or "")
     path, content = places.fetched_record(config), base.describe(checkpoint.place(config.base.source))
     make([path], Origin(content, CODE["fetch"], ()), lambda: files.write_json(path, content))
 

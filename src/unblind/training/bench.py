@@ -16,7 +16,7 @@ import torch
 from unblind.align.objective import Objective
 from unblind.config import METHODS, Config
 from unblind.store import BASE_FILES, base_dir
-from unblind.teachers import load_teacher
+from unblind.teachers.loading import load_teacher
 from unblind.training import data, finetuning, loop, stages
 from unblind.training.parallel import Team
 from unblind.vla import checkpoint, lora
@@ -156,7 +156,7 @@ def _low(config: Config, base: checkpoint.Checkpoint) -> np.ndarray:
 def _alignment(config: Config, base: checkpoint.Checkpoint) -> tuple[np.ndarray, Objective]:
     """Return stored features of the teacher's shape and what Align adds to the loss."""
     align = config.training.align
-    width = load_teacher(align.teacher, align.interpolate).width
+    width = load_teacher(align.teacher, interpolate=align.interpolate).width
     shape = (_FRAMES, base.model.config.grid**2, width)
     features = np.random.default_rng(1).standard_normal(shape, np.float32).astype(np.float16)
     return features, finetuning.make_objective(align, base, width, config.seed)

@@ -17,7 +17,7 @@ from unblind.vla.batch import Batch, collate
 
 if TYPE_CHECKING:
     from unblind.config import Augmentation
-    from unblind.teachers import Teacher
+    from unblind.teachers.teacher import Teacher
     from unblind.training.frames import Frames
     from unblind.training.team import Team
     from unblind.vla.pixels import Pixels

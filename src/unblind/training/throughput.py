@@ -19,7 +19,7 @@ from unblind.vla.prismatic import Prismatic
 from unblind.vla.towers import VisionBackbone
 
 if TYPE_CHECKING:
-    from unblind.foundation.frozen import FrozenTeacher
+    from unblind.teachers.teacher import Teacher
 
 _TOWER = "vision_backbone."
 
@@ -79,7 +79,7 @@ def training(model: Prismatic, shape: Shape, rank: int, vision: bool) -> int:
     return total
 
 
-def alignment(objective: Objective, teacher: "FrozenTeacher", visual: int) -> int:
+def alignment(objective: Objective, teacher: "Teacher", visual: int) -> int:
     """Return what Align adds for one picture: the teacher's forward pass and the projectors.
 
     Args:
@@ -95,7 +95,7 @@ def alignment(objective: Objective, teacher: "FrozenTeacher", visual: int) -> in
     return watching(teacher, visual) + factor * 2 * visual * sum(per_projector)
 
 
-def watching(teacher: "FrozenTeacher", visual: int) -> int:
+def watching(teacher: "Teacher", visual: int) -> int:
     """Return the operations of a teacher's forward pass over one picture of ``visual`` patches."""
     net = teacher.net
     blocks, first = (

@@ -6,7 +6,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from unblind.errors import UnblindError
-from unblind.foundation import table
+from unblind.teachers import vit
+from unblind.teachers.loading import load_teacher
 from unblind.twin import teachers as twins
 
 WEIGHTS = "model.safetensors"
@@ -19,7 +20,7 @@ def folder(tmp_path):
 
 
 def load(folder, name="c-radiov3-l"):
-    return table.load(name, str(folder))
+    return load_teacher(name, str(folder))
 
 
 def change(folder, function):
@@ -128,16 +129,18 @@ def test_pickles_are_refused_unread(folder):
 
 
 def test_unknown_teacher_and_unpinned_teacher():
-    with pytest.raises(UnblindError, match=r"no teacher called 'radio'.*c-radiov3-l"):
-        table.load("radio")
+    unknown = r"no teacher called 'radio', did you mean 'c-radiov3-l'.*teachers: lite2, "
+    for function in (load_teacher, vit.fetch):
+        with pytest.raises(UnblindError, match=unknown):
+            function("radio")
     with pytest.raises(UnblindError, match=r"no commit of theaiinstitute/theia-base.*is pinned"):
-        table.load("theia-base-cddsv")
+        load_teacher("theia-base-cddsv")
 
 
 def test_the_tables_commit_is_what_is_fetched(folder, monkeypatch):
     asked = []
-    monkeypatch.setattr(table.hub, "fetch", lambda *arguments: asked.append(arguments) or folder)
-    teacher = table.load("c-radiov3-l")
+    monkeypatch.setattr(vit.hub, "fetch", lambda *arguments: asked.append(arguments) or folder)
+    teacher = load_teacher("c-radiov3-l")
     assert asked[0][:2] == ("nvidia/C-RADIOv3-L", "9d0413465e8a91e67bbf2c1ad342815478d1b906")
     assert teacher.describe(16)["source"] == "@".join(asked[0][:2])
     assert all(pattern.endswith((".json", ".safetensors")) for pattern in asked[0][2])

@@ -19,37 +19,13 @@ word, so the weights are mapped here and every name is accounted for.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from unblind.teachers.registry import Sizes
 from unblind.weights import Shape
 
 #: Class and register tokens of C-RADIOv3: one class token for each of its four teachers.
 RADIO_CLASS_TOKENS, RADIO_REGISTERS = 4, 4
 #: Mean and deviation of CLIP's normalisation, which C-RADIOv3 keeps among its weights.
 CLIP = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Sizes of a vision transformer.
-
-    Attributes:
-        width: channels of a token.
-        depth: blocks.
-        heads: attention heads of a block.
-        hidden: units between a block's two linear layers.
-        patch: pixels a token, on each side.
-        positions: stored position embeddings a side.
-        gated: SwiGLU instead of GELU between the linear layers.
-        scaled: LayerScale after attention and linear layers.
-    """
-
-    width: int
-    depth: int
-    heads: int
-    hidden: int
-    patch: int
-    positions: int
-    gated: bool = False
-    scaled: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from unblind.foundation.layouts import CLIP, RADIO_CLASS_TOKENS, RADIO_REGISTERS, Sizes
 from unblind.machine import torchvision
+from unblind.teachers.layouts import CLIP, RADIO_CLASS_TOKENS, RADIO_REGISTERS
+from unblind.teachers.registry import Sizes
 
 torchvision.guard()
 

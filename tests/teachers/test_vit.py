@@ -7,9 +7,11 @@ from safetensors.torch import load_file
 from torch.nn import functional
 
 from unblind.errors import UnblindError
-from unblind.foundation import table
-from unblind.foundation.layouts import LAYOUTS
-from unblind.foundation.networks import NETWORKS, stretch
+from unblind.teachers.layouts import LAYOUTS
+from unblind.teachers.loading import load_teacher
+from unblind.teachers.networks import NETWORKS, stretch
+from unblind.teachers.registry import TEACHERS, Vit
+from unblind.teachers.vit import random_teacher
 from unblind.twin import teachers as twins
 
 # Twins have width 32 and 2 heads. Name -> reference, normalisation, input side for 16 x 16.
@@ -21,6 +23,7 @@ FAMILIES = {
     "siglip-so400m": (reference.siglip, reference.HALF, 224),
     "theia-base-cddsv": (reference.theia, reference.IMAGENET, 256),
 }
+VITS = {name: row for name, row in TEACHERS.items() if isinstance(row, Vit)}
 IMAGES = torch.rand(3, 3, 224, 224, generator=torch.Generator().manual_seed(0))
 
 
@@ -39,7 +42,7 @@ def name(request):
 
 @pytest.fixture
 def teacher(folders, name):
-    return table.load(name, str(folders / name))
+    return load_teacher(name, str(folders / name))
 
 
 def resized(side):
@@ -65,7 +68,7 @@ def test_pictures_are_normalised_exactly_once(name, teacher):
         "dino": lambda net: net.patch_embed,
         "siglip": lambda net: net.patch_embed,
         "theia": lambda net: net.patch_embed,
-    }[table.ROWS[name].family](teacher.net)
+    }[TEACHERS[name].family](teacher.net)
     first.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     teacher.features(IMAGES, 16)
     wanted = [(resized(side)[:, c] - mean[c]) / deviation[c] for c in range(3)]
@@ -95,7 +98,7 @@ def test_the_callers_autocast_does_not_reach_the_teacher(teacher):
 
 
 def test_bfloat16_stays_near_and_comes_out_as_float32(folders, name, teacher):
-    rough = table.load(name, str(folders / name), dtype=torch.bfloat16)
+    rough = load_teacher(name, str(folders / name), dtype=torch.bfloat16)
     assert {tensor.dtype for tensor in rough.net.parameters()} == {torch.bfloat16}
     found, exact = rough.features(IMAGES, 16), teacher.features(IMAGES, 16)
     assert found.dtype == torch.float32
@@ -121,8 +124,8 @@ def test_tokens_stand_row_by_row(teacher, name):
 
 def test_description(folders, name, teacher):
     told = teacher.describe(16)
-    assert told["teacher"] == name and told["network"] == table.ROWS[name].repo
-    assert told["input_size"] == FAMILIES[name][2] == table.ROWS[name].input_size
+    assert told["teacher"] == name and told["network"] == TEACHERS[name].repo
+    assert told["input_size"] == FAMILIES[name][2]
     assert told["twin"] is True and told["width"] == 32 and not told["interpolated"]
     assert len(told["files"]["model.safetensors"]) == 64
 
@@ -130,8 +133,8 @@ def test_description(folders, name, teacher):
 def test_grid_out_of_reach_is_refused_or_interpolated(folders):
     folder = str(folders / "siglip-so400m")
     with pytest.raises(UnblindError, match=r"'siglip-so400m' cannot give a 20 x 20 grid"):
-        table.load("siglip-so400m", folder).features(IMAGES, 20)
-    wide = table.load("siglip-so400m", folder, interpolate=True)
+        load_teacher("siglip-so400m", folder).features(IMAGES, 20)
+    wide = load_teacher("siglip-so400m", folder, interpolate=True)
     assert wide.features(IMAGES, 20).shape == (3, 400, 32)
     told = wide.describe(20)
     assert told["interpolated"] and told["input_size"] == 224
@@ -171,21 +174,21 @@ def test_stretched_positions_follow_dinos_rule():
     ],
 )
 def test_full_size_layouts_have_the_published_number_of_parameters(name, unused, numbers):
-    row = table.ROWS[name]
+    row = TEACHERS[name]
     shapes = LAYOUTS[row.family].shapes(row.sizes)
     assert sum(map(math.prod, shapes.values())) + unused == numbers
 
 
 def test_siglips_two_towers_have_the_published_number_of_parameters():
-    row = table.ROWS["siglip-so400m"]
+    row = TEACHERS["siglip-so400m"]
     shapes = LAYOUTS["siglip"].shapes(row.sizes) | twins._siglip_extra(row.sizes)
     missing_words = (32_000 - twins._VOCABULARY) * 1152
     assert sum(map(math.prod, shapes.values())) + missing_words == 877_360_306
 
 
-@pytest.mark.parametrize("name", table.ROWS)
+@pytest.mark.parametrize("name", VITS)
 def test_full_size_networks_take_every_tensor_of_the_layout(name):
-    row = table.ROWS[name]
+    row = TEACHERS[name]
     with torch.device("meta"):
         net = NETWORKS[row.family].build(row.sizes)
     ours = [key for entry in LAYOUTS[row.family].entries(row.sizes) for key in entry.ours]
@@ -197,7 +200,7 @@ def test_full_size_networks_take_every_tensor_of_the_layout(name):
 
 
 def test_widths_and_input_sides_of_the_table():
-    told = {name: (row.sizes.width, row.input_size) for name, row in table.ROWS.items()}
+    told = {name: (row.sizes.width, 16 * row.sizes.patch) for name, row in VITS.items()}
     assert told == {
         "c-radiov3-l": (1024, 256),
         "c-radiov3-h": (1280, 256),
@@ -210,8 +213,8 @@ def test_widths_and_input_sides_of_the_table():
 
 
 def test_random_teacher_has_full_sizes():
-    teacher = table.random_teacher("theia-base-cdiv", "cpu", torch.bfloat16, seed=3)
+    teacher = random_teacher("theia-base-cdiv", "cpu", torch.bfloat16, seed=3)
     found = teacher.features(IMAGES[:1], 16)
     assert found.shape == (1, 256, 768) and found.isfinite().all()
-    again = table.random_teacher("theia-base-cdiv", "cpu", torch.bfloat16, seed=3)
+    again = random_teacher("theia-base-cdiv", "cpu", torch.bfloat16, seed=3)
     assert torch.equal(found, again.features(IMAGES[:1], 16))

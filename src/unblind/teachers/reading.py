@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from unblind import files, weights
 from unblind.errors import UnblindError
-from unblind.foundation.layouts import LAYOUTS, Layout, Sizes
-from unblind.foundation.networks import NETWORKS
+from unblind.teachers.layouts import LAYOUTS, Layout
+from unblind.teachers.networks import NETWORKS
+from unblind.teachers.registry import Sizes, Vit
 
 CONFIG = "config.json"
 #: Key in the ``config.json`` of a tiny random twin; holds its sizes.
@@ -23,7 +24,7 @@ _NEAR = 4e-3  # half a step of bfloat16 near 1
 
 
 @dataclass(frozen=True)
-class Found:
+class Checkpoint:
     """What a folder held.
 
     Attributes:
@@ -39,13 +40,11 @@ class Found:
     files: dict[str, str]
 
 
-def read(family: str, published: Sizes, repo: str, folder: Path, dtype: torch.dtype) -> Found:
+def read(row: Vit, folder: Path, dtype: torch.dtype) -> Checkpoint:
     """Read a checkpoint strictly: every name is accounted for before a number is read.
 
     Args:
-        family: key of `layouts.LAYOUTS`.
-        published: sizes that it must have, unless it is a twin.
-        repo: where the right files are, for messages.
+        row: the teacher, whose sizes the checkpoint must have, unless it is a twin.
         folder: of the checkpoint.
         dtype: of the network's weights.
 
@@ -54,14 +53,14 @@ def read(family: str, published: Sizes, repo: str, folder: Path, dtype: torch.dt
             three differing names are given.
     """
     config = _config(folder)
-    sizes = _sizes(config, published, folder)
-    layout, paths = LAYOUTS[family], weights.files(folder)
-    wanted, found = layout.shapes(sizes), weights.shapes(paths)
-    weights.check(wanted, found, folder, _remedy(repo, config), unused=layout.is_unused)
+    sizes = _sizes(config, row.sizes, folder)
+    layout, paths = LAYOUTS[row.family], weights.files(folder)
+    shapes, remedy = layout.shapes(sizes), _remedy(row.repo, config)
+    weights.check(shapes, weights.shapes(paths), folder, remedy, unused=layout.is_unused)
     with torch.device("meta"):
-        net = NETWORKS[family].build(sizes)
+        net = NETWORKS[row.family].build(sizes)
     _fill(net, layout, sizes, paths, dtype)
-    return Found(net, sizes, TWIN in config, {path.name: files.sha256(path) for path in paths})
+    return Checkpoint(net, sizes, TWIN in config, {path.name: files.sha256(path) for path in paths})
 
 
 def _config(folder: Path) -> dict[str, Any]:
@@ -98,15 +97,15 @@ def _sizes(config: Mapping[str, Any], published: Sizes, folder: Path) -> Sizes:
 def _agree(config: Mapping[str, Any], sizes: Sizes, folder: Path) -> None:
     """Compare sizes that a config.json states: the number of heads shows in no tensor."""
     stated = config.get("vision_config", config)
-    for key, wanted in (
+    for key, size in (
         ("hidden_size", sizes.width),
         ("num_hidden_layers", sizes.depth),
         ("num_attention_heads", sizes.heads),
         ("patch_size", sizes.patch),
     ):
-        if isinstance(stated, dict) and stated.get(key, wanted) != wanted:
+        if isinstance(stated, dict) and stated.get(key, size) != size:
             raise UnblindError(
-                f"{folder / CONFIG} states {key} {stated[key]}, the teacher has {wanted}",
+                f"{folder / CONFIG} states {key} {stated[key]}, the teacher has {size}",
                 "name the folder of this teacher's checkpoint",
             )
 
@@ -123,10 +122,10 @@ def _fill(
 ) -> None:
     """Give a network without memory its weights, all of them and no others."""
     shapes = {key: tensor.shape for key, tensor in net.state_dict().items()}
-    found = dict(weights.tensors(paths, layout.shapes(sizes)))
+    stored = dict(weights.tensors(paths, layout.shapes(sizes)))
     state: dict[str, Tensor] = {}
     for entry in layout.entries(sizes):
-        joined = torch.cat([found.pop(name) for name in entry.theirs])
+        joined = torch.cat([stored.pop(name) for name in entry.theirs])
         if entry.values and (joined.flatten() - torch.tensor(entry.values)).abs().max() > _NEAR:
             raise UnblindError(
                 f"{paths[0].parent}: {entry.theirs[0]} is {joined.flatten().tolist()}, "
