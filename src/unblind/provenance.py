@@ -43,23 +43,16 @@ PACKAGES = (
 )
 _ROLLOUT = ("unblind.sim",) + tuple(
     f"unblind.rollout.{name}"
-    for name in ("loop", "policies", "records", "run", "trained", "worker")
+    for name in ("factory", "loop", "policies", "records", "run", "trained", "worker")
 )
-#: The model of both scales; modules beside these, for other layouts of weights, do not decide it.
-_MODEL = ("unblind.weights",) + tuple(
-    f"unblind.vla.{name}"
-    for name in (
-        *("__init__", "checkpoint", "decode", "images", "layout", "lite", "lora", "prismatic"),
-        *("text", "tokens", "towers"),
-    )
-)
+#: The model of both scales.
+_MODEL = ("unblind.hub", "unblind.vla", "unblind.weights")
 _FRAMES = ("unblind.sim.labels", "unblind.sim.shards", "unblind.training.data")
 _FEATURES = (*_FRAMES, "unblind.training.features", *_MODEL)
 _LEARNING = (*_FRAMES, *_MODEL) + tuple(
     f"unblind.training.{name}" for name in ("loop", "parallel", "stages")
 )
 _PICTURES = ("icons", "pictograms", "questions", "scenes", "stills", "vlm_data")
-_PUBLISHED = ("unblind.hub", "unblind.openvla", "unblind.vla", "unblind.weights")
 #: Modules whose content decides a stage's result; their hash is a parameter of its rules.
 #: Scripted policies know nothing of the model's code.
 CODE = {
@@ -71,6 +64,7 @@ CODE = {
     ),
     "questions": (
         "unblind.sim",
+        "unblind.vla.documents",
         "unblind.vla.text",
         *(f"unblind.training.{name}" for name in _PICTURES),
     ),
@@ -95,19 +89,12 @@ CODE = {
         "unblind.training.finetuning",
     ),
     "rollout": _ROLLOUT,
-    "rollout_vla": (*_ROLLOUT, "unblind.rollout.vla", *_MODEL),
+    "rollout_vla": (*_ROLLOUT, *_MODEL),
     # The published model: where the configuration has a section `openvla`.
-    "openvla_base": (*_PUBLISHED, "unblind.finetune.base"),
-    "openvla_pictures": (
-        *_FRAMES,
-        "unblind.finetune.pictures",
-        "unblind.openvla.lanczos",
-        "unblind.vla",
-        "unblind.weights",
-    ),
+    "openvla_base": (*_MODEL, "unblind.finetune.base"),
+    "openvla_pictures": (*_FRAMES, *_MODEL, "unblind.finetune.pictures"),
     "openvla_training": (
         *_LEARNING,
-        *_PUBLISHED,
         "unblind.align",
         "unblind.finetune",
         "unblind.foundation",
@@ -115,12 +102,7 @@ CODE = {
         "unblind.training.features",
         "unblind.training.finetuning",
     ),
-    "openvla_rollout": (
-        *_ROLLOUT,
-        *_PUBLISHED,
-        "unblind.finetune.base",
-        "unblind.rollout.openvla",
-    ),
+    "openvla_rollout": (*_ROLLOUT, *_MODEL, "unblind.finetune.base"),
     "table1": ("unblind.report", "unblind.sim.conditions", "unblind.sim.success"),
     # Checks of the release's defects run rules of every part; an audit takes seconds.
     "audit": ("unblind",),
@@ -154,9 +136,15 @@ def read(path: Path | str) -> dict[str, Any]:
     return values
 
 
-def rollout_code(policy: str) -> tuple[str, ...]:
-    """Return the modules that decide the rollouts of a kind of policy (`config.Run.policy`)."""
-    return CODE["rollout_vla" if policy == "vla" else "rollout"]
+def rollout_code(policy: str, published: bool = False) -> tuple[str, ...]:
+    """Return the modules that decide the rollouts of a kind of policy (`config.Run.policy`).
+
+    Args:
+        policy: the kind.
+        published: whether models start from a published checkpoint (section `openvla`).
+    """
+    learned = "openvla_rollout" if published else "rollout_vla"
+    return CODE[learned if policy == "vla" else "rollout"]
 
 
 def is_current(

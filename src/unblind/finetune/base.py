@@ -13,11 +13,9 @@ import torch
 from unblind import files, places, weights
 from unblind.config import Config
 from unblind.errors import UnblindError
-from unblind.openvla import checkpoint, config
-from unblind.openvla.checkpoint import OpenVla
+from unblind.vla import checkpoint, hub_config, loading
+from unblind.vla.checkpoint import Checkpoint
 
-#: Key of a run's own action statistics, as in the release.
-STATISTICS_KEY = "sft"
 _REMEDY = "run: unblind base fetch, or with rebuild_base: unblind base warm-up"
 
 
@@ -41,16 +39,17 @@ def folder(config: Config) -> Path:
     return place
 
 
-def load(config: Config, folder: Path, device: torch.device | str) -> OpenVla:
+def load(config: Config, folder: Path, device: torch.device | str) -> Checkpoint:
     """Return a checkpoint in the configured precision.
 
     Raises:
         UnblindError: there is no such device, or see `checkpoint.load`.
     """
-    chosen = checkpoint.check_device(str(device))
+    chosen = loading.check_device(str(device))
     if chosen.type == "cpu":
         torch.set_num_threads(1)
-    return checkpoint.load(folder, chosen, getattr(torch, config.openvla.precision))
+    precision, record = getattr(torch, config.openvla.precision), places.openvla_base(config)
+    return checkpoint.load(folder, chosen, precision, record)
 
 
 def describe(folder: Path) -> dict[str, Any]:
@@ -61,7 +60,7 @@ def describe(folder: Path) -> dict[str, Any]:
     """
     paths = weights.files(folder)
     found = weights.shapes(paths)
-    wanted = checkpoint.shapes(checkpoint.blank(config.read(folder).model))
+    wanted = loading.shapes(loading.blank(hub_config.read(folder).model))
     weights.check(wanted, found, folder, "fetch the checkpoint again")
     small = [folder / name for name in checkpoint.SMALL_FILES if (folder / name).is_file()]
     return {

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from unblind.finetune.augment import augment, draws
 from unblind.finetune.learner import texts
-from unblind.openvla.pixels import Pixels
-from unblind.openvla.sequence import Prompts
+from unblind.vla.batch import Batch
+from unblind.vla.pixels import Pixels
 
 if TYPE_CHECKING:
     from unblind.config_openvla import Augmentation
@@ -43,7 +43,6 @@ class Feed:
         pixels: how pictures become the model's input.
         teacher: sees the very pictures that the model sees; None unless the method is Align.
         grid: visual tokens along a side.
-        pad: id of the padding.
         seed: of the augmentation.
         augmentation: None: pictures stay as they are.
         diagonal: see `augment.draws`.
@@ -58,7 +57,6 @@ class Feed:
     pixels: Pixels
     teacher: "Teacher | None"
     grid: int
-    pad: int
     seed: int
     augmentation: "Augmentation | None"
     diagonal: bool
@@ -68,18 +66,16 @@ class Feed:
     parts: int
     batch: int
 
-    def __call__(self, step: int) -> tuple[Tensor, Prompts, Tensor, Tensor | None]:
+    def __call__(self, step: int) -> tuple[Tensor, Batch, Tensor, Tensor | None]:
         """Return pixel values, texts, answers and teacher tokens (see `learner.Learner`)."""
         rows = self.frames.rows(step, self.batch, self.part, self.parts)
         pictures = torch.from_numpy(rows.pictures).to(self.device).permute(0, 3, 1, 2).float() / 255
         if self.augmentation is not None:
             numbers = draws(self.seed, rows.positions, self.diagonal)
             pictures = augment(pictures, numbers, self.augmentation)
-        found = texts(rows.prompts, rows.answers, self.pad, self.frames.longest)
-        prompts = Prompts(*(None if t is None else t.to(self.device) for t in found))
         return (
             self.pixels.normalized(pictures).to(self.precision),
-            prompts,
+            texts(rows.prompts, rows.answers, self.frames.longest).to(self.device),
             torch.from_numpy(rows.answers).to(self.device),
             None if self.teacher is None else self.teacher.features(pictures, self.grid),
         )

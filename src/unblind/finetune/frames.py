@@ -7,10 +7,10 @@ import numpy as np
 from unblind.errors import UnblindError
 from unblind.finetune.feed import Rows
 from unblind.finetune.pictures import labelled
-from unblind.openvla.text import EOS, LlamaVocabulary
 from unblind.sim import labels
 from unblind.training import features
 from unblind.training.data import Order
+from unblind.vla.text import EOS, Vocabulary
 from unblind.vla.tokens import ActionCodec
 
 
@@ -36,7 +36,7 @@ class Frames:
         folder: Path,
         split: str,
         pictures: Path,
-        vocabulary: LlamaVocabulary,
+        vocabulary: Vocabulary,
         codec: ActionCodec,
         rule: labels.Rule,
         seed: int,

@@ -6,8 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from unblind.align.objective import Objective
-from unblind.openvla import sequence
-from unblind.openvla.sequence import Prompts
+from unblind.vla.batch import Batch, Turn, collate
 from unblind.vla.prismatic import Prismatic
 from unblind.vla.tokens import ActionTokenizer
 
@@ -17,19 +16,19 @@ DIMENSIONS = ("x", "y", "z", "roll", "pitch", "yaw", "gripper")
 ANSWER = 8
 
 
-def texts(prompts: list[tuple[int, ...]], answers: np.ndarray, pad: int, length: int) -> Prompts:
-    """Return what the decoder reads beside the pictures: prompts with all but the last answer.
-
-    They are padded on the left, so that what predicts the answers stands at the end of each row.
+def texts(prompts: list[tuple[int, ...]], answers: np.ndarray, length: int) -> Batch:
+    """Return what the decoder reads beside the pictures, and what it shall predict.
 
     Args:
         prompts: token ids without BOS.
         answers: (N, 8) token ids.
-        pad: id of the padding.
         length: tokens of the longest prompt of the run; every batch has the same shape.
     """
-    whole = [(*p, *a) for p, a in zip(prompts, answers[:, :-1].tolist(), strict=True)]
-    return sequence.pad_left(whole, pad, length=length + ANSWER - 1)
+    turns = [
+        [Turn(prompt, tuple(answer), (1.0,) * ANSWER, "action")]
+        for prompt, answer in zip(prompts, answers.tolist(), strict=True)
+    ]
+    return collate(turns, length + ANSWER - 1)
 
 
 class Learner(nn.Module):
@@ -62,27 +61,29 @@ class Learner(nn.Module):
         self.register_buffer("centers", places.float(), persistent=False)
 
     def forward(
-        self, pixels: Tensor, prompts: Prompts, answers: Tensor, teacher: Tensor | None
+        self, pixels: Tensor, batch: Batch, answers: Tensor, teacher: Tensor | None
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the total loss and, without gradient, the numbers of the log.
 
         Args:
             pixels: (B, 3 towers, S, S) pixel values.
-            prompts: from :func:`texts`.
+            batch: from :func:`texts`.
             answers: (B, 8) token ids.
             teacher: (B, n, width) tokens of the same pictures; None unless the method is Align.
         """
         reduced = self._precision != torch.float32
         with torch.autocast(pixels.device.type, self._precision, enabled=reduced):
             aligned = self.objective is not None
-            out = sequence.run(self.model, pixels, prompts, layers=aligned)
-            logits = self.model.logits(out.last_hidden_state[:, -ANSWER:]).float()
+            states = self.model.hidden(pixels, batch.text, layers=aligned)
+            start = states[-1].shape[1] - batch.text.ids.shape[1]
+            last = states[-1][batch.rows, start + batch.places].view(len(answers), ANSWER, -1)
+            logits = self.model.logits(last).float()
             action = functional.cross_entropy(logits.flatten(0, 1), answers.flatten())
             numbers = {"loss": action.detach(), **self._accuracies(logits.detach(), answers)}
             if not aligned:
                 return action, numbers
             visual = slice(1, 1 + self.model.config.grid**2)
-            terms = self.objective(action, out.hidden_states, visual, teacher)
+            terms = self.objective(action, states, visual, teacher)
         parts = {"loss": terms.total, "action": terms.action, "alignment": terms.alignment}
         parts |= {f"alignment_{layer}": term for layer, term in terms.layers.items()}
         return terms.total, numbers | {name: part.detach() for name, part in parts.items()}

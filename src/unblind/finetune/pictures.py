@@ -11,10 +11,10 @@ import numpy as np
 
 from unblind import files
 from unblind.errors import UnblindError
-from unblind.openvla import lanczos
 from unblind.progress import UNIT_CPU_S, Progress
 from unblind.sim import labels, shards
 from unblind.training.data import picture
+from unblind.vla import lanczos
 
 
 def write(folder: Path, split: str, rule: labels.Rule, size: int, path: Path) -> None:

@@ -20,13 +20,11 @@ from unblind.finetune import base, frames, step, throughput, trainer
 from unblind.finetune.feed import Feed
 from unblind.finetune.learner import ANSWER, Learner
 from unblind.finetune.meter import Meter
-from unblind.openvla import export, statistics
-from unblind.openvla.checkpoint import OpenVla
 from unblind.sim import shards
 from unblind.training.finetuning import make_objective
 from unblind.training.loop import Schedule
-from unblind.vla import lora
-from unblind.vla.checkpoint import make_codec
+from unblind.vla import checkpoint, lora
+from unblind.vla.checkpoint import Checkpoint, make_codec
 from unblind.vla.tokens import ActionCodec, ActionNormalizer
 
 if TYPE_CHECKING:
@@ -95,8 +93,9 @@ def train(config: Config, run: str, seed: int, inputs: Inputs, out: Path) -> dic
     if tuned is None:
         return None
     wrapped, objective = tuned
-    lora.save_adapter(wrapped, out, inputs.record)
-    files.write_json(out / statistics.FILE, {base.STATISTICS_KEY: _statistics(normalizer)})
+    lora.save_adapter(wrapped, out, start)
+    statistics = {checkpoint.OWN_STATISTICS: normalizer.to_release()}
+    files.write_json(out / checkpoint.HUB_STATISTICS, statistics)
     if objective is not None:
         weights.save(out / "projector.safetensors", objective.state_dict())
     facts = _facts(config, task, wrapped, start)
@@ -119,14 +118,14 @@ def warm_up(config: Config, inputs: Inputs, work: Path, out: Path) -> None:
     team = trainer.assemble(config.openvla.device)
     loaded = base.load(config, inputs.base, team.device)
     identity = config.part("warm_up") | {"base": files.sha256(inputs.record)}
-    codec = replace(loaded.codec(config.openvla.unnorm_key), fidelity=config.openvla.recipe)
+    codec = loaded.codec(config.openvla.unnorm_key, config.openvla.recipe)
     task = Task("default", config.base.warm_up, config.seed, codec, digest(identity))
     if tuned := tune(config, team, loaded, task, inputs, work):
-        export.save(out, replace(loaded, model=lora.merge(tuned[0])))
+        checkpoint.save_hub(out, replace(loaded, model=lora.merge(tuned[0])))
 
 
 def tune(
-    config: Config, team: "Accelerator", loaded: OpenVla, task: Task, inputs: Inputs, out: Path
+    config: Config, team: "Accelerator", loaded: Checkpoint, task: Task, inputs: Inputs, out: Path
 ) -> tuple[Any, Any] | None:
     """Train adapters on a checkpoint.
 
@@ -167,7 +166,6 @@ def tune(
             loaded.pixels,
             teacher,
             sizes.grid,
-            loaded.vocabulary.pad,
             task.seed,
             chosen.augmentation,
             chosen.recipe == "released",
@@ -185,7 +183,7 @@ def tune(
     return (wrapped, objective) if team.is_main_process else None
 
 
-def adapt(config: Config, loaded: OpenVla, vision: bool, seed: int) -> Any:
+def adapt(config: Config, loaded: Checkpoint, vision: bool, seed: int) -> Any:
     """Put fresh adapters on a checkpoint's model as the configuration says (`step.adapt`)."""
     values, chosen = config.training, config.openvla
     return step.adapt(
@@ -235,13 +233,6 @@ def _snapshots(wrapped: Any, count: int, steps: int, out: Path) -> Callable[[int
             weights.save(out / "snapshots" / f"{done:06d}.safetensors", halves)
 
     return keep
-
-
-def _statistics(normalizer: ActionNormalizer) -> dict[str, Any]:
-    """Return action statistics in the release's form."""
-    values = normalizer.to_json()
-    names = {"q01": "q01", "q99": "q99", "min": "minimum", "max": "maximum", "mask": "mask"}
-    return {"action": {name: values[ours] for name, ours in names.items()}}
 
 
 def _facts(config: Config, task: Task, wrapped: Any, start: str) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def assemble(device: str) -> "Accelerator":
     """
     from accelerate import Accelerator, DistributedDataParallelKwargs
 
-    from unblind.openvla.checkpoint import check_device
+    from unblind.vla.loading import check_device
 
     check_device(device)
     # Adapters of each tower's last block and of the unused pooling never get a gradient.

@@ -20,9 +20,8 @@ from unblind.teachers import load_teacher
 from unblind.training import data, finetuning, loop, stages
 from unblind.training.parallel import Team
 from unblind.vla import checkpoint, lora
-from unblind.vla.images import to_model
-from unblind.vla.layout import Turn
-from unblind.vla.text import action_prompt
+from unblind.vla.batch import Turn
+from unblind.vla.pixels import Squeezed
 from unblind.vla.tokens import ActionNormalizer
 
 INSTRUCTION = "put watering can on plate"
@@ -44,8 +43,10 @@ def loaded_model(config: Config) -> tuple[checkpoint.Checkpoint, str]:
     vocabulary = stages.make_vocabulary()
     model = stages.make_model(config.base.model, vocabulary, config.seed).eval()
     low, high = (-1.0,) * 7, (1.0,) * 7
-    codec = checkpoint.make_codec(ActionNormalizer(low, high, low, high), model.config)
-    return checkpoint.Checkpoint(model, vocabulary, codec, "none"), "random weights"
+    statistics = {"none": ActionNormalizer(low, high, low, high).to_release()}
+    pixels = Squeezed(model.config.image_size)
+    made = checkpoint.Checkpoint(model, vocabulary, pixels, statistics, Path("random weights"))
+    return made, "random weights"
 
 
 def bench(
@@ -80,9 +81,7 @@ class _Run:
 
     def __init__(self, config: Config, method: str, base: checkpoint.Checkpoint) -> None:
         settings = config.training
-        base = checkpoint.Checkpoint(
-            copy.deepcopy(base.model), base.vocabulary, base.codec, base.sha256
-        )
+        base = dataclasses.replace(base, model=copy.deepcopy(base.model))
         frames = _frames(base)
         low = _low(config, base)
         teacher, objective = None, None
@@ -132,7 +131,7 @@ class _Run:
 def _frames(base: checkpoint.Checkpoint) -> SimpleNamespace:
     """Return what `FineTuner` asks of demonstrations, with random actions."""
     rng = np.random.default_rng(0)
-    prompt = base.vocabulary.encode(action_prompt(INSTRUCTION))
+    prompt = base.vocabulary.action_prompt(INSTRUCTION)
     frames = []
     for ids in rng.choice(base.vocabulary.actions, (_FRAMES, checkpoint.ACTION_WIDTH)):
         turn = dataclasses.replace(Turn.of(prompt, ids.tolist()), family="action")
@@ -148,7 +147,7 @@ def pictures(config: Config, count: int) -> np.ndarray:
 
 def _low(config: Config, base: checkpoint.Checkpoint) -> np.ndarray:
     """Return the frames' stored features of the tower's frozen part."""
-    images = to_model(pictures(config, _FRAMES), base.model.config.image_size)
+    images = base.pixels.training(pictures(config, _FRAMES))
     with torch.no_grad():
         return base.model.vision_backbone.low(images).half().contiguous().numpy()
 

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 
 from unblind.sim import camera, labels, shards
-from unblind.vla.layout import Turn
-from unblind.vla.text import Vocabulary, action_prompt, location, question_prompt
+from unblind.vla.batch import Turn
+from unblind.vla.text import Vocabulary, location
 from unblind.vla.tokens import ActionCodec
 
 
@@ -127,7 +127,7 @@ class Demonstrations:
         actions = episode["actions"]
         labelled = labels.apply(self._rule, actions, episode["executed"])
         closing = int(np.argmax(actions[:, 6] < 0)) if (actions[:, 6] < 0).any() else len(actions)
-        prompt = self._vocabulary.encode(action_prompt(episode["instruction"]))
+        prompt = self._vocabulary.action_prompt(episode["instruction"])
         tokens = self._codec.encode(labelled.actions)
         places = _places(episode)
         frames = []
@@ -156,7 +156,7 @@ class Demonstrations:
 
 def ask(vocabulary: Vocabulary, question: str, answer: str) -> Turn:
     """Return a question and its answer as a turn."""
-    return Turn.of(vocabulary.encode(question_prompt(question)), vocabulary.encode(answer))
+    return Turn.of(vocabulary.question_prompt(question), vocabulary.encode(answer))
 
 
 HEIGHT_QUESTION, HOLD_QUESTION = "how high is the gripper", "is the robot holding the"

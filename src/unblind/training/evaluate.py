@@ -14,9 +14,8 @@ import numpy as np
 import torch
 
 from unblind.training import data, stages, vlm_data
+from unblind.vla.batch import Batch, Turn, collate
 from unblind.vla.checkpoint import Checkpoint
-from unblind.vla.images import to_model
-from unblind.vla.layout import Batch, Turn, collate
 
 _BATCH = 32
 #: A place is right if row and column are at most this many of 128 bins off (5 % of a side).
@@ -62,14 +61,14 @@ def actions(loaded: Checkpoint, demos: data.Demonstrations) -> dict[str, Any]:
         by stage (and ``all``): ``n``, token accuracy of each dimension, and the mean absolute
         error of x, y, z in cm.
     """
-    stages_, right, error = [], [], []
+    stages_, right, error, codec = [], [], [], loaded.codec()
     for part in _parts(demos.frames):
         images = np.stack([data.picture(frame.image) for frame in part])
         batch, found = _answers(loaded, images, [[frame.turn] for frame in part])
         wanted = batch.targets.view(len(part), -1)[:, :7].numpy()
         ids = found.view(len(part), -1)[:, :7].numpy()
         right.append(ids == wanted)
-        decoded = loaded.codec.decode(ids) - loaded.codec.decode(wanted)
+        decoded = codec.decode(ids) - codec.decode(wanted)
         error.append(np.abs(decoded[:, :3]) * 100)
         stages_ += [frame.stage for frame in part]
     right, error, names = np.concatenate(right), np.concatenate(error), np.array(stages_)
@@ -98,7 +97,7 @@ def _answers(
     """Return the batch and the most likely token at each of its targets."""
     model = loaded.model
     batch = collate(turns)
-    low = model.vision_backbone.low(to_model(images, model.config.image_size))
+    low = model.vision_backbone.low(loaded.pixels.training(images))
     (states,) = model.hidden(low, batch.text)
     logits = stages.answer_logits(model, states, batch)
     for row in range(len(turns)):

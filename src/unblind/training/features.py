@@ -16,7 +16,7 @@ from unblind.errors import UnblindError
 from unblind.progress import UNIT_CPU_S, Progress
 from unblind.teachers import Teacher
 from unblind.training.data import Demonstrations, picture
-from unblind.vla.images import to_model
+from unblind.vla.pixels import Squeezed
 from unblind.vla.prismatic import Prismatic
 
 #: Larger batches cost a teacher at 256 px a fifth more time, in page faults of its large maps.
@@ -55,7 +55,7 @@ def _write(
     with files.atomic_path(path) as temporary:
         for start in range(0, len(frames), _BATCH):
             part = frames[start : start + _BATCH]
-            images = to_model(np.stack([picture(frame.image) for frame in part]), size)
+            images = Squeezed(size).training(np.stack([picture(frame.image) for frame in part]))
             with torch.no_grad():
                 values = function(images).half().contiguous().numpy()
             if stored is None:

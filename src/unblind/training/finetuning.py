@@ -20,7 +20,7 @@ from unblind.progress import UNIT_CPU_S
 from unblind.training import data, features, loop, stages
 from unblind.training.parallel import PARTS, Team
 from unblind.vla import checkpoint, lora
-from unblind.vla.layout import collate
+from unblind.vla.batch import collate
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def train(config: Config, run: str, seed: int, inputs: Inputs, out: Path) -> dic
         objective,
         teacher,
     )
-    identity = config.part("training", run) | {"seed": seed, "base": base.sha256}
+    identity = config.part("training", run) | {"seed": seed, "base": base.identity}
     loop.fit(
         Team(0, 1),
         parameters,
@@ -121,10 +121,10 @@ def train(config: Config, run: str, seed: int, inputs: Inputs, out: Path) -> dic
         unit_cpu_s=UNIT_CPU_S["training"] * settings.schedule.batch,
         after_step=_snapshots(wrapped, settings.snapshots, settings.schedule.steps, out),
     )
-    lora.save_adapter(wrapped, out, inputs.base / checkpoint.WEIGHTS)
+    lora.save_adapter(wrapped, out, base.identity)
     if objective is not None:
         _save_projectors(objective, out)
-    facts = _facts(config, method, seed, wrapped, base.sha256)
+    facts = _facts(config, method, seed, wrapped, base.identity)
     files.write_json(out / "run.json", facts)
     return facts
 
@@ -137,7 +137,7 @@ def demonstrations(
         folder,
         split,
         base.vocabulary,
-        base.codec,
+        base.codec(),
         config.demos.noop_filter,
         stages.action_weights(config.training.loss),
         0,

@@ -16,11 +16,11 @@ from unblind.sim.catalog import load_catalog
 from unblind.training import data, loop, questions
 from unblind.training.parallel import PARTS, Team
 from unblind.vla import checkpoint
-from unblind.vla.images import to_model
-from unblind.vla.layout import Batch, TokenLoss, collate
+from unblind.vla.batch import Batch, TokenLoss, collate
 from unblind.vla.lite import load_lite
+from unblind.vla.pixels import Squeezed
 from unblind.vla.prismatic import Prismatic, PrismaticConfig
-from unblind.vla.text import BOS, Vocabulary
+from unblind.vla.text import BOS, Vocabulary, Words
 from unblind.vla.tokens import ActionNormalizer
 
 _MAX_POSITIONS = 512
@@ -28,12 +28,12 @@ _MAX_POSITIONS = 512
 _NO_STATISTICS = ActionNormalizer((-1.0,) * 7, (1.0,) * 7, (-1.0,) * 7, (1.0,) * 7)
 
 
-def make_vocabulary() -> Vocabulary:
+def make_vocabulary() -> Words:
     """Return the vocabulary of everything that can be asked or told at this scale."""
     catalog = load_catalog(pretraining.CATALOG)
     names = [model.name for model in (*catalog.objects, *catalog.plates)]
     extra = [data.HEIGHT_QUESTION, data.HOLD_QUESTION, *pretraining.TEMPLATES]
-    return Vocabulary.build([*questions.vocabulary(), *names, *extra])
+    return Words.build([*questions.vocabulary(), *names, *extra])
 
 
 def make_model(sizes: settings.Model, vocabulary: Vocabulary, seed: int) -> Prismatic:
@@ -95,11 +95,11 @@ class Learner:
         """Return the loss and the numbers of the log (see `loop.StepLoss`)."""
         rng = np.random.default_rng([self._seed, step, part, 1])
         examples = data.batch(self._shares, step, part, PARTS, self._seed)
-        size = self._model.config.image_size
+        pixels = Squeezed(self._model.config.image_size)
         # Generated pictures and demonstrations may differ in size.
-        pictures = [to_model(data.jitter(e.image, rng, self._jitter)[None], size) for e in examples]
+        changed = [data.jitter(e.image, rng, self._jitter)[None] for e in examples]
         batch = collate([e.turns for e in examples])
-        low = self._model.vision_backbone.low(torch.cat(pictures))
+        low = self._model.vision_backbone.low(torch.cat([*map(pixels.training, changed)]))
         (states,) = self._model.hidden(low, batch.text)
         logits = answer_logits(self._model, states, batch)
         loss = self._targets(logits, batch)
@@ -223,7 +223,7 @@ def _robot_round(
         source = data.Questions(pictures, "train", vocabulary, base.questions.turns, seed)
         shares.append(data.Share(source, plan.pictures_with_questions))
     learner = Learner(model, shares, token_loss(base.loss, vocabulary), seed, base.jitter)
-    identity = config.part("robot") | {"round": number, "start": found.sha256}
+    identity = config.part("robot") | {"round": number, "start": found.identity}
     _train(team, model, learner, plan, out, identity, UNIT_CPU_S["pretraining"])
     if team.leads:
         checkpoint.save(out, model, vocabulary, statistics)

@@ -47,7 +47,7 @@ def warm_up(config: Config, start: Path, demos: Path, out: Path) -> None:
         tuner,
         stages.schedule(values),
         out,
-        digest(config.part("warm_up") | {"start": found.sha256}),
+        digest(config.part("warm_up") | {"start": found.identity}),
         unit_cpu_s=UNIT_CPU_S["training"] * values.batch,
     )
     statistics = json.loads((start / checkpoint.STATISTICS).read_text(encoding="utf-8"))
