@@ -133,6 +133,7 @@ BESIDE = imports.inside(
         *("config", "config_openvla", "machine"),
     )
 ) | {"unblind"}
+_MODELS = ("rollout_vla", "openvla_rollout")
 #: Imports that matter to the named stages alone.
 ONLY_FOR = {
     # A type.
@@ -154,7 +155,9 @@ ONLY_FOR = {
     # Only runs are aligned.
     ("training.finetuning", "align.objective"): ("training",),
     # Scripted policies need no model.
-    ("rollout.policies", "rollout.vla"): ("rollout_vla",),
+    ("rollout.factory", "vla.decode"): _MODELS,
+    ("rollout.factory", "vla.policy"): _MODELS,
+    ("rollout.factory", "finetune.base"): ("openvla_rollout",),
     # Estimates of costs stand in no table.
     ("report.costs", "training.vlm_data"): (),
 }
@@ -185,7 +188,7 @@ def test_a_stage_lists_all_modules_that_it_imports(stage):
         ("answers", "unblind.training.stages"),
         ("features_teacher", "unblind.teachers"),
         ("robot", "unblind.sim"),
-        ("rollout_vla", "unblind.rollout.vla"),
+        ("rollout_vla", "unblind.rollout.factory"),
         ("training", "unblind.align"),
         ("vlm", "unblind.training.questions"),
     ],

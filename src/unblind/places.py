@@ -85,7 +85,8 @@ def base_files(config: Config) -> list[Path]:
         UnblindError: some of them are missing, or the pulled base is not the published one.
     """
     if published := record(config):
-        return required([published], f"unblind base {'warm-up' if config.rebuild_base else 'fetch'}")
+        command = "unblind base warm-up" if config.rebuild_base else "unblind base fetch"
+        return required([published], command)
     folder = base_dir(config)
     if config.rebuild_base:
         remedy = "run: unblind base warm-up, or set rebuild_base to false"

@@ -43,7 +43,7 @@ PACKAGES = (
 )
 _ROLLOUT = ("unblind.sim",) + tuple(
     f"unblind.rollout.{name}"
-    for name in ("loop", "policies", "records", "run", "trained", "worker")
+    for name in ("factory", "loop", "policies", "records", "run", "trained", "worker")
 )
 #: The model of both scales.
 _MODEL = ("unblind.hub", "unblind.vla", "unblind.weights")
@@ -69,6 +69,7 @@ CODE = {
     ),
     "questions": (
         "unblind.sim",
+        "unblind.vla.documents",
         "unblind.vla.text",
         *(f"unblind.training.{name}" for name in _PICTURES),
     ),
@@ -87,8 +88,7 @@ CODE = {
     "pictures": (*_CACHE, *_MODEL),
     "training": (*_FINETUNING, "unblind.align", "unblind.teachers"),
     "rollout": _ROLLOUT,
-    "rollout_vla": (*_ROLLOUT, "unblind.rollout.vla", *_MODEL),
-    "published_rollout": (*_ROLLOUT, *_MODEL, "unblind.training.base"),
+    "rollout_vla": (*_ROLLOUT, *_MODEL, "unblind.training.base"),
     "table1": ("unblind.report", "unblind.sim.conditions", "unblind.sim.success"),
     # Checks of the release's defects run rules of every part; an audit takes seconds.
     "audit": ("unblind",),

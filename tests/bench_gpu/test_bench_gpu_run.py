@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -20,10 +21,9 @@ from unblind.config_openvla import Augmentation
 from unblind.errors import UnblindError
 from unblind.finetune import step as steps
 from unblind.finetune import throughput
-from unblind.finetune.learner import Learner
-from unblind.openvla import checkpoint
-from unblind.openvla.sequence import Prompts
+from unblind.finetune.learner import Learner, texts
 from unblind.teachers import networks, registry
+from unblind.vla import loading
 from unblind.vla.lora import ALPHA, RANK
 from unblind.vla.tokens import ActionTokenizer
 
@@ -168,7 +168,7 @@ def test_operations_of_the_published_size_from_its_dimensions():
     wanted += linear(2176, 8704, 256) + linear(8704, 4096, 256) + linear(4096, 4096, 256)
     sizes = [(4096, 4096)] * 4 + [(4096, 11008)] * 3
     wanted += blocks(32, 285, 4096, sizes) + linear(4096, 32064, 8)
-    model = checkpoint.blank(made.settings("full").model)
+    model = loading.blank(made.settings("full").model)
     shape = throughput.Shape(visual=256, text=28, answers=8)
     assert throughput.training(model, shape, RANK, vision=True) == wanted
     assert 8 * wanted == pytest.approx(68.15e12, rel=1e-3)
@@ -177,8 +177,8 @@ def test_operations_of_the_published_size_from_its_dimensions():
 def test_the_published_size_trains_without_memory(monkeypatch):
     """A step of Align at full size on the meta device, which computes shapes alone."""
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())
-    model = checkpoint.blank(made.settings("full").model)
-    checkpoint.restore_rotations(model, "meta")
+    model = loading.blank(made.settings("full").model)
+    loading.restore_rotations(model, "meta")
     steps.adapt(
         model,
         vision=True,
@@ -189,14 +189,14 @@ def test_the_published_size_trains_without_memory(monkeypatch):
         precision=torch.float32,
         checkpointing=False,
     )
+    batch = texts([(0,) * 21], np.zeros((1, 8), int), 21).to("meta")
     with torch.device("meta"):
         objective = Objective(training.Alignment(), 0, 32, 4096, 1024)
         learner = Learner(model, ActionTokenizer(32000), objective, torch.float32).to("meta")
-        prompts = Prompts(torch.zeros(1, 28, dtype=int), torch.ones(1, 28, dtype=bool))
         answers = torch.zeros(1, 8, dtype=int)
         pictures, teacher = torch.empty(1, 6, 224, 224), torch.empty(1, 256, 1024)
         with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-            learner(pictures, prompts, answers, teacher)[0].backward()
+            learner(pictures, batch, answers, teacher)[0].backward()
     projector = 4096 * 2048 + 2048 * 2048 + 2048 * 1024
     wanted = 8_518_786_830_336 + 2 * 2 * 256 * projector
     assert counter.get_total_flops() == pytest.approx(wanted, rel=1e-8)

@@ -5,6 +5,7 @@ import os
 import signal
 from dataclasses import replace
 
+import models
 import numpy as np
 import pytest
 import small_study
@@ -14,10 +15,9 @@ from safetensors.torch import load_file
 from unblind import files, places
 from unblind.errors import UnblindError
 from unblind.finetune import feed, launch, runs, state
-from unblind.openvla import checkpoint
-from unblind.rollout.openvla import load_policy
+from unblind.rollout.factory import load_policy
 from unblind.teachers.teacher import Teacher
-from unblind.vla import lora
+from unblind.vla import checkpoint, lora
 
 METHODS = ("default", "freeze", "align")
 
@@ -78,7 +78,7 @@ def test_freeze_leaves_the_towers_as_they_were_and_default_does_not(root):
     pixels = torch.randn(1, 6, 224, 224, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         seen = {
-            run: load_policy(config, run, 0)._loaded.model.vision_backbone(pixels)
+            run: load_policy(config, run, 0).loaded.model.vision_backbone(pixels)
             for run in ("base", "freeze", "default")
         }
     assert torch.equal(seen["base"], seen["freeze"])
@@ -135,7 +135,7 @@ def test_a_run_tells_what_tables_need(root, finished):
     loaded = checkpoint.load(root / "openvla")
     config = small_study.configured(root)
     for method in METHODS:
-        count = lora.lora_parameters(loaded.model, 4, vision=method != "freeze")
+        count = models.adapter_weights(loaded.model, 4, vision=method != "freeze")
         assert facts[method]["trainable_parameters"] == count
         assert facts[method]["base"] == files.sha256(places.openvla_base(config))[:12]
     assert facts["align"]["lambda"] == 0.2 and facts["align"]["teacher"] == "c-radiov3-l"

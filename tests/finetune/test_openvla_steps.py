@@ -17,11 +17,11 @@ from unblind.cli import app
 from unblind.config import load
 from unblind.errors import UnblindError
 from unblind.finetune import base
-from unblind.openvla import checkpoint
-from unblind.rollout.openvla import ScenePolicy, load_policy
+from unblind.rollout.factory import ScenePolicy, load_policy
 from unblind.rollout.policies import Observation
 from unblind.sim.episodes import decode
 from unblind.steps import openvla
+from unblind.vla import checkpoint
 
 INSTRUCTION = "put carrot on plate"
 
@@ -144,7 +144,7 @@ def test_the_base_acts_with_its_own_statistics(study):
 
 
 def test_a_closed_loop_of_two_steps(study, renderer, tmp_path):
-    from unblind.rollout.openvla import rollout
+    from unblind.rollout.run import rollout
 
     config = settings(
         study,

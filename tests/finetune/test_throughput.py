@@ -11,11 +11,10 @@ from unblind.align.objective import Objective
 from unblind.config import load
 from unblind.finetune import throughput
 from unblind.finetune.learner import ANSWER, Learner, texts
-from unblind.openvla import checkpoint
 from unblind.teachers import registry, vit
 from unblind.teachers.loading import load_teacher
 from unblind.teachers.networks import NETWORKS
-from unblind.vla import lora
+from unblind.vla import checkpoint, lora
 from unblind.vla.prismatic import PrismaticConfig
 from unblind.vla.tokens import ActionTokenizer
 
@@ -30,7 +29,7 @@ def test_the_formula_is_what_pytorch_counts(root, vision):
     lora.add_lora(loaded.model, vision=vision, seed=0, rank=RANK, alpha=RANK)
     learner = Learner(loaded.model, ActionTokenizer(), None, torch.float32).train()
     answers = np.full((2, ANSWER), 31800)
-    prompts = texts([tuple(range(100, 100 + PROMPT))] * 2, answers, 32000, PROMPT)
+    prompts = texts([tuple(range(100, 100 + PROMPT))] * 2, answers, PROMPT)
     pixels = torch.randn(2, 6, 224, 224, generator=torch.Generator().manual_seed(0))
     # The plain implementation: others recompute attention in the backward pass.
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:

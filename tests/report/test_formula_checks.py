@@ -6,7 +6,7 @@ import models
 import pytest
 import synthetic
 
-from unblind import places
+from unblind import files, places
 from unblind.config import load
 from unblind.report import formula_checks, scale_report
 from unblind.report.paper_scale import decoder_adapters, decoder_parameters
@@ -38,7 +38,7 @@ def test_parameters_and_adapters_are_those_of_the_real_classes(study):
     run = next(name for name, run in study.runs.items() if run.method)
     folder = places.run_folder(study, run, study.seeds[0])
     adapted = lora.add_lora(models.small(), vision=True, seed=0, rank=study.training.rank)
-    lora.save_adapter(adapted, folder, base / "model.safetensors")
+    lora.save_adapter(adapted, folder, files.sha256(base / "model.safetensors"))
     checked = found(study)
     for what in (
         "parameters of the decoder",

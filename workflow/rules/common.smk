@@ -246,13 +246,6 @@ def code_of(modules, part, run=None):
     return one_line(known)
 
 
-def rollout_modules(run):
-    """Return the modules that decide a run's rollouts."""
-    if STUDY.is_published(run):
-        return CODE["published_rollout"]
-    return rollout_code(STUDY.run(run).policy)
-
-
 # A second call is refused as long as this one works. Snakemake's own lock would outlive `kill -9`.
 LOCK = contextlib.ExitStack()
 atexit.register(LOCK.close)

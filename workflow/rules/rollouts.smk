@@ -23,7 +23,7 @@ rule rollout:
         **asked("rollout"),
     params:
         code=lambda wildcards: code_of(
-            rollout_modules(wildcards.run), "rollout", wildcards.run
+            rollout_code(STUDY.run(wildcards.run).policy), "rollout", wildcards.run
         ),
         settings=lambda wildcards: settings("rollout", wildcards.run),
     shell:

@@ -12,9 +12,9 @@ from unblind.config import Config
 from unblind.errors import UnblindError
 from unblind.provenance import is_current, rollout_code
 from unblind.report.records import OUTCOME, not_run
+from unblind.rollout.factory import make_policy
 from unblind.rollout.loop import Crew
-from unblind.rollout.policies import make_policy
-from unblind.rollout.trained import model_files, trained
+from unblind.rollout.trained import model_files
 from unblind.rollout.worker import Setup
 from unblind.sim import blocked, conditions
 from unblind.sim.episodes import Episode, decode
@@ -96,16 +96,15 @@ def _again(
     config: Config, run: str, seed: int, chosen: list[tuple[Piece, int]], n_workers: int
 ) -> list[Rerun]:
     """Roll out episodes of one run and seed."""
-    kind = config.run(run).policy
     episodes = [_episode(config, piece, row) for piece, row in chosen]
     _refuse_blocked(config, episodes)
     made_from = {
         "config": config.part("rollout", run),
-        "code": rollout_code(kind),
+        "code": rollout_code(config.run(run).policy),
         "seed": seed,
         "inputs": model_files(config, run, seed),
     }
-    policy = make_policy(kind, seed, trained(config, run, seed))
+    policy = make_policy(config, run, seed)
     setup = Setup(config, images=bool(policy and policy.needs_images), oracle=policy is None)
     with Crew(setup, min(n_workers, len(episodes)), policy) as crew:
         outcomes = {

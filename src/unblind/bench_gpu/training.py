@@ -16,7 +16,7 @@ from unblind.finetune import step as steps
 from unblind.finetune import throughput
 from unblind.finetune.feed import Feed
 from unblind.finetune.learner import ANSWER, Learner
-from unblind.openvla.checkpoint import OpenVla
+from unblind.vla.checkpoint import Checkpoint
 from unblind.vla.lora import ALPHA, RANK, trainable_parameters
 
 #: Align's step may take this many times as long as Default's.
@@ -63,7 +63,7 @@ class Bench:
         seed: of adapters and frames.
     """
 
-    def __init__(self, loaded: OpenVla, size: str, device: torch.device, seed: int) -> None:
+    def __init__(self, loaded: Checkpoint, size: str, device: torch.device, seed: int) -> None:
         self._loaded, self._device, self._seed = loaded, device, seed
         self._size, self._sizes = size, made.SIZES[size]
         self.batch, precision = self._sizes.batch, self._sizes.precision
@@ -97,7 +97,6 @@ class Bench:
             pixels=loaded.pixels,
             teacher=None,
             grid=sizes.grid,
-            pad=loaded.vocabulary.pad,
             seed=seed,
             augmentation=Augmentation(),
             diagonal=False,

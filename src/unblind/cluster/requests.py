@@ -130,7 +130,7 @@ def gpus_check(config: Config, known: Mapping[str, Partition]) -> Check:
             return Check(
                 "gpu",
                 False,
-                f"training.device uses {count} GPU(s) in {rule}, which asks for {wanted.get(rule, 0)}",
+                f"models use {count} GPU(s) in {rule}, which asks for {wanted.get(rule, 0)}",
                 f"set cluster.jobs.{rule}.gpus to {count}",
             )
     if not wanted:

@@ -211,8 +211,7 @@ def _rollouts(config: Config, run: str) -> Iterator[Artifact]:
         inputs = _base(config) if policy == "vla" else ()
         adapter = places.run_folder(config, run, seed)
         inputs += tuple(adapter / name for name in places.ADAPTER_FILES) if method else ()
-        published = config.is_published(run)
-        code = CODE["published_rollout"] if published else rollout_code(policy)
+        code = rollout_code(policy)
         origin = Origin(config.part("rollout", run), code, inputs, seed)
         folder = Path(config.results, "rollouts", run, str(seed))
         for condition in CONDITIONS:

@@ -95,7 +95,8 @@ def fetch(config: Config) -> None:
     align = config.training.align
     if any(run.method == "align" for run in config.runs.values()):
         vit.fetch(align.teacher, align.teacher_weights or "")
-    path, content = places.fetched_record(config), base.describe(checkpoint.place(config.base.source))
+    content = base.describe(checkpoint.place(config.base.source))
+    path = places.fetched_record(config)
     make([path], Origin(content, CODE["fetch"], ()), lambda: files.write_json(path, content))
 
 

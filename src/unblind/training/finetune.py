@@ -25,11 +25,10 @@ from unblind.sim import shards
 from unblind.training import base, cache, loop, throughput
 from unblind.training.feed import Cached, Feed, Live
 from unblind.training.frames import ActionWeights, Frames, Labelled
-from unblind.training.losses import Learner
+from unblind.training.losses import Learner, TokenLoss
 from unblind.training.meter import Meter
 from unblind.training.team import Team
 from unblind.vla import checkpoint, lora
-from unblind.vla.batch import TokenLoss
 from unblind.vla.checkpoint import Checkpoint
 from unblind.vla.prismatic import Prismatic
 from unblind.vla.tokens import ActionCodec, ActionNormalizer
@@ -178,9 +177,6 @@ def tune(
     wrapped = adapt(
         loaded.model, vision=task.method != "freeze", seed=task.seed, training=config.training
     )
-    parameters = _trained(wrapped)
-    if objective is not None:
-        parameters |= {f"projector.{name}": p for name, p in _trained(objective).items()}
     learner = Learner(
         wrapped.get_base_model().train(),
         feed,
@@ -190,17 +186,17 @@ def tune(
         getattr(torch, config.training.precision),
     )
     keep = _snapshots(wrapped, task.snapshots, task.schedule.steps, task.out)
-    loop.fit(team, parameters, learner, _job(config, task), meter, after_step=keep)
+    loop.fit(team, trained(wrapped, objective), learner, _job(config, task), meter, after_step=keep)
     return wrapped, objective
 
 
 def _feed(
     team: Team, config: Config, loaded: Checkpoint, task: Task, inputs: Inputs
 ) -> Cached | Live:
-    """Return where the inputs come from: stored features, or changing pictures of a published model."""
+    """Return stored features, or for a published model pictures that change."""
     labelled = Labelled(inputs.demos, "train", config.demos.noop_filter)
-    weights_ = ActionWeights.read(task.loss)
-    frames = Frames(labelled, loaded.vocabulary, task.codec, weights_, task.seed)
+    token_weights = ActionWeights.read(task.loss)
+    frames = Frames(labelled, loaded.vocabulary, task.codec, token_weights, task.seed)
     seen, batch = cache.read(inputs.seen, len(frames)), task.schedule.batch
     aligned, training = task.method == "align", config.training
     if config.base.source is None:
@@ -234,9 +230,7 @@ def _teacher(config: Config, device: torch.device) -> Any:
     )
 
 
-def adapt(
-    model: Prismatic, *, vision: bool, seed: int, training: settings.Training
-) -> "PeftModel":
+def adapt(model: Prismatic, *, vision: bool, seed: int, training: settings.Training) -> "PeftModel":
     """Put fresh adapters on a model, in the precision of the recipe.
 
     PEFT makes adapters of a bfloat16 model float32 (ours); its version in the release did not.
@@ -253,7 +247,7 @@ def adapt(
         model, vision=vision, seed=seed, rank=training.rank, alpha=training.alpha
     )
     if training.recipe == "released":
-        for weight in _trained(wrapped).values():
+        for weight in trained(wrapped, None).values():
             weight.data = weight.data.to(torch.bfloat16)
     if training.precision == "bfloat16":
         for module in wrapped.modules():
@@ -267,8 +261,12 @@ def adapt(
     return wrapped
 
 
-def _trained(module: nn.Module) -> dict[str, nn.Parameter]:
-    return {name: p for name, p in module.named_parameters() if p.requires_grad}
+def trained(wrapped: "PeftModel", objective: Objective | None) -> dict[str, nn.Parameter]:
+    """Return what is trained by name: adapters, and projectors that are not frozen."""
+    named = dict(wrapped.named_parameters())
+    if objective is not None:
+        named |= {f"projector.{name}": p for name, p in objective.named_parameters()}
+    return {name: p for name, p in named.items() if p.requires_grad}
 
 
 def _job(config: Config, task: Task) -> loop.Job:
@@ -313,9 +311,7 @@ def _meter(
     return Meter(team, batch, shape.tokens, operations)
 
 
-def _snapshots(
-    wrapped: "PeftModel", count: int, steps: int, out: Path
-) -> Callable[[int], None]:
+def _snapshots(wrapped: "PeftModel", count: int, steps: int, out: Path) -> Callable[[int], None]:
     """Return what keeps the adapters at equal distances on the way."""
     kept = {steps * (k + 1) // (count + 1) for k in range(count)}
 

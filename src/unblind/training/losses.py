@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from unblind.align.objective import Objective
-from unblind.vla.batch import Batch, TokenLoss
+from unblind.vla.batch import Batch
 from unblind.vla.prismatic import Prismatic
 from unblind.vla.text import ACTIONS, Vocabulary
 
@@ -15,6 +16,41 @@ if TYPE_CHECKING:
 
 #: What the seven tokens of an action say.
 DIMENSIONS = ("x", "y", "z", "roll", "pitch", "yaw", "gripper")
+
+
+class TokenLoss:
+    """Weighted cross-entropy; ordered tokens (places, action bins) may have soft targets.
+
+    A target bin then shares its probability with its neighbours by a Gaussian, which tells the
+    model that they are close. Width 0 is the plain cross-entropy.
+
+    Args:
+        vocabulary: for the ranges of ids.
+        action_width: standard deviation in action bins.
+        location_width: standard deviation in location bins.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, action_width: float, location_width: float) -> None:
+        ranges = ((vocabulary.actions, action_width), (vocabulary.locations, location_width))
+        self._table = None
+        if action_width or location_width:
+            self._table = torch.eye(vocabulary.size)
+            for ids, width in ranges:
+                if width:
+                    steps = torch.arange(len(ids), dtype=torch.float64)
+                    near = torch.exp(-0.5 * ((steps[:, None] - steps) / width) ** 2)
+                    share = (near / near.sum(1, keepdim=True)).float()
+                    self._table[ids.start : ids.stop, ids.start : ids.stop] = share
+
+    def __call__(self, logits: Tensor, batch: Batch) -> Tensor:
+        """Return the weighted mean over the targets, a float32 scalar, of logits (M, vocab)."""
+        logits = logits.float()
+        if self._table is None:
+            each = functional.cross_entropy(logits, batch.targets, reduction="none")
+        else:
+            share = self._table.to(logits)[batch.targets]
+            each = -(share * functional.log_softmax(logits, -1)).sum(-1)
+        return (each * batch.weights).sum() / batch.weights.sum()
 
 
 class Learner:

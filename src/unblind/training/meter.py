@@ -25,6 +25,7 @@ def peak(device: str) -> float | None:
     """Return the peak of a device, operations a second; None where it is not known."""
     return next((value for name, value in PEAKS.items() if name in device), None)
 
+
 class Meter:
     """Sums numbers on the device, so that a step waits for nothing.
 

@@ -17,11 +17,11 @@ from unblind.sim.catalog import load_catalog
 from unblind.training import data, loop, questions
 from unblind.training.feed import Inputs
 from unblind.training.frames import ActionWeights, Labelled
-from unblind.training.losses import Learner
+from unblind.training.losses import Learner, TokenLoss
 from unblind.training.meter import Meter
 from unblind.training.team import Team
 from unblind.vla import checkpoint
-from unblind.vla.batch import TokenLoss, collate
+from unblind.vla.batch import collate
 from unblind.vla.lite import load_lite
 from unblind.vla.pixels import Squeezed
 from unblind.vla.prismatic import Prismatic, PrismaticConfig

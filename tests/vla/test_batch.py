@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 import torch
 from torch.nn import functional
-
 from unblind.vla.layout import TokenLoss, Turn, collate
+
 from unblind.vla.text import EOS, PAD
 
 WORDS = models.VOCABULARY

@@ -7,7 +7,7 @@ copy. They are drawn so that signals keep their size from layer to layer and eve
 import torch
 from torch import Tensor
 
-from unblind.openvla import checkpoint
+from unblind.vla import loading
 from unblind.vla.prismatic import Prismatic, PrismaticConfig
 
 
@@ -21,12 +21,12 @@ def model(
 
     The same arguments give the same weights on the same kind of device.
     """
-    made = checkpoint.blank(sizes).to(dtype).to_empty(device=device)
+    made = loading.blank(sizes).to(dtype).to_empty(device=device)
     generator = torch.Generator(device).manual_seed(seed)
     with torch.no_grad():
         for name, weight in made.named_parameters():
             fill(name, weight, generator)
-    checkpoint.restore_rotations(made, device)
+    loading.restore_rotations(made, device)
     return made
 
 

@@ -6,10 +6,10 @@ import models
 import numpy as np
 import pytest
 import torch
+from unblind.rollout.vla import VlaPolicy, load_policy
 
 from unblind.errors import UnblindError
 from unblind.rollout.policies import Observation
-from unblind.rollout.vla import VlaPolicy, load_policy
 from unblind.sim.episodes import decode
 from unblind.vla import checkpoint, lora
 from unblind.vla.text import action_prompt

@@ -1,4 +1,4 @@
-"""A published model at work: pictures and instructions to actions, pictures and questions to words.
+"""A model at work: pictures and instructions to actions, pictures and questions to words.
 
 It knows no simulator. Batches have one width and prompts one of few lengths, because the last
 digits of a matrix product may depend on its shape: what is done about one picture must not depend
@@ -6,20 +6,21 @@ on how many others stand beside it.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from unblind.errors import UnblindError
-from unblind.openvla.checkpoint import OpenVla
-from unblind.openvla.decode import Sampling, decode, draws
-from unblind.openvla.sequence import pad_left
-from unblind.openvla.text import EOS
-from unblind.vla.text import question_prompt
-from unblind.vla.tokens import ActionCodec
+from unblind.vla import checkpoint, lora
+from unblind.vla.checkpoint import Checkpoint
+from unblind.vla.decode import Sampling, decode, draws
+from unblind.vla.prismatic import Prismatic
+from unblind.vla.text import EOS
+from unblind.vla.tokens import ACTION_WIDTH, ActionCodec
 
-_TOKENS = 7
 #: Prompts are padded to this many tokens or its next multiple.
 _LENGTH = 16
 
@@ -37,18 +38,19 @@ class Policy:
         UnblindError: there are no such statistics.
 
     Attributes:
+        loaded: the checkpoint.
         codec: actions to tokens and back.
     """
 
     def __init__(
         self,
-        loaded: OpenVla,
+        loaded: Checkpoint,
         unnorm_key: str | None = None,
         sampling: Sampling | None = None,
         width: int = 8,
     ) -> None:
         self.codec: ActionCodec = loaded.codec(unnorm_key)
-        self._loaded, self._sampling, self._width = loaded, sampling, width
+        self.loaded, self._sampling, self._width = loaded, sampling, width
 
     def act(
         self,
@@ -82,41 +84,67 @@ class Policy:
                 f"{len(keys or ())} keys",
                 "give one instruction, and one key if actions are sampled, for every picture",
             )
-        numbers = draws(keys, _TOKENS) if self._sampling else None
-        prompts = [self._loaded.vocabulary.action_prompt(text) for text in instructions]
-        self._loaded.model.check_length(prompts, _TOKENS)
-        parts = []
+        numbers = draws(keys, ACTION_WIDTH) if self._sampling else None
+        prompts = [self.loaded.vocabulary.action_prompt(text) for text in instructions]
+        batches = []
         for start in range(0, len(images), self._width):
             rows = slice(start, start + self._width)
             random = None if numbers is None else numbers[rows]
-            parts.append(self._batch(images[rows], prompts[rows], random))
-        return torch.cat(parts).numpy()
+            batches.append(self._batch(images[rows], prompts[rows], random))
+        return torch.cat(batches).numpy()
 
     def _batch(self, images: np.ndarray, prompts: list, numbers: Tensor | None) -> Tensor:
         """Return the tokens of at most ``width`` pictures."""
-        count, loaded = len(images), self._loaded
-        rows = np.arange(self._width) % count  # repeats fill the batch
-        longest = max(len(prompt) for prompt in prompts)
-        weight = loaded.model.language_model.lm_head.weight
+        count, longest = len(images), max(len(prompt) for prompt in prompts)
+        rows = [*range(count), *[0] * (self._width - count)]  # repeats fill the batch
         ids = decode(
-            loaded.model,
-            loaded.pixels.evaluation(images[rows], weight.device, weight.dtype),
-            pad_left(
-                [prompts[row] for row in rows],
-                loaded.vocabulary.pad,
-                weight.device,
-                -(-longest // _LENGTH) * _LENGTH,
-            ),
-            _TOKENS,
-            loaded.vocabulary.actions,
+            self.loaded.model,
+            _pixels(self.loaded, images[rows]),
+            [prompts[row] for row in rows],
+            ACTION_WIDTH,
+            self.loaded.vocabulary.actions,
+            -(-longest // _LENGTH) * _LENGTH,
             self._sampling,
-            None if numbers is None else numbers[torch.from_numpy(rows)],
+            None if numbers is None else numbers[rows],
         )
         return ids[:count].cpu()
 
 
+def load(
+    base: str | Path | Checkpoint,
+    adapter: Path | None = None,
+    unnorm_key: str | None = None,
+    sampling: Sampling | None = None,
+    width: int = 8,
+) -> Policy:
+    """Return the policy of a base model, or of a run's adapter on it.
+
+    On a CPU it computes with one thread, so that the number of cores decides no digit.
+
+    Args:
+        base: a folder, ``owner/name@commit`` of the hub, or a loaded checkpoint, which is used up.
+        adapter: folder of a run, None for the base itself. Action statistics that lie in it
+            replace the base's.
+        unnorm_key: see :class:`Policy`.
+        sampling: see :class:`Policy`.
+        width: pictures in a batch.
+
+    Raises:
+        UnblindError: something is missing, damaged, or belongs to another base.
+    """
+    loaded = base if isinstance(base, Checkpoint) else checkpoint.load(base)
+    if _where(loaded.model)[0].type == "cpu":
+        torch.set_num_threads(1)
+    if adapter is not None:
+        model = lora.merge(lora.load_adapter(loaded.model, adapter, loaded.identity)).eval()
+        own = checkpoint.read_statistics(adapter)
+        unnorm_key = None if own else unnorm_key
+        loaded = replace(loaded, model=model, statistics=own or loaded.statistics)
+    return Policy(loaded, unnorm_key, sampling, width)
+
+
 def answer(
-    loaded: OpenVla, images: np.ndarray, questions: Sequence[str], tokens: int = 128
+    loaded: Checkpoint, images: np.ndarray, questions: Sequence[str], tokens: int = 128
 ) -> list[str]:
     """Return what a vision-language model answers, greedily (released ``ask_vlm``: 128 tokens).
 
@@ -129,15 +157,22 @@ def answer(
     Raises:
         UnblindError: a question is too long for the model, or its scores are not finite.
     """
-    weight = loaded.model.language_model.lm_head.weight
-    prompts = [loaded.vocabulary.encode(question_prompt(question)) for question in questions]
-    loaded.model.check_length(prompts, tokens)
     ids = decode(
         loaded.model,
-        loaded.pixels.evaluation(images, weight.device, weight.dtype),
-        pad_left(prompts, loaded.vocabulary.pad, weight.device),
+        _pixels(loaded, images),
+        [loaded.vocabulary.question_prompt(question) for question in questions],
         tokens,
         range(loaded.vocabulary.size),
         stop=EOS,
     )
     return [loaded.vocabulary.decode(row) for row in ids.cpu().tolist()]
+
+
+def _where(model: Prismatic) -> tuple[torch.device, torch.dtype]:
+    """Return where a model lies and its precision."""
+    weight = model.language_model.lm_head.weight
+    return weight.device, weight.dtype
+
+
+def _pixels(loaded: Checkpoint, images: np.ndarray) -> Tensor:
+    return loaded.pixels.evaluation(images, *_where(loaded.model))

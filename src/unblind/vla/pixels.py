@@ -1,34 +1,98 @@
-"""From camera pictures to OpenVLA's pixel values, as the release trains and as it evaluates.
+"""From camera pictures to a model's pixel values: mini's way and the release's.
 
-Both give (N, 3 towers, S, S): one RGB picture a tower, each normalised for its tower, side by side
-in the channels (DINOv2 first). They differ in resizing and precision. Training resizes bytes by
+Pictures are (N, H, W, 3) uint8, RGB. They are resized naively to a square: the sides are scaled
+apart (4:3 becomes square), nothing is cropped.
+
+mini squeezes them bilinearly to [0, 1]; its tower normalises. The release gives (N, 3 towers, S,
+S): one RGB picture a tower, each normalised for its tower, side by side in the channels (DINOv2
+first). Its training and its evaluation differ in resizing and precision. Training resizes bytes by
 Lanczos and normalises in float32. Evaluation works in the model's bfloat16: bicubic with
 antialiasing, not rounded and not clamped, so that values overshoot, then normalised in bfloat16.
 There is no centre crop, although training crops at random (released file
-``processing_prismatic.py``). The towers normalise nothing themselves.
+``processing_prismatic.py``).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from unblind.errors import UnblindError
-from unblind.openvla import documents, lanczos
+from unblind.vla import documents, lanczos
 
 FILE = "preprocessor_config.json"
 _BICUBIC = 3  # Pillow's number, which the file holds
 _RGB = 3
 
 
-@dataclass(frozen=True)
-class Pixels:
+class Pixels(Protocol):
     """How pictures become pixel values.
+
+    Attributes:
+        size: side of the square in pixels.
+    """
+
+    size: int
+
+    def evaluation(
+        self, images: np.ndarray, device: torch.device | str = "cpu", dtype: torch.dtype = ...
+    ) -> Tensor:
+        """Return (N, 3 towers, S, S) pixel values of pictures, as a policy sees them.
+
+        Args:
+            images: (N, H, W, 3) uint8, RGB.
+            device: where they are computed.
+            dtype: the model's precision.
+
+        Raises:
+            UnblindError: ``images`` has another shape or type.
+        """
+
+    def training(
+        self, images: np.ndarray, device: torch.device | str = "cpu", dtype: torch.dtype = ...
+    ) -> Tensor:
+        """Return the same as a model sees them in training; see :meth:`evaluation`."""
+
+    def normalized(self, low: Tensor) -> Tensor:
+        """Return pixel values of pictures (N, 3, S, S) in [0, 1], in their precision."""
+
+
+@dataclass(frozen=True)
+class Squeezed:
+    """mini's pixel values: (N, 3, S, S) in [0, 1], channels last in memory, always alike."""
+
+    size: int
+
+    def evaluation(
+        self,
+        images: np.ndarray,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> Tensor:
+        """Return pixel values of pictures; see :class:`Pixels`."""
+        images = _checked(images)
+        squares = np.empty((len(images), self.size, self.size, _RGB), np.uint8)
+        for picture, square in zip(images, squares, strict=True):
+            cv2.resize(picture, square.shape[:2], dst=square, interpolation=cv2.INTER_LINEAR)
+        unit = torch.from_numpy(squares).to(device).permute(0, 3, 1, 2).float() / 255
+        return self.normalized(unit).to(dtype)
+
+    training = evaluation
+
+    def normalized(self, low: Tensor) -> Tensor:
+        """Return ``low`` as it is: the tower normalises."""
+        return low
+
+
+@dataclass(frozen=True)
+class Released:
+    """OpenVLA's pixel values, bit for bit those of the release.
 
     Attributes:
         size: side of the square in pixels (OpenVLA: 224).
@@ -41,7 +105,7 @@ class Pixels:
     deviations: tuple[tuple[float, ...], ...]
 
     @classmethod
-    def read(cls, folder: Path, size: int, towers: int) -> "Pixels":
+    def read(cls, folder: Path, size: int, towers: int) -> "Released":
         """Return what a checkpoint's ``preprocessor_config.json`` says.
 
         Args:
@@ -56,11 +120,11 @@ class Pixels:
         values = documents.read(path)
         try:
             means, deviations = _statistics(values)
-            found = [*_differences(values, size), *_wrong(means, deviations, towers)]
+            problems = [*_differences(values, size), *_wrong(means, deviations, towers)]
         except (KeyError, TypeError, ValueError) as error:
-            found = [f"it is unreadable ({error!r})"]
+            problems = [f"it is unreadable ({error!r})"]
             means = deviations = ()
-        documents.refuse(path, found, "use a checkpoint that is prepared as OpenVLA is")
+        documents.refuse(path, problems, "use a checkpoint that is prepared as OpenVLA is")
         return cls(size, means, deviations)
 
     def evaluation(

@@ -1,4 +1,4 @@
-"""What a checkpoint's ``config.json`` says, as the hub holds it, and what is supported of it."""
+"""What the ``config.json`` of a published checkpoint says, and what is supported of it."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from unblind.errors import UnblindError
-from unblind.openvla import documents, towers
+from unblind.vla import documents, towers
 from unblind.vla.prismatic import PrismaticConfig
+from unblind.vla.text import BOS
 
 FILE = "config.json"
 #: Sizes of Llama-2-7B, which OpenVLA's file does not repeat; the norms' epsilon is that of
@@ -49,8 +50,9 @@ _FIXED_LLAMA: Mapping[str, Any] = {
     "mlp_bias": False,
     "tie_word_embeddings": False,
 }
-_BOS = 1  # <s> of Llama-2
 _LARGEST, _MOST_LAYERS = 2**20, 256  # no size of a real model is beyond
+#: Names of our towers by timm's.
+_TOWERS = {row.timm: name for name, row in towers.TOWERS.items() if row.timm}
 #: Key of a twin's file: sizes of each tower. A real checkpoint's towers have timm's sizes.
 TWIN_SIZES = "timm_sizes"
 
@@ -87,11 +89,11 @@ def parse(path: Path, values: Mapping[str, Any]) -> HubConfig:
     """Return the configuration that the content of a file describes; see :func:`read`."""
     _refuse_remote_code(path, values)
     try:
-        found = list(_differences(values))
-        config = None if found else _config(values)
+        problems = list(_differences(values))
+        config = None if problems else _config(values)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        found = [f"it is unreadable ({error!r})"]
-    documents.refuse(path, found, _REMEDY)
+        problems = [f"it is unreadable ({error!r})"]
+    documents.refuse(path, problems, _REMEDY)
     return config
 
 
@@ -112,8 +114,8 @@ def _differences(values: Mapping[str, Any]) -> Iterator[str]:
         yield f"model_type is {values.get('model_type')!r}, not one of {', '.join(_KINDS)}"
     models = values.get("timm_model_ids") or []
     for number, name in enumerate(models):
-        if name not in towers.WIDTHS:
-            yield f"timm_model_ids[{number}] is {name!r}, not one of {', '.join(towers.WIDTHS)}"
+        if name not in _TOWERS:
+            yield f"timm_model_ids[{number}] is {name!r}, not one of {', '.join(_TOWERS)}"
     if len(models) not in (1, 2) or bool(values.get("use_fused_vision_backbone")) != (
         len(models) == 2
     ):
@@ -153,14 +155,12 @@ def _config(values: Mapping[str, Any]) -> HubConfig:
     models, side = values["timm_model_ids"], int(values["image_sizes"][0])
     sizes = values.get(TWIN_SIZES) or [{} for _ in models]
     names = tuple(
-        towers.register(name, 3 * number, _tower_sizes(own))
-        for number, (name, own) in enumerate(zip(models, sizes, strict=True))
+        towers.sized(_TOWERS[name], _tower_sizes(own))
+        for name, own in zip(models, sizes, strict=True)
     )
     text = {**LLAMA, **values["text_config"]}
     hidden = text["hidden_size"]
-    width = sum(
-        own.get("embed_dim", towers.WIDTHS[name]) for name, own in zip(models, sizes, strict=True)
-    )
+    width = sum(towers.tower(name).width for name in names)
     model = PrismaticConfig(
         towers=names,
         image_size=side,
@@ -172,7 +172,7 @@ def _config(values: Mapping[str, Any]) -> HubConfig:
         intermediate_size=text["intermediate_size"],
         vocab_size=text["vocab_size"],
         padded=_FIXED["pad_to_multiple_of"],
-        bos=_BOS,
+        bos=BOS,
         position_scale=0.0,
         rms_norm_eps=float(text["rms_norm_eps"]),
         max_positions=text["max_position_embeddings"],
@@ -184,7 +184,7 @@ def _config(values: Mapping[str, Any]) -> HubConfig:
 
 def _tower_sizes(own: Mapping[str, Any]) -> dict[str, int]:
     """Return a twin's sizes; anything else in their place is no twin of ours."""
-    if set(own) - {"embed_dim", "depth", "num_heads"}:
+    if not set(own) <= set(towers.SIZES):
         raise ValueError(f"{TWIN_SIZES} names {', '.join(sorted(own))}")
     sizes = {key: int(value) for key, value in own.items()}
     if not all(0 < value <= _LARGEST for value in sizes.values()):

@@ -1,16 +1,23 @@
-"""From questions and answers to padded batches: who is asked, what is learned, with what weight."""
+"""From prompts and answers to padded batches: who is asked, what is learned, with what weight.
+
+Texts are padded on the right; `unblind.vla.prismatic.attention_mask` hides the padding from all
+else, so a row computes what it would alone. The release pads prompts on the left, which is
+another way to write the same mask.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from unblind.vla.prismatic import Text
-from unblind.vla.text import EOS, PAD, Vocabulary
+from unblind.vla.text import EOS
+
+#: Stands where there is no text; any id would do, for nothing sees it.
+PAD = 0
 
 
 @dataclass(frozen=True)
@@ -57,18 +64,29 @@ class Batch(NamedTuple):
     orders: Tensor
     is_action: Tensor
 
+    def to(self, device: torch.device | str) -> Self:
+        """Return the same batch on a device."""
+        text, *columns = self
+        moved = Text(*(tensor.to(device) for tensor in text))
+        return type(self)(moved, *(tensor.to(device) for tensor in columns))
 
-def collate(examples: Sequence[Sequence[Turn]], length: int | None = None) -> Batch:
+
+def collate(
+    examples: Sequence[Sequence[Turn]],
+    length: int | None = None,
+    device: torch.device | str = "cpu",
+) -> Batch:
     """Return a batch of pictures with their turns, each turn a branch of its own.
 
     Args:
         examples: turns of each picture.
         length: text positions; default: as many as needed.
+        device: of the result.
     """
     needed = max(sum(len(t.prompt) + len(t.answer) - 1 for t in turns) for turns in examples)
     shape = (len(examples), length or needed)
     ids, positions, branches = np.full(shape, PAD), np.zeros(shape, int), np.full(shape, -1)
-    found: list[tuple] = []
+    columns: list[tuple] = []
     for row, turns in enumerate(examples):
         start = 0
         for number, turn in enumerate(turns):
@@ -78,47 +96,13 @@ def collate(examples: Sequence[Sequence[Turn]], length: int | None = None) -> Ba
             positions[row, start:end] = np.arange(len(fed))
             branches[row, start:end] = number
             first = start + len(turn.prompt) - 1
-            found += [
+            columns += [
                 (row, first + k, token, weight, k, turn.family == "action")
                 for k, (token, weight) in enumerate(zip(turn.answer, turn.weights, strict=True))
             ]
             start = end
     rows, places, targets, weights, orders, is_action = (
-        torch.tensor(column) for column in zip(*found, strict=True)
+        torch.tensor(column) for column in zip(*columns, strict=True)
     )
     text = Text(*(torch.from_numpy(array) for array in (ids, positions, branches)))
-    return Batch(text, rows, places, targets, weights.float(), orders, is_action)
-
-
-class TokenLoss:
-    """Weighted cross-entropy; ordered tokens (places, action bins) may have soft targets.
-
-    A target bin then shares its probability with its neighbours by a Gaussian, which tells the
-    model that they are close. Width 0 is the plain cross-entropy.
-
-    Args:
-        vocabulary: for the ranges of ids.
-        action_width: standard deviation in action bins.
-        location_width: standard deviation in location bins.
-    """
-
-    def __init__(self, vocabulary: Vocabulary, action_width: float, location_width: float) -> None:
-        ranges = ((vocabulary.actions, action_width), (vocabulary.locations, location_width))
-        self._table = None
-        if action_width or location_width:
-            self._table = torch.eye(vocabulary.size)
-            for ids, width in ranges:
-                if width:
-                    steps = torch.arange(len(ids), dtype=torch.float64)
-                    near = torch.exp(-0.5 * ((steps[:, None] - steps) / width) ** 2)
-                    share = (near / near.sum(1, keepdim=True)).float()
-                    self._table[ids.start : ids.stop, ids.start : ids.stop] = share
-
-    def __call__(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Return the weighted mean over the targets, a scalar, of logits (M, vocab)."""
-        if self._table is None:
-            each = functional.cross_entropy(logits, batch.targets, reduction="none")
-        else:
-            share = self._table.to(logits)[batch.targets]
-            each = -(share * functional.log_softmax(logits, -1)).sum(-1)
-        return (each * batch.weights).sum() / batch.weights.sum()
+    return Batch(text, rows, places, targets, weights.float(), orders, is_action).to(device)
