@@ -27,7 +27,7 @@ def study(tmp_path, monkeypatch):
     model = models.small()
     checkpoint.save(base, model, models.VOCABULARY, models.STATISTICS.to_json())
     wrapped = lora.add_lora(model, vision=True, seed=0, rank=4, alpha=2)
-    lora.save_adapter(wrapped, run, base / checkpoint.WEIGHTS)
+    lora.save_adapter(wrapped, run, checkpoint.load(base).identity)
 
 
 def test_a_trained_run_acts_in_the_environment(study, renderer, capsys):

@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from unblind.config_sections import Count, Name, Section
+from unblind.config.sections import Count, Name, Section
 from unblind.study.stages import REQUESTS
 
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]

@@ -7,23 +7,23 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from unblind.align.objective import Objective, Recipe
+from unblind.align.objective import Objective
 from unblind.bench_gpu import made, report, training
 from unblind.bench_gpu.parts import PARTS
 from unblind.config_openvla import Augmentation
 from unblind.errors import UnblindError
 from unblind.finetune import step as steps
 from unblind.finetune import throughput
-from unblind.finetune.learner import Learner
-from unblind.foundation import networks, table
-from unblind.openvla import checkpoint
-from unblind.openvla.sequence import Prompts
+from unblind.finetune.learner import Learner, texts
+from unblind.teachers import networks, registry
+from unblind.vla import loading
 from unblind.vla.lora import ALPHA, RANK
 from unblind.vla.tokens import ActionTokenizer
 
@@ -168,7 +168,7 @@ def test_operations_of_the_published_size_from_its_dimensions():
     wanted += linear(2176, 8704, 256) + linear(8704, 4096, 256) + linear(4096, 4096, 256)
     sizes = [(4096, 4096)] * 4 + [(4096, 11008)] * 3
     wanted += blocks(32, 285, 4096, sizes) + linear(4096, 32064, 8)
-    model = checkpoint.blank(made.settings("full").model)
+    model = loading.blank(made.settings("full").model)
     shape = throughput.Shape(visual=256, text=28, answers=8)
     assert throughput.training(model, shape, RANK, vision=True) == wanted
     assert 8 * wanted == pytest.approx(68.15e12, rel=1e-3)
@@ -177,8 +177,8 @@ def test_operations_of_the_published_size_from_its_dimensions():
 def test_the_published_size_trains_without_memory(monkeypatch):
     """A step of Align at full size on the meta device, which computes shapes alone."""
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())
-    model = checkpoint.blank(made.settings("full").model)
-    checkpoint.restore_rotations(model, "meta")
+    model = loading.blank(made.settings("full").model)
+    loading.restore_rotations(model, "meta")
     steps.adapt(
         model,
         vision=True,
@@ -189,14 +189,14 @@ def test_the_published_size_trains_without_memory(monkeypatch):
         precision=torch.float32,
         checkpointing=False,
     )
+    batch = texts([(0,) * 21], np.zeros((1, 8), int), 21).to("meta")
     with torch.device("meta"):
-        objective = Objective(Recipe((16,)), 32, 4096, 1024)
+        objective = Objective(training.Alignment(), 0, 32, 4096, 1024)
         learner = Learner(model, ActionTokenizer(32000), objective, torch.float32).to("meta")
-        prompts = Prompts(torch.zeros(1, 28, dtype=int), torch.ones(1, 28, dtype=bool))
         answers = torch.zeros(1, 8, dtype=int)
         pictures, teacher = torch.empty(1, 6, 224, 224), torch.empty(1, 256, 1024)
         with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-            learner(pictures, prompts, answers, teacher)[0].backward()
+            learner(pictures, batch, answers, teacher)[0].backward()
     projector = 4096 * 2048 + 2048 * 2048 + 2048 * 1024
     wanted = 8_518_786_830_336 + 2 * 2 * 256 * projector
     assert counter.get_total_flops() == pytest.approx(wanted, rel=1e-8)
@@ -224,7 +224,7 @@ def test_the_full_size_is_that_of_the_publication():
     assert made.parameters("full") == 7_541_237_184
     assert made.SIZES["full"].batch == 8 and made.SIZES["full"].widths == (1, 16, 64)
     with torch.device("meta"):
-        net = networks.NETWORKS["radio"].build(table.ROWS[made.TEACHER].sizes)
+        net = networks.NETWORKS["radio"].build(registry.TEACHERS[made.TEACHER].sizes)
     assert 3.0e8 < sum(weight.numel() for weight in net.parameters()) < 3.3e8
 
 

@@ -1,15 +1,16 @@
 """A study at paper scale in miniature: twins of OpenVLA and of a teacher, made-up frames."""
 
+from unblind.study import jobs
 import json
 from pathlib import Path
 
+import torch
+
 from unblind import files, twin, weights
 from unblind.config import Config, load
-from unblind.config_files import arguments
+from unblind.config.files import arguments
 from unblind.finetune import base, runs
-from unblind.openvla import config as hub_config
-from unblind.openvla import export, random
-from unblind.study import jobs
+from unblind.vla import checkpoint, hub_config, loading, random
 
 PAPER = Path(__file__).parents[2] / "workflow" / "config" / "paper.yaml"
 STEPS = 4
@@ -59,7 +60,7 @@ def make_twins(root: Path) -> None:
     for path in (*weights.files(folder), folder / weights.INDEX):
         path.unlink(missing_ok=True)
     model = random.model(hub_config.read(folder).model, seed=0)
-    export.save_weights(folder, export.published(model), 2**30)
+    checkpoint.save_shards(folder, loading.published(model, torch.bfloat16), 2**30)
 
 
 def inputs(config: Config) -> runs.Inputs:

@@ -1,10 +1,12 @@
 """Fine-tuning at paper scale, whole runs of a shortened twin on made-up frames."""
 
+from unblind.study import jobs
 import json
 import os
 import signal
 from dataclasses import replace
 
+import models
 import numpy as np
 import pytest
 import small_study
@@ -14,11 +16,9 @@ from safetensors.torch import load_file
 from unblind import files
 from unblind.errors import UnblindError
 from unblind.finetune import feed, launch, runs, state
-from unblind.foundation.frozen import FrozenTeacher
-from unblind.openvla import checkpoint
-from unblind.rollout.openvla import load_policy
-from unblind.study import jobs
-from unblind.vla import lora
+from unblind.rollout.factory import load_policy
+from unblind.teachers.teacher import Teacher
+from unblind.vla import checkpoint, lora
 
 METHODS = ("default", "freeze", "align")
 
@@ -46,7 +46,7 @@ def log(folder):
 
 
 def test_align_with_lambda_zero_is_default_bit_for_bit(root, finished, tmp_path):
-    train(root, "align", tmp_path, **{"training.align.coefficient": 0.0})
+    train(root, "align", tmp_path, **{"training.align.lambda": 0.0})
     assert (tmp_path / lora.WEIGHTS).read_bytes() == (
         finished / "default" / lora.WEIGHTS
     ).read_bytes()
@@ -79,7 +79,7 @@ def test_freeze_leaves_the_towers_as_they_were_and_default_does_not(root):
     pixels = torch.randn(1, 6, 224, 224, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         seen = {
-            run: load_policy(config, run, 0)._loaded.model.vision_backbone(pixels)
+            run: load_policy(config, run, 0).loaded.model.vision_backbone(pixels)
             for run in ("base", "freeze", "default")
         }
     assert torch.equal(seen["base"], seen["freeze"])
@@ -88,7 +88,7 @@ def test_freeze_leaves_the_towers_as_they_were_and_default_does_not(root):
 
 def test_the_teacher_sees_the_very_pictures_that_the_model_sees(root, tmp_path, monkeypatch):
     seen, fed = [], []
-    features, call = FrozenTeacher.features, feed.Feed.__call__
+    features, call = Teacher.features, feed.Feed.__call__
 
     def look(teacher, images, grid):
         seen.append(images)
@@ -98,7 +98,7 @@ def test_the_teacher_sees_the_very_pictures_that_the_model_sees(root, tmp_path, 
         fed.append(call(self, step))
         return fed[-1]
 
-    monkeypatch.setattr(FrozenTeacher, "features", look)
+    monkeypatch.setattr(Teacher, "features", look)
     monkeypatch.setattr(feed.Feed, "__call__", note)
     train(root, "align", tmp_path)
     assert len(seen) == len(fed) == small_study.STEPS
@@ -136,7 +136,7 @@ def test_a_run_tells_what_tables_need(root, finished):
     loaded = checkpoint.load(root / "openvla")
     config = small_study.configured(root)
     for method in METHODS:
-        count = lora.lora_parameters(loaded.model, 4, vision=method != "freeze")
+        count = models.adapter_weights(loaded.model, 4, vision=method != "freeze")
         assert facts[method]["trainable_parameters"] == count
         assert facts[method]["base"] == files.sha256(jobs.base_weights(config))[:12]
     assert facts["align"]["lambda"] == 0.2 and facts["align"]["teacher"] == "c-radiov3-l"

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from unblind.config import load
 from unblind.errors import UnblindError
 from unblind.finetune import runs, state, trainer
-from unblind.openvla.checkpoint import OpenVla
+from unblind.vla.checkpoint import Checkpoint
 from unblind.vla.prismatic import Prismatic, PrismaticConfig
 
 #: Counted by hand from the published sizes: rank 32 on all linear layers, the output head and the
@@ -38,7 +38,7 @@ def wrapped(recipe):
     with torch.device("meta"):
         model = Prismatic(PrismaticConfig(**models.OPENVLA)).to(torch.bfloat16)
     config = load(small_study.PAPER, {"openvla.recipe": recipe})
-    loaded = OpenVla(model, None, None, None, {}, None)
+    loaded = Checkpoint(model, None, None, {}, None)
     with torch.device("meta"):
         return runs.adapt(config, loaded, vision=True, seed=0)
 

@@ -1,16 +1,18 @@
 """The formulas of the paper's costs against results that were made here."""
 
+from unblind.study import jobs
+from unblind.study import stages
 from pathlib import Path
 
 import models
 import pytest
 import synthetic
 
+from unblind import files
 from unblind.config import load
 from unblind.report import formula_checks, scale_report
 from unblind.report.paper_scale import decoder_adapters, decoder_parameters
 from unblind.sim.conditions import CONDITIONS
-from unblind.study import jobs, stages
 
 CONFIGS = Path(__file__).parents[2] / "workflow" / "config"
 
@@ -38,7 +40,7 @@ def test_parameters_and_adapters_are_those_of_the_real_classes(study):
     run = next(name for name, run in study.runs.items() if run.method)
     folder = jobs.run_folder(study, run, study.seeds[0])
     adapted = lora.add_lora(models.small(), vision=True, seed=0, rank=study.training.rank)
-    lora.save_adapter(adapted, folder, base / "model.safetensors")
+    lora.save_adapter(adapted, folder, files.sha256(base / "model.safetensors"))
     checked = found(study)
     for what in (
         "parameters of the decoder",

@@ -13,7 +13,8 @@ from unblind.rollout.policies import NoopPolicy
 from unblind.sim.episodes import decode
 from unblind.sim.success import Milestones
 from unblind.vla import checkpoint
-from unblind.vla.text import Vocabulary
+from unblind.vla.pixels import Squeezed
+from unblind.vla.text import Words
 
 
 @pytest.fixture
@@ -85,11 +86,10 @@ def test_a_rollout_of_the_real_environment_is_accounted_for(config, renderer, mo
 
 
 def test_the_policy_is_timed_at_all_batch_sizes():
-    words = [*models.WORDS, bench_policy.action_prompt("put carrot on plate")]
-    vocabulary = Vocabulary.build(words)
+    vocabulary = Words.build([*models.WORDS, "In: What action should the robot take to"])
     model = models.small(vocab_size=vocabulary.size)
-    codec = checkpoint.make_codec(models.STATISTICS, model.config)
-    loaded = checkpoint.Checkpoint(model, vocabulary, codec, "none")
+    statistics = {"none": models.STATISTICS.to_release()}
+    loaded = checkpoint.Checkpoint(model, vocabulary, Squeezed(64), statistics, None)
     images = np.random.default_rng(0).integers(0, 256, (16, 48, 64, 3), np.uint8)
     found = bench_policy.milliseconds(loaded, images, "put carrot on plate", rounds=1)
     assert [found[f"batch_{size}_ms"] > 0 for size in (1, 8, 16)] == [True] * 3

@@ -131,14 +131,15 @@ BESIDE = imports.inside(
     f"unblind.{name}"
     for name in (
         *("errors", "files", "progress", "workers", "study"),
-        *("config", "config_openvla", "config_sections", "machine"),
+        *("config", "machine"),
     )
 ) | {"unblind"}
+_MODELS = ("rollout_vla", "openvla_rollout")
 #: Imports that matter to the named stages alone.
 ONLY_FOR = {
     # A type.
     ("sim.conditions", "sim.catalog"): (),
-    ("training.features", "teachers"): ("features_teacher",),
+    ("training.features", "teachers.teacher"): ("features_teacher",),
     # Demonstrations, and pictures with questions, are read from files: their contents count.
     ("sim.shards", "sim.demos"): ("demos",),
     ("sim.shards", "sim.episodes"): ("demos",),
@@ -155,7 +156,8 @@ ONLY_FOR = {
     # Only runs are aligned.
     ("training.finetuning", "align.objective"): ("training",),
     # Scripted policies need no model.
-    ("rollout.policies", "rollout.vla"): ("rollout",),
+    ("rollout.factory", "vla.decode"): ("rollout",),
+    ("rollout.factory", "vla.policy"): ("rollout",),
 }
 
 
@@ -184,7 +186,7 @@ def test_a_stage_lists_all_modules_that_it_imports(stage):
         ("answers", "unblind.training.stages"),
         ("features_teacher", "unblind.teachers"),
         ("robot", "unblind.sim"),
-        ("rollout", "unblind.rollout.vla"),
+        ("rollout", "unblind.rollout.factory"),
         ("training", "unblind.align"),
         ("vlm", "unblind.training.questions"),
     ],

@@ -17,10 +17,9 @@ from safetensors.torch import load_file
 
 from unblind.config import load
 from unblind.errors import UnblindError
-from unblind.rollout.vla import load_policy
 from unblind.training import data, features, finetuning, loop
 from unblind.training.finetuning import Inputs
-from unblind.vla import checkpoint, lora
+from unblind.vla import checkpoint, lora, policy
 
 METHODS = ("default", "freeze", "align")
 WIDTH = 12
@@ -77,7 +76,7 @@ def log(folder):
 
 def test_align_with_lambda_zero_is_default_bit_for_bit(inputs, runs, tmp_path):
     """Six steps; the alignment is still measured."""
-    config = configured(**{"training.align.coefficient": 0.0})
+    config = configured(**{"training.align.lambda": 0.0})
     finetuning.train(config, "align", 0, inputs, tmp_path)
     assert (tmp_path / lora.WEIGHTS).read_bytes() == (runs / "default" / lora.WEIGHTS).read_bytes()
     assert "alignment_1" in log(tmp_path)[-1]
@@ -97,7 +96,7 @@ def test_freeze_leaves_the_tower_as_it_was_and_default_does_not(inputs, runs):
     images = models.pictures(3)
 
     def seen(adapted):
-        tower = load_policy(inputs.base, adapted)._model.vision_backbone
+        tower = policy.load(inputs.base, adapted).loaded.model.vision_backbone
         return tower(tower.low(images)).numpy().tobytes()
 
     before = seen(None)
@@ -108,7 +107,7 @@ def test_freeze_leaves_the_tower_as_it_was_and_default_does_not(inputs, runs):
 
 def test_shuffled_teacher_features_end_less_aligned(inputs, tmp_path):
     schedule = dict(steps=50, batch=8, rate=0.01, warm_up=5, weight_decay=0.0)
-    more = {"coefficient": 5.0, "projector_width": 64}
+    more = {"lambda": 5.0, "projector_width": 64}
     changes = {f"training.align.{key}": value for key, value in more.items()}
     config = configured(
         **{"training.schedule": schedule, "training.rank": 16, "training.alpha": 16}, **changes
@@ -137,10 +136,10 @@ def test_a_run_tells_what_tables_need(inputs, runs):
     facts = {m: json.loads((runs / m / "run.json").read_text()) for m in METHODS}
     base = models.small()
     for method in METHODS:
-        count = lora.lora_parameters(base, 4, vision=method != "freeze")
+        count = models.adapter_weights(base, 4, vision=method != "freeze")
         assert facts[method]["trainable_parameters"] == count
         assert facts[method]["samples"] == 24
-        assert facts[method]["base"] == checkpoint.load(inputs.base).sha256[:12]
+        assert facts[method]["base"] == checkpoint.load(inputs.base).identity[:12]
     assert facts["align"]["lambda"] == 0.2 and facts["align"]["layer"] == "1"
     assert "lambda" not in facts["default"]
 
@@ -211,7 +210,7 @@ def test_features_of_other_demonstrations_are_refused(inputs, tmp_path):
 
 def test_a_missing_base_is_refused(inputs, tmp_path):
     given = Inputs(tmp_path / "nowhere", inputs.demos, inputs.low, None)
-    with pytest.raises(UnblindError, match=r"no model in .*nowhere.*unblind base pull"):
+    with pytest.raises(UnblindError, match=r"no folder .*nowhere"):
         finetuning.train(configured(), "default", 0, given, tmp_path / "run")
 
 

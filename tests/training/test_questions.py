@@ -16,7 +16,7 @@ from unblind.training.questions import (
     words,
 )
 from unblind.training.scenes import Gripper, Scene, Thing
-from unblind.vla.text import UNKNOWN, Vocabulary
+from unblind.vla.text import Words
 
 NAMES = {"object": [conditions.OBJECTS], "plate": [conditions.PLATES]}
 FLAT = {kind: [names] for kind, names in icons.NAMES.items()}
@@ -171,11 +171,11 @@ def test_vocabulary_is_closed_and_wordings_train_every_word_of_the_instructions(
 
 
 def test_the_tokenizer_splits_text_as_the_vocabulary_does():
-    known = Vocabulary.build(vocabulary())
+    known = Words.build(vocabulary())
     for turn in ask(TABLE, times=100) + ask(BOARD, FLAT, times=100):
         for said in (turn.question, turn.answer):
             ids = known.encode(said)
-            assert UNKNOWN not in ids
+            assert known.UNKNOWN not in ids
             assert known.decode(ids).split() == words(said)
 
 

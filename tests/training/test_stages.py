@@ -15,15 +15,13 @@ import pytest
 import torch
 
 from unblind.config import load
-from unblind.rollout import vla
 from unblind.sim import conditions, pretraining
 from unblind.sim.catalog import load_catalog
 from unblind.training import data, stages, vlm_data
 from unblind.training.parallel import Team
-from unblind.vla import checkpoint
-from unblind.vla.layout import TokenLoss, Turn, collate
+from unblind.vla import checkpoint, policy
+from unblind.vla.batch import TokenLoss, Turn, collate
 from unblind.vla.lite import load_lite
-from unblind.vla.text import UNKNOWN, action_prompt, question_prompt
 
 SETTINGS = {"base.model.image_size": 64, "base.model.hidden_size": 32}
 
@@ -50,14 +48,14 @@ def test_everything_said_in_pretraining_is_known(words):
     for template in pretraining.TEMPLATES:
         for thing, plate in itertools.product(*names()):
             told = template.format(object=thing, plate=plate)
-            assert UNKNOWN not in words.encode(action_prompt(told)), told
+            assert words.UNKNOWN not in words.action_prompt(told), told
     for question in (
         data.HEIGHT_QUESTION,
         f"{data.HOLD_QUESTION} red cube",
         "where is the gripper",
     ):
-        assert UNKNOWN not in words.encode(question_prompt(question)), question
-    assert UNKNOWN not in words.encode("yes no")
+        assert words.UNKNOWN not in words.question_prompt(question), question
+    assert words.UNKNOWN not in words.encode("yes no")
 
 
 def test_every_instruction_of_the_study_fits_the_policys_fixed_length(words):
@@ -66,8 +64,8 @@ def test_every_instruction_of_the_study_fits_the_policys_fixed_length(words):
     for template in conditions.TEMPLATES:
         for thing, plate in itertools.product(conditions.OBJECTS, conditions.PLATES):
             told = template.format(object=thing, plate=plate)
-            longest = max(longest, len(words.encode(action_prompt(told))))
-    assert longest <= vla._LENGTH
+            longest = max(longest, len(words.action_prompt(told)))
+    assert longest <= policy._LENGTH
 
 
 # ---- the model --------------------------------------------------------------------------------
@@ -192,7 +190,7 @@ def test_the_robots_statistics_are_those_of_its_demonstrations(made):
     manifest = json.loads((made.demos / "manifest.json").read_text())
     stored = json.loads((made.root / "robot" / checkpoint.STATISTICS).read_text())
     assert stored == manifest["statistics"]
-    normalizer = checkpoint.load(made.root / "robot").codec.normalizer
+    normalizer = checkpoint.load(made.root / "robot").codec().normalizer
     assert list(normalizer.q99) == stored["q99"]
 
 

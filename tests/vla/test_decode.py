@@ -3,10 +3,10 @@
 import models
 import pytest
 import torch
+from unblind.vla.layout import Turn, collate
 
 from unblind.errors import UnblindError
 from unblind.vla.decode import decode
-from unblind.vla.layout import Turn, collate
 from unblind.vla.text import action_prompt
 
 WORDS = models.VOCABULARY

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import torch
+from unblind.vla.images import to_model
 
 from unblind.errors import UnblindError
-from unblind.vla.images import to_model
 
 
 def test_shape_range_and_memory():

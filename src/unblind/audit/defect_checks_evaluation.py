@@ -14,7 +14,7 @@ from unblind.report.published import load_claims
 from unblind.report.stats import wilson
 from unblind.sim.conditions import get
 from unblind.sim.episodes import sample_ids
-from unblind.vla.images import to_model
+from unblind.vla.pixels import Squeezed
 
 _PLACES = ("left", "center", "right")
 # OpenVLA's input: side in pixels, visual tokens (all after the first token), ImageNet statistics.
@@ -188,7 +188,7 @@ def bicubic_overshoot() -> Outcome:
     bicubic = torch.nn.functional.interpolate(
         tensor, (_SIDE, _SIDE), mode="bicubic", antialias=True
     )
-    inputs = [bicubic / 255, to_model(picture[None], _SIDE)]
+    inputs = [bicubic / 255, Squeezed(_SIDE).evaluation(picture[None])]
     lowest = [float(((x.amin((0, 2, 3)).numpy() - _MEAN) / _STD).min()) for x in inputs]
     floor = float((-_MEAN / _STD).min())
     text = "darkest input {:.2f}, where black is " + f"{floor:.2f}"
@@ -205,7 +205,7 @@ def no_center_crop() -> Outcome:
     crop = np.ascontiguousarray(picture[top : top + height, left : left + width])
 
     def box_width(seen: np.ndarray) -> float:
-        return float(to_model(seen[None], _SIDE)[0, 0, _SIDE // 2].sum())
+        return float(Squeezed(_SIDE).evaluation(seen[None])[0, 0, _SIDE // 2].sum())
 
     seen = box_width(picture)
     larger = [100 * (box_width(trained) / seen - 1) for trained in (crop, picture)]

@@ -11,10 +11,9 @@ from unblind.audit.records import Evidence, Piece
 from unblind.config import Config
 from unblind.errors import UnblindError
 from unblind.report.records import OUTCOME, not_run
+from unblind.rollout.factory import make_policy
 from unblind.rollout.loop import Crew
-from unblind.rollout.policies import make_policy
 from unblind.rollout.run import made_from
-from unblind.rollout.trained import trained
 from unblind.rollout.worker import Setup
 from unblind.sim import blocked, conditions
 from unblind.sim.episodes import Episode, decode
@@ -97,11 +96,10 @@ def _again(
     config: Config, run: str, seed: int, chosen: list[tuple[Piece, int]], n_workers: int
 ) -> list[Rerun]:
     """Roll out episodes of one run and seed."""
-    kind = config.run(run).policy
     episodes = [_episode(config, piece, row) for piece, row in chosen]
     _refuse_blocked(config, episodes)
     origin = made_from(config, run, seed)
-    policy = make_policy(kind, seed, trained(config, run, seed))
+    policy = make_policy(config, run, seed)
     setup = Setup(config, images=bool(policy and policy.needs_images), oracle=policy is None)
     with Crew(setup, min(n_workers, len(episodes)), policy) as crew:
         outcomes = {

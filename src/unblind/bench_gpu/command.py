@@ -34,7 +34,7 @@ def measure(size: str, device: str, out: Path, minutes: float, seed: int) -> Non
     try:
         needs.check()
         from unblind.bench_gpu import run
-        from unblind.openvla.checkpoint import check_device
+        from unblind.vla.loading import check_device
 
         run.bench(size, check_device(device), out, seed, budget)
     finally:

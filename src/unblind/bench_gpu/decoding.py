@@ -8,12 +8,12 @@ from typing import Any
 from unblind.bench_gpu import made
 from unblind.bench_gpu.budget import Budget
 from unblind.bench_gpu.timeline import Clock
-from unblind.openvla.checkpoint import OpenVla
-from unblind.openvla.policy import Policy
+from unblind.vla.checkpoint import Checkpoint
+from unblind.vla.policy import Policy
 
 
 def measure(
-    loaded: OpenVla, size: made.Size, clock: Clock, budget: Budget, seed: int
+    loaded: Checkpoint, size: made.Size, clock: Clock, budget: Budget, seed: int
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the milliseconds of seven greedy tokens for whole batches of pictures.
 

@@ -12,14 +12,15 @@ import torch
 
 from unblind import twin
 from unblind.finetune.feed import Rows
-from unblind.foundation import table
-from unblind.foundation.frozen import FrozenTeacher
-from unblind.openvla import checkpoint, config, random
-from unblind.openvla.checkpoint import OpenVla
-from unblind.openvla.pixels import Pixels
-from unblind.openvla.text import EOS, LlamaVocabulary
+from unblind.teachers.loading import load_teacher
+from unblind.teachers.teacher import Teacher
+from unblind.teachers.vit import random_teacher
 from unblind.twin import openvla as published
 from unblind.twin import tokenizer
+from unblind.vla import hub_config, loading, random
+from unblind.vla.checkpoint import Checkpoint
+from unblind.vla.pixels import Released
+from unblind.vla.text import EOS, Llama
 
 #: The paper's teacher (table 9).
 TEACHER = "c-radiov3-l"
@@ -54,22 +55,22 @@ SIZES = {
 }
 
 
-def settings(size: str) -> config.HubConfig:
+def settings(size: str) -> hub_config.HubConfig:
     """Return what the config.json of OpenVLA-7B, or of its twin, describes."""
     document = published.document("openvla")
     if size == "full":
-        document.pop(config.TWIN_SIZES)
+        document.pop(hub_config.TWIN_SIZES)
         text = document["text_config"].items()
-        document["text_config"] = {key: value for key, value in text if key not in config.LLAMA}
-    return config.parse(Path(config.FILE), document)
+        document["text_config"] = {key: value for key, value in text if key not in hub_config.LLAMA}
+    return hub_config.parse(Path(hub_config.FILE), document)
 
 
 def parameters(size: str) -> int:
     """Return the model's number of weights (full: 7,541,237,184)."""
-    return sum(weight.numel() for weight in checkpoint.blank(settings(size).model).parameters())
+    return sum(weight.numel() for weight in loading.blank(settings(size).model).parameters())
 
 
-def model(size: str, device: torch.device, seed: int) -> OpenVla:
+def model(size: str, device: torch.device, seed: int) -> Checkpoint:
     """Return OpenVLA with random weights, made on the device.
 
     Args:
@@ -78,23 +79,21 @@ def model(size: str, device: torch.device, seed: int) -> OpenVla:
         seed: of its weights.
     """
     chosen = settings(size)
-    pixels = Pixels(chosen.model.image_size, (_HALF, _HALF), (_HALF, _HALF))
-    vocabulary = LlamaVocabulary(
-        tokenizer.build(), chosen.model.vocab_size - chosen.model.padded, chosen.pad
-    )
+    pixels = Released(chosen.model.image_size, (_HALF, _HALF), (_HALF, _HALF))
+    vocabulary = Llama(tokenizer.build(), chosen.model.vocab_size - chosen.model.padded, chosen.pad)
     weights = random.model(chosen.model, seed, device, SIZES[size].precision)
     folder = Path("random weights")  # for messages alone
-    return OpenVla(weights, chosen, vocabulary, pixels, chosen.statistics, folder)
+    return Checkpoint(weights, vocabulary, pixels, chosen.statistics, folder)
 
 
-def teacher(size: str, device: torch.device, seed: int) -> FrozenTeacher:
+def teacher(size: str, device: torch.device, seed: int) -> Teacher:
     """Return the paper's teacher with random weights; see :func:`model`."""
     precision = SIZES[size].precision
     if size == "full":
-        return table.random_teacher(TEACHER, str(device), precision, seed)
+        return random_teacher(TEACHER, str(device), precision, seed)
     with tempfile.TemporaryDirectory() as folder:
         made = twin.make("radio", Path(folder, "radio"), seed)
-        return table.load(TEACHER, str(made), device=str(device), dtype=precision)
+        return load_teacher(TEACHER, str(made), device=str(device), dtype=precision)
 
 
 class Frames:
@@ -105,7 +104,7 @@ class Frames:
         seed: of everything.
     """
 
-    def __init__(self, loaded: OpenVla, seed: int) -> None:
+    def __init__(self, loaded: Checkpoint, seed: int) -> None:
         self._side, self._seed = loaded.pixels.size, seed
         self._prompts = [loaded.vocabulary.action_prompt(text) for text in INSTRUCTIONS]
         self._actions = loaded.vocabulary.actions

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from unblind.align.objective import Objective, Recipe
+from unblind.align.objective import Objective
 from unblind.bench_gpu import made, parts
 from unblind.bench_gpu.budget import Budget
 from unblind.bench_gpu.timeline import Clock, Timeline
@@ -16,7 +16,7 @@ from unblind.finetune import step as steps
 from unblind.finetune import throughput
 from unblind.finetune.feed import Feed
 from unblind.finetune.learner import ANSWER, Learner
-from unblind.openvla.checkpoint import OpenVla
+from unblind.vla.checkpoint import Checkpoint
 from unblind.vla.lora import ALPHA, RANK, trainable_parameters
 
 #: Align's step may take this many times as long as Default's.
@@ -38,6 +38,18 @@ class Augmentation:
     hue: float = 0.05
 
 
+@dataclasses.dataclass(frozen=True)
+class Alignment:
+    """The paper's alignment (table 9); see `unblind.config.Alignment`."""
+
+    layers: tuple[int, ...] = (LAYER,)
+    lambda_: float = 0.2
+    projector: str = "mlp"
+    projector_width: int = 2048
+    frozen: bool = True
+    loss: str = "cosine"
+
+
 class Bench:
     """One model with adapters, and what the methods do with it.
 
@@ -51,7 +63,7 @@ class Bench:
         seed: of adapters and frames.
     """
 
-    def __init__(self, loaded: OpenVla, size: str, device: torch.device, seed: int) -> None:
+    def __init__(self, loaded: Checkpoint, size: str, device: torch.device, seed: int) -> None:
         self._loaded, self._device, self._seed = loaded, device, seed
         self._size, self._sizes = size, made.SIZES[size]
         self.batch, precision = self._sizes.batch, self._sizes.precision
@@ -85,7 +97,6 @@ class Bench:
             pixels=loaded.pixels,
             teacher=None,
             grid=sizes.grid,
-            pad=loaded.vocabulary.pad,
             seed=seed,
             augmentation=Augmentation(),
             diagonal=False,
@@ -107,8 +118,8 @@ class Bench:
         """Make the teacher and the projector; return the teacher's number of weights."""
         teacher = made.teacher(self._size, self._device, self._seed)
         sizes = self._loaded.model.config
-        recipe = Recipe((LAYER,), seed=self._seed)
-        objective = Objective(recipe, sizes.layers, sizes.hidden_size, teacher.width)
+        align = Alignment(projector_width=sizes.hidden_size // 2)
+        objective = Objective(align, self._seed, sizes.layers, sizes.hidden_size, teacher.width)
         learner = self._learner(objective)
         self._methods["align"] = learner, dataclasses.replace(self._feed, teacher=teacher)
         more = throughput.alignment(objective, teacher, self.shape.visual)

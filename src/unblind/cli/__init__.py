@@ -253,11 +253,8 @@ def rollout(
 ) -> None:
     """Evaluate a policy in closed loop; conditions whose record stands are not repeated."""
     settings = load_config(config, override)
-    chosen = settings.run(run)
-    if settings.openvla is not None and chosen.policy == "vla":
-        from unblind.rollout.openvla import rollout as run_rollout
-    else:
-        from unblind.rollout.run import rollout as run_rollout
+    settings.run(run)
+    from unblind.rollout.run import rollout as run_rollout
 
     out = out or Path(settings.results, "rollouts", run, str(seed))
     with locks.alone(out):

@@ -29,11 +29,11 @@ def pull() -> None:
 
 @app.command()
 def fetch(config: ConfigFile = MINI, override: Overrides = None) -> None:
-    """Fetch the published checkpoint that openvla.base names and check all its tensors."""
+    """Fetch the published checkpoint that base.source names and check all its tensors."""
     settings = load_config(config, override)
-    from unblind.steps import openvla
+    from unblind.steps import base
 
-    openvla.fetch(settings)
+    base.fetch(settings)
 
 
 @app.command()
@@ -69,11 +69,6 @@ def robot(config: ConfigFile = MINI, override: Overrides = None, workers: Worker
 def warm_up(config: ConfigFile = MINI, override: Overrides = None) -> None:
     """Warm up on few demonstrations (`--set-of warm-up`), merge, answer held-out questions."""
     settings = load_config(config, override)
-    if settings.openvla is not None:
-        from unblind.steps import openvla
-
-        openvla.warm_up(settings)
-        return
     from unblind.steps import base
 
     base.warm_up(settings)

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 
 from unblind.cluster import slurm
 from unblind.cluster.slurm import Partition
-from unblind.config import Config, near
+from unblind.config import Config
 from unblind.config_cluster import ClusterJob
-from unblind.errors import UnblindError
+from unblind.errors import UnblindError, near
 from unblind.machine.doctor import Check
 from unblind.study.jobs import of_study
 from unblind.study.stages import request_of
@@ -128,7 +128,7 @@ def gpus_check(config: Config, known: Mapping[str, Partition]) -> Check:
             return Check(
                 "gpu",
                 False,
-                f"openvla uses {count} GPU(s) in {rule}, which asks for {wanted.get(rule, 0)}",
+                f"models use {count} GPU(s) in {rule}, which asks for {wanted.get(rule, 0)}",
                 f"set cluster.jobs.{rule}.gpus to {count}",
             )
     if not wanted:
@@ -149,10 +149,10 @@ def gpus_check(config: Config, known: Mapping[str, Partition]) -> Check:
 
 
 def _needed(config: Config) -> dict[str, int]:
-    """Return how many GPUs the rules of a published model use."""
-    if config.openvla is None or config.openvla.device != "cuda":
+    """Return how many GPUs the rules use in which models run."""
+    if config.training.device != "cuda":
         return {}
-    training = {rule: config.openvla.gpus for rule in ("warm_up", "training")}
+    training = {rule: config.training.gpus for rule in ("warm_up", "training")}
     return {
         rule: count for rule, count in {**training, "rollout": 1}.items() if rule in jobs(config)
     }

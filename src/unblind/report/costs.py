@@ -33,7 +33,7 @@ def estimate(config: Config) -> dict[str, float]:
         costs |= _rebuilt_base(config, start) if config.rebuild_base else {"base": PULL_CPU_S}
     frames = config.demos.successes * FRAMES
     for kind in measured.feature_kinds(config):
-        costs[f"features {kind}"] = MODEL_CPU_S + frames * EPISODE_CPU_S[f"features_{kind}"]
+        costs[kind.replace("_", " ")] = MODEL_CPU_S + frames * STAGES[kind].unit_cpu_s
     training = MODEL_CPU_S + _pictures(config.training.schedule) * STAGES["training"].unit_cpu_s
     for run in learning:
         costs[f"training of {run}"] = len(config.seeds) * training

@@ -25,20 +25,6 @@ Table = Literal["9", "14"]
 Value = bool | int | float | str | list[int] | None
 
 
-class WithOpenVla(BaseModel):
-    """Where a setting stands if the configuration has a section `openvla`.
-
-    Attributes:
-        key: dotted key of our configuration.
-        means: the published value in the words of that key.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    key: str
-    means: Any
-
-
 class Published(BaseModel):
     """One published setting.
 
@@ -48,7 +34,6 @@ class Published(BaseModel):
         means: the same in the words of our configuration; None: as printed.
         key: dotted key of our configuration.
         fixed: what our code always does, where no key decides.
-        openvla: what decides instead if the configuration has a section `openvla`.
         why: why ours differs, or what a row without key and fixed value waits for.
         location: where the value is published; None: in the table itself.
     """
@@ -57,10 +42,9 @@ class Published(BaseModel):
 
     name: str
     published: Value
-    means: Value = None
+    means: Any = None
     key: str | None = None
     fixed: Value = None
-    openvla: WithOpenVla | None = None
     why: str | None = None
     location: str | None = None
 
@@ -151,8 +135,6 @@ def _line(row: Published, table: PublishedSettings, values: Mapping[str, Any]) -
         note = f"The configuration has no section '{table.section}' yet." if missing else row.why
         return Line(row.name, published, "not run yet", "not run yet", "-", location, note or "")
     key, reworded = row.key, row.means is not None
-    if row.openvla is not None and values["openvla"] is not None:
-        key, wanted, reworded = row.openvla.key, row.openvla.means, True
     ours = row.fixed if key is None else _value(values, key, table)
     place = "fixed in the code" if key is None else key
     if _same(ours, wanted):
@@ -202,8 +184,6 @@ def settings(config: Config, table: PublishedSettings) -> dict[str, Any]:
     """Return the plain values that a table depends on beside its input files."""
     values = config.model_dump(mode="json")
     keys = [row.key for row in table.rows if row.key and table.section in values]
-    if config.openvla is not None:
-        keys += [row.openvla.key for row in table.rows if row.openvla]
     return {"scale": config.scale, **{key: _value(values, key, table) for key in keys}}
 
 

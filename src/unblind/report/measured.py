@@ -63,11 +63,12 @@ def runs(config: Config) -> list[str]:
 
 
 def feature_kinds(config: Config) -> list[str]:
-    """Return which features the runs of Table 1 need."""
+    """Return the stages that compute once what the runs of Table 1 need."""
     methods = {config.runs[run].method for run in runs(config)} - {None}
-    # The teacher of the published model looks at changed pictures, during training.
-    teacher = "align" in methods and config.openvla is None
-    return [*(["low"] if methods else []), *(["teacher"] if teacher else [])]
+    if config.base.source is not None:  # the teacher looks at changed ones, during training
+        return ["pictures"] if methods else []
+    needed = {"features_low": bool(methods), "features_teacher": "align" in methods}
+    return [stage for stage, is_needed in needed.items() if is_needed]
 
 
 def stages(config: Config, results: Path) -> list[Stage]:
@@ -85,15 +86,13 @@ def stages(config: Config, results: Path) -> list[Stage]:
     ]
     if any(config.runs[run].policy == "vla" for run in runs(config)):
         pulled = Stage("base", {}, (PULLED_BASE,), results / "benchmarks" / "pull_base.tsv")
-        if config.openvla is not None:
+        if config.base.source is not None:
             found += _published_base(here)
         else:
             found += _base(here) if config.rebuild_base else [pulled]
-    files = {"low": jobs.path(here, "features_low"), "teacher": jobs.path(here, "features_teacher")}
     for kind in feature_kinds(config):
-        low = "features_low" if config.openvla is None else "pictures"
-        part = jobs.settings(config, low if kind == "low" else "features_teacher")
-        found.append(Stage(f"features {kind}", {files[kind]: part}, (files[kind],)))
+        path = jobs.path(here, kind)
+        found.append(Stage(kind.replace("_", " "), {path: jobs.settings(config, kind)}, (path,)))
     found += [_training(here, run) for run in runs(config) if config.runs[run].method]
     found += [_rollouts(here, run) for run in runs(config)]
     tables = tuple(results / f"table1.{kind}" for kind in ("md", "csv", "tex"))
@@ -145,7 +144,7 @@ def _published_base(config: Config) -> list[Stage]:
     """Return the stages that fetch the published checkpoint and warm it up."""
     start, warm, demos = (
         jobs.path(config, "fetch"),
-        jobs.base_weights(config),
+        jobs.path(config, "published_warm_up"),
         jobs.demos_folder(config, "warm-up"),
     )
     fetched = Stage("base: fetch", {start: None}, (start,))

@@ -22,13 +22,14 @@ from mani_skill.envs.sapien_env import BaseEnv
 from unblind import files
 from unblind.config import Config
 from unblind.rollout import bench_policy
-from unblind.rollout.vla import VlaPolicy
+from unblind.rollout.factory import ScenePolicy
 from unblind.sim.actors import build_entity
 from unblind.sim.demos import survey
 from unblind.sim.env import PutOnPlateEnv
 from unblind.sim.episodes import decode, sample_ids
 from unblind.sim.planner import PickAndPlace
 from unblind.training import bench as training
+from unblind.vla.policy import Policy
 
 #: Names, widths and shaders of the measured pictures: ours, the policy's input at paper scale, and
 #: the released frame.
@@ -180,7 +181,7 @@ def _learning(config: Config, n_workers: int) -> dict[str, Any]:
     """Return the speed of fine-tuning and of the policy, and where a rollout's time goes."""
     loaded, weights = training.loaded_model(config)
     images = training.pictures(config, max(bench_policy.BATCHES))
-    policy = VlaPolicy(loaded)
+    policy = ScenePolicy(Policy(loaded), seed=0)
     return {
         "model": weights,
         "training": training.bench(config, loaded),

@@ -13,10 +13,9 @@ import numpy as np
 from unblind.config import Config
 from unblind.rollout import loop, worker
 from unblind.rollout.policies import Observation, Policy
-from unblind.rollout.vla import VlaPolicy
 from unblind.sim.episodes import decode, sample_ids
 from unblind.vla.checkpoint import Checkpoint
-from unblind.vla.text import action_prompt
+from unblind.vla.policy import Policy as Model
 
 BATCHES = (1, 8, 16)
 _CALLS, _ROUNDS = 5, 5
@@ -128,14 +127,13 @@ def milliseconds(
         instruction: what all are told.
         rounds: how often each batch size has its turn.
     """
-    prompt = loaded.vocabulary.encode(action_prompt(instruction))
-    policies = {size: VlaPolicy(loaded, size) for size in BATCHES}
+    policies = {size: Model(loaded, width=size) for size in BATCHES}
     took: dict[int, list[float]] = {size: [] for size in BATCHES}
     for _ in range(rounds):
         for size, policy in policies.items():
             start = time.process_time()
             for _ in range(_CALLS):
-                policy.predict(images[:size], [prompt] * size)
+                policy.act(images[:size], [instruction] * size)
             took[size].append(1000 * (time.process_time() - start) / _CALLS)
     medians = {size: statistics.median(values) for size, values in took.items()}
     return {f"batch_{size}_ms": round(ms, 1) for size, ms in medians.items()} | {

@@ -9,14 +9,16 @@ from unblind.config import Config, digest
 from unblind.files import sha256
 from unblind.progress import Progress
 from unblind.rollout import records
+from unblind.rollout.factory import make_policy
 from unblind.rollout.loop import Crew
-from unblind.rollout.policies import Policy, make_policy
-from unblind.rollout.trained import details, trained
+from unblind.rollout.policies import Policy
+from unblind.rollout.trained import details
 from unblind.rollout.worker import Setup
 from unblind.sim import blocked, conditions
 from unblind.sim.episodes import Episode, decode, sample_ids
 from unblind.study import jobs, making
-from unblind.study.provenance import code_hash, is_current, record
+from unblind.study.code import code_hash
+from unblind.study.provenance import is_current, record
 from unblind.study.stages import EPISODE_CPU_S
 
 
@@ -69,14 +71,15 @@ def rollout(
         UnblindError: unknown run or condition, the catalog lacks files, the base or the run's
             adapter is missing, damaged or of another base, a worker died, or the disk is full.
     """
-    kind, model = config.run(run).policy, trained(config, run, seed)
+    kind = config.run(run).policy
+    unit = 0.0 if config.is_published(run) else EPISODE_CPU_S[kind]
     evaluation = Evaluation(
         run,
         seed,
         made_from(config, run, seed),
         details(config, run, seed),
-        lambda: make_policy(kind, seed, model),
-        EPISODE_CPU_S[kind] * config.rollout.max_steps / 80,
+        lambda: make_policy(config, run, seed),
+        unit * config.rollout.max_steps / 80,
     )
     evaluate(config, evaluation, out, names, n_workers)
 

@@ -18,7 +18,7 @@ from unblind import locks
 from unblind.cluster import attempts, failures
 from unblind.cluster.check import before_run
 from unblind.config import Config, check
-from unblind.config_files import arguments, merged
+from unblind.config.files import arguments, merged
 from unblind.custody import carried
 from unblind.custody.artifacts import own_settings
 from unblind.sim.released_files import check as check_assets
@@ -82,7 +82,7 @@ def start(values: Mapping[str, Any], files: Sequence[str]) -> "Study":
     if options and not options.dryrun and options.executor in failures.EXECUTORS:
         one_line(before_run, study.config, options.executor)
         study.submit()
-    if study.config.openvla is None:
+    if study.config.base.source is None:
         one_line(pulled_base.bring_along, study.config)
     return study
 
@@ -163,7 +163,7 @@ class Study:
                 "{teacher}", self.config.training.align.teacher
             )
             for stage in self._stages[rule].values()
-            for path in jobs.each_condition((*stage.outputs, *stage.beside))
+            for path in jobs.each_condition((*stage.outputs, *self._beside(stage)))
         ]
         patterns = list(dict.fromkeys(patterns))
         if page := self._first(rule).page:
@@ -188,7 +188,7 @@ class Study:
         """Return how many processes a rule's job has."""
         stage = self._first(rule)
         if stage.on_gpus:
-            return self.config.openvla.gpus
+            return self.config.training.gpus
         return min(stage.processes or self.config.rollout.workers, self.config.rollout.workers)
 
     def command(self, rule: str) -> Callable[[Wildcards], str]:
@@ -249,6 +249,13 @@ class Study:
         """Return what tells settings and code of a rule's results: a change re-runs the job."""
         return lambda wildcards: one_line(self._origin, rule, wildcards)
 
+    def _beside(self, stage: Stage) -> list[str]:
+        """Return what every job of a stage makes beside files with a sidecar."""
+        runs = [run for run in self.config.runs.values() if run.method]
+        return [
+            file.path for file in stage.beside if all(file.when(self.config, run) for run in runs)
+        ]
+
     # ---- how it is found out -------------------------------------------------------------------
 
     def _first(self, rule: str) -> Stage:
@@ -260,7 +267,7 @@ class Study:
             return [Job(self.config, name) for name in self._stages[rule]]
         run, seed = wildcards.run, int(wildcards.seed)
         trains = self._first(rule).per == "trained run"
-        name = jobs.training_stage(self.config) if trains else jobs.rollout_stage(self.config, run)
+        name = rule if trains else jobs.rollout_stage(self.config, run)
         return [Job(self.config, name, run, seed)]
 
     def _inputs(self, rule: str, wildcards: Wildcards) -> list[str]:
