@@ -21,7 +21,7 @@ from unblind.base import bring_along, pointer_file
 from unblind.cluster import attempts, failures
 from unblind.cluster.check import before_run
 from unblind.config import check
-from unblind.config.files import arguments, merged
+from unblind.config.files import arguments, layers, merged
 from unblind.errors import UnblindError
 from unblind.files import check_writable
 from unblind.provenance import CODE, rollout_code
@@ -275,7 +275,8 @@ check_profile(snakemake_options())
 keep_failures_incomplete()
 explain_read_only_results()
 FILES = ["workflow/config/mini.yaml", *workflow.overwrite_configfiles]
-config["runs"] = one_line(merged, FILES, config).get("runs")
+# Snakemake's own merge knows no file that extends another.
+config = one_line(merged, FILES, workflow.config_settings.config)
 STUDY = one_line(check, config, "of the workflow")
 validate(config, "../config/schema.json")
 CEILINGS = cluster_ceilings(snakemake_options())

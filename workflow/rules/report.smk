@@ -75,7 +75,7 @@ rule settings_table:
 rule costs:
     input:
         table=f"{RESULTS}/table1.md",
-        paper="workflow/config/paper.yaml",
+        paper=list(map(str, one_line(layers, Path("workflow/config/paper.yaml")))),
         templates=expand("paper/templates/costs.{kind}.j2", kind=["md", "tex"]),
     output:
         pages("costs", ["md", "tex"], "Costs", "costs"),
