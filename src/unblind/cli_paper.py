@@ -57,5 +57,5 @@ def openvla(
     sampling = Sampling(temperature) if temperature else None
     policy = Policy(loaded, unnorm_key, sampling, width=1)
     tokens = policy.tokens(picture[None], [instruction], [(seed,)] if sampling else None)
-    found = Prediction(policy.codec.decode(tokens)[0], tuple(tokens[0].tolist()), ())
-    print(json.dumps(found.to_json(), indent=2) if as_json else found)
+    answer = Prediction(policy.codec.decode(tokens)[0], tuple(tokens[0].tolist()), ())
+    print(json.dumps(answer.to_json(), indent=2) if as_json else answer)

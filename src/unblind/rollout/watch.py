@@ -41,8 +41,8 @@ def watch(
         UnblindError: unknown condition or actor, an id beyond the space, or a model that is
             missing or damaged.
     """
-    chosen = {"split": split} if split else {}
-    episode = decode(condition, episode_id, fidelity=config.fidelity, **chosen)
+    options = {"split": split} if split else {}
+    episode = decode(condition, episode_id, fidelity=config.fidelity, **options)
     policy = _policy(config, actor, seed)
     actions = _act(config, episode, policy)
     with atomic_path(out) as temporary:
