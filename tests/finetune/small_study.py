@@ -1,15 +1,15 @@
 """A study at paper scale in miniature: twins of OpenVLA and of a teacher, made-up frames."""
 
-from unblind.study import jobs
 import json
 from pathlib import Path
 
 import torch
+from unblind.finetune import base, runs
 
 from unblind import files, twin, weights
 from unblind.config import Config, load
 from unblind.config.files import arguments
-from unblind.finetune import base, runs
+from unblind.study import jobs
 from unblind.vla import checkpoint, hub_config, loading, random
 
 PAPER = Path(__file__).parents[2] / "workflow" / "config" / "paper.yaml"

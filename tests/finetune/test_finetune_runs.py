@@ -1,6 +1,5 @@
 """Fine-tuning at paper scale, whole runs of a shortened twin on made-up frames."""
 
-from unblind.study import jobs
 import json
 import os
 import signal
@@ -12,11 +11,12 @@ import pytest
 import small_study
 import torch
 from safetensors.torch import load_file
+from unblind.finetune import feed, launch, runs, state
 
 from unblind import files
 from unblind.errors import UnblindError
-from unblind.finetune import feed, launch, runs, state
 from unblind.rollout.factory import load_policy
+from unblind.study import jobs
 from unblind.teachers.teacher import Teacher
 from unblind.vla import checkpoint, lora
 

@@ -1,6 +1,5 @@
 """The commands with a section `openvla`, on twins: from the checkpoint to an action."""
 
-from unblind.study import jobs
 import json
 import shutil
 import time
@@ -12,15 +11,16 @@ import pyarrow.parquet as pq
 import pytest
 import small_study
 from typer.testing import CliRunner
+from unblind.finetune import base
 
 from unblind.cli import app
 from unblind.config import load
 from unblind.errors import UnblindError
-from unblind.finetune import base
 from unblind.rollout.factory import ScenePolicy, load_policy
 from unblind.rollout.policies import Observation
 from unblind.sim.episodes import decode
 from unblind.steps import openvla
+from unblind.study import jobs
 from unblind.vla import checkpoint
 
 INSTRUCTION = "put carrot on plate"
@@ -32,7 +32,9 @@ def study(root, tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
     for name in ("openvla", "radio"):
         shutil.copytree(root / name, folder / name)
-    demonstrations.write(jobs.demos_folder(small_study.configured(folder)), settings(folder), train=2)
+    demonstrations.write(
+        jobs.demos_folder(small_study.configured(folder)), settings(folder), train=2
+    )
     return folder
 
 
@@ -109,9 +111,9 @@ def test_the_warm_up_is_merged_and_becomes_the_base(study):
     identity = json.loads((run / "identity.json").read_text())
     assert (
         identity["base_sha256"]
-        != json.loads(
-            (jobs.run_folder(settings(study), "align", 0) / "identity.json").read_text()
-        )["base_sha256"]
+        != json.loads((jobs.run_folder(settings(study), "align", 0) / "identity.json").read_text())[
+            "base_sha256"
+        ]
     )
     with pytest.raises(UnblindError, match="was trained on another base"):
         load_policy(settings(study), "default", 1)

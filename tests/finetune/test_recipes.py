@@ -7,10 +7,10 @@ import pytest
 import small_study
 import torch
 from safetensors.torch import load_file
+from unblind.finetune import runs, state, trainer
 
 from unblind.config import load
 from unblind.errors import UnblindError
-from unblind.finetune import runs, state, trainer
 from unblind.vla.checkpoint import Checkpoint
 from unblind.vla.prismatic import Prismatic, PrismaticConfig
 

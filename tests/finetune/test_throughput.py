@@ -6,12 +6,11 @@ import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
+from unblind.finetune import throughput
+from unblind.finetune.learner import ANSWER, Learner, texts
 
 from unblind.align.objective import Objective
 from unblind.config import load
-from unblind.finetune import throughput
-from unblind.finetune.learner import ANSWER, Learner, texts
-from unblind.teachers import registry, vit
 from unblind.teachers.loading import load_teacher
 from unblind.teachers.networks import NETWORKS
 from unblind.vla import checkpoint, lora

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from unblind.openvla import decode as decoding
 from unblind.openvla.decode import Sampling, decode, draws
 from unblind.openvla.sequence import pad_left
 from unblind.openvla.text import EOS
 
 from unblind.errors import UnblindError
-from unblind.openvla import decode as decoding
 
 INSTRUCTIONS = ("put carrot on plate", "put cup on plate")
 

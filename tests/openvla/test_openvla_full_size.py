@@ -2,11 +2,11 @@
 
 import pytest
 import torch
+from unblind.openvla import checkpoint
 from unblind.openvla.decode import Sampling, decode
 from unblind.openvla.sequence import pad_left, run
 
 from unblind.errors import UnblindError
-from unblind.openvla import checkpoint
 
 
 def test_a_batch_of_two_goes_through(full_size):

@@ -5,10 +5,9 @@ import openvla_reference
 import pytest
 import torch
 from safetensors.torch import load_file
+from unblind.openvla import sequence
 from unblind.openvla.decode import decode
 from unblind.openvla.sequence import pad_left
-
-from unblind.openvla import sequence
 
 SHORT, LONG = "put carrot on plate", "move the carrot to the left plate, please"
 

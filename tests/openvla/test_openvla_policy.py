@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from unblind.openvla import decode, sequence
 from unblind.openvla.checkpoint import load
 from unblind.openvla.policy import Policy, answer
 
 from unblind import twin
 from unblind.errors import UnblindError
-from unblind.openvla import decode, sequence
 
 TEXTS = ("put carrot on plate", "put cup on plate", "put the potato on the envelope", "put it")
 

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 from tokenizers import Tokenizer
+from unblind.openvla import statistics, text
 from unblind.openvla.text import LlamaVocabulary
 
 from unblind.errors import UnblindError
-from unblind.openvla import statistics, text
 
 #: "In: What action should the robot take to" and "?\nOut: " by Llama-2's own tokenizer.
 BEGIN = (512, 29901, 1724, 3158, 881, 278, 19964, 2125, 304)

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from unblind.training.finetuning import Inputs
 
 from unblind.config import load
 from unblind.errors import UnblindError
 from unblind.training import data, features, finetuning, loop
-from unblind.training.finetuning import Inputs
 from unblind.vla import checkpoint, lora, policy
 
 METHODS = ("default", "freeze", "align")

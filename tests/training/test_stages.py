@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from unblind.training.parallel import Team
 
 from unblind.config import load
 from unblind.sim import conditions, pretraining
 from unblind.sim.catalog import load_catalog
 from unblind.training import data, stages, vlm_data
-from unblind.training.parallel import Team
 from unblind.vla import checkpoint, policy
 from unblind.vla.batch import TokenLoss, Turn, collate
 from unblind.vla.lite import load_lite

@@ -3,9 +3,9 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from unblind.openvla import checkpoint, config
 
 from unblind import twin
-from unblind.openvla import checkpoint, config
 from unblind.twin.openvla import document
 
 

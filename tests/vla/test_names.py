@@ -2,8 +2,8 @@
 
 import torch
 from safetensors import safe_open
-
 from unblind.openvla import checkpoint, config
+
 from unblind.twin import openvla as twin
 from unblind.vla import lora
 

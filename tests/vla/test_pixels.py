@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from unblind.openvla import lanczos
 from unblind.openvla.pixels import FILE, Pixels
 
 from unblind.errors import UnblindError
 from unblind.machine import torchvision as guard
-from unblind.openvla import lanczos
 
 guard.guard()
 from torchvision.transforms import InterpolationMode  # noqa: E402

@@ -5,10 +5,10 @@ import json
 import models
 import pytest
 import torch
+from unblind.training.stages import answer_logits
 from unblind.vla.layout import TokenLoss, Turn, collate
 
 from unblind.errors import UnblindError
-from unblind.training.stages import answer_logits
 from unblind.vla.prismatic import PrismaticConfig, sine_positions
 from unblind.vla.text import PAD, action_prompt, question_prompt
 

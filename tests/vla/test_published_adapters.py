@@ -5,11 +5,11 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from unblind.openvla import adapters, checkpoint, export, sequence
 from unblind.openvla.checkpoint import load
 
 from unblind import twin
 from unblind.errors import Note, UnblindError
-from unblind.openvla import adapters, checkpoint, export, sequence
 from unblind.vla import lora
 
 PREFIX = "base_model.model."

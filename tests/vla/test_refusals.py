@@ -6,11 +6,11 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from unblind.openvla import checkpoint, config, text
 from unblind.openvla.checkpoint import load
 
 from unblind import files, weights
 from unblind.errors import UnblindError
-from unblind.openvla import checkpoint, config, text
 
 
 def problem(folder):

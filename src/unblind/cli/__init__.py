@@ -99,9 +99,9 @@ def doctor() -> None:
     """Check renderer, planner, versions, memory and disk; exit 1 if something is wrong."""
     from unblind.machine import doctor as checks
 
-    found = checks.run()
-    print(checks.format(found))
-    if not all(check.ok for check in found):
+    results = checks.run()
+    print(checks.format(results))
+    if not all(check.ok for check in results):
         raise typer.Exit(1)
 
 
@@ -141,8 +141,8 @@ def decode(
     """Show the initial state that an episode id stands for."""
     from unblind.sim import episodes
 
-    chosen = {"split": split.value} if split else {}
-    episode = episodes.decode(condition, episode_id, fidelity=fidelity.value, **chosen).to_json()
+    options = {"split": split.value} if split else {}
+    episode = episodes.decode(condition, episode_id, fidelity=fidelity.value, **options).to_json()
     if as_json:
         print(json.dumps(episode, indent=2))
         return

@@ -500,7 +500,7 @@ _PAGES = {
         after=(Input("table1", ("table1.md",)),),
         modules=(*_REPORT, "unblind.study.stages"),
         sources=(
-            "workflow/config/paper.yaml",
+            *(f"workflow/config/{name}.yaml" for name in ("paper", "mini")),
             *(f"paper/templates/costs.{kind}.j2" for kind in ("md", "tex")),
         ),
     ),
