@@ -168,9 +168,7 @@ def test_merged_model_computes_the_same_with_the_base_names():
 
 def test_adapter_of_another_base_is_refused(tmp_path):
     lora.save_adapter(lora.add_lora(make(), vision=True, seed=0), tmp_path / "adapter", BASE)
-    with pytest.raises(
-        UnblindError, match=r"\(0123456789ab, this one is ffffffffffff"
-    ):
+    with pytest.raises(UnblindError, match=r"\(0123456789ab, this one is ffffffffffff"):
         lora.load_adapter(make(seed=1), tmp_path / "adapter", "f" * 64)
 
 
