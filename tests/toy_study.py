@@ -16,7 +16,7 @@ import pytest
 import synthetic
 import yaml
 
-from unblind import base
+from unblind.study import pulled_base as base
 
 ROOT = Path(__file__).parents[1]
 FAKES = {
@@ -32,23 +32,18 @@ FAKES = {
         "    write_records(config, run, seed, out, finals, model_files(config, run, seed))\n"
     ),
     "steps/finetuning.py": (
-        "from unblind import places\n\n\n"
-        "def _demos(config):\n"
-        "    return places.demos(config) / places.MANIFEST\n\n\n"
+        "from unblind.study.jobs import Job\n"
+        "from unblind.study.making import check_inputs\n\n\n"
+        "def _write(config, name):\n"
+        "    job = Job(config, name)\n"
+        "    write_features(job.outputs[0], job.settings, name, check_inputs(job))\n\n\n"
         "def low(config):\n"
-        "    inputs = [*places.base_files(config), _demos(config)]\n"
-        "    part = config.part('features_low')\n"
-        "    write_features(places.features_low(config), part, 'features_low', inputs)\n\n\n"
+        "    _write(config, 'features_low')\n\n\n"
         "def teacher(config):\n"
-        "    inputs = [places.base_files(config)[0], _demos(config)]\n"
-        "    part, path = config.part('features_teacher'), places.features_teacher(config)\n"
-        "    write_features(path, part, 'features_teacher', inputs)\n\n\n"
+        "    _write(config, 'features_teacher')\n\n\n"
         "def train(config, run, seed):\n"
-        "    features = [places.features_low(config)]\n"
-        "    if config.run(run).method == 'align':\n"
-        "        features.append(places.features_teacher(config))\n"
-        "    inputs = [*places.base_files(config), _demos(config), *features]\n"
-        "    write_adapter(config, run, seed, inputs)\n"
+        "    job = Job(config, 'training', run, seed)\n"
+        "    write_adapter(config, run, seed, check_inputs(job))\n"
     ),
 }
 SMOKE = ("--configfile", "workflow/config/smoke.yaml")

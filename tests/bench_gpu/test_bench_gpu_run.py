@@ -14,7 +14,7 @@ import yaml
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from unblind.align.objective import Objective, Recipe
+from unblind.align.objective import Objective
 from unblind.bench_gpu import made, report, training
 from unblind.bench_gpu.parts import PARTS
 from unblind.config_openvla import Augmentation
@@ -22,7 +22,7 @@ from unblind.errors import UnblindError
 from unblind.finetune import step as steps
 from unblind.finetune import throughput
 from unblind.finetune.learner import Learner, texts
-from unblind.foundation import networks, table
+from unblind.teachers import networks, registry
 from unblind.vla import loading
 from unblind.vla.lora import ALPHA, RANK
 from unblind.vla.tokens import ActionTokenizer
@@ -191,7 +191,7 @@ def test_the_published_size_trains_without_memory(monkeypatch):
     )
     batch = texts([(0,) * 21], np.zeros((1, 8), int), 21).to("meta")
     with torch.device("meta"):
-        objective = Objective(Recipe((16,)), 32, 4096, 1024)
+        objective = Objective(training.Alignment(), 0, 32, 4096, 1024)
         learner = Learner(model, ActionTokenizer(32000), objective, torch.float32).to("meta")
         answers = torch.zeros(1, 8, dtype=int)
         pictures, teacher = torch.empty(1, 6, 224, 224), torch.empty(1, 256, 1024)
@@ -224,7 +224,7 @@ def test_the_full_size_is_that_of_the_publication():
     assert made.parameters("full") == 7_541_237_184
     assert made.SIZES["full"].batch == 8 and made.SIZES["full"].widths == (1, 16, 64)
     with torch.device("meta"):
-        net = networks.NETWORKS["radio"].build(table.ROWS[made.TEACHER].sizes)
+        net = networks.NETWORKS["radio"].build(registry.TEACHERS[made.TEACHER].sizes)
     assert 3.0e8 < sum(weight.numel() for weight in net.parameters()) < 3.3e8
 
 

@@ -2,7 +2,7 @@ import demonstrations
 import pytest
 import small_study
 
-from unblind import places
+from unblind.study import jobs
 
 
 @pytest.fixture(scope="session")
@@ -13,7 +13,7 @@ def root(tmp_path_factory):
     folder = tmp_path_factory.mktemp("paper")
     small_study.make_twins(folder)
     config = small_study.configured(folder)
-    demonstrations.write(places.demos(config), config, train=2)
+    demonstrations.write(jobs.demos_folder(config), config, train=2)
     openvla.fetch(config)
     openvla.pictures(config)
     return folder

@@ -1,13 +1,14 @@
 """A study at paper scale in miniature: twins of OpenVLA and of a teacher, made-up frames."""
 
+from unblind.study import jobs
 import json
 from pathlib import Path
 
 import torch
 
-from unblind import files, places, twin, weights
+from unblind import files, twin, weights
 from unblind.config import Config, load
-from unblind.config_files import arguments
+from unblind.config.files import arguments
 from unblind.finetune import base, runs
 from unblind.vla import checkpoint, hub_config, loading, random
 
@@ -66,7 +67,7 @@ def inputs(config: Config) -> runs.Inputs:
     """Return where a prepared study's inputs lie."""
     return runs.Inputs(
         base.folder(config),
-        places.openvla_base(config),
-        places.demos(config),
-        places.features_low(config),
+        jobs.base_weights(config),
+        jobs.demos_folder(config),
+        jobs.path(config, "features_low"),
     )

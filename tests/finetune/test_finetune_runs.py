@@ -1,5 +1,6 @@
 """Fine-tuning at paper scale, whole runs of a shortened twin on made-up frames."""
 
+from unblind.study import jobs
 import json
 import os
 import signal
@@ -12,11 +13,11 @@ import small_study
 import torch
 from safetensors.torch import load_file
 
-from unblind import files, places
+from unblind import files
 from unblind.errors import UnblindError
 from unblind.finetune import feed, launch, runs, state
-from unblind.foundation.frozen import FrozenTeacher
 from unblind.rollout.factory import load_policy
+from unblind.teachers.teacher import Teacher
 from unblind.vla import checkpoint, lora
 
 METHODS = ("default", "freeze", "align")
@@ -45,7 +46,7 @@ def log(folder):
 
 
 def test_align_with_lambda_zero_is_default_bit_for_bit(root, finished, tmp_path):
-    train(root, "align", tmp_path, **{"training.align.coefficient": 0.0})
+    train(root, "align", tmp_path, **{"training.align.lambda": 0.0})
     assert (tmp_path / lora.WEIGHTS).read_bytes() == (
         finished / "default" / lora.WEIGHTS
     ).read_bytes()
@@ -87,7 +88,7 @@ def test_freeze_leaves_the_towers_as_they_were_and_default_does_not(root):
 
 def test_the_teacher_sees_the_very_pictures_that_the_model_sees(root, tmp_path, monkeypatch):
     seen, fed = [], []
-    features, call = FrozenTeacher.features, feed.Feed.__call__
+    features, call = Teacher.features, feed.Feed.__call__
 
     def look(teacher, images, grid):
         seen.append(images)
@@ -97,7 +98,7 @@ def test_the_teacher_sees_the_very_pictures_that_the_model_sees(root, tmp_path, 
         fed.append(call(self, step))
         return fed[-1]
 
-    monkeypatch.setattr(FrozenTeacher, "features", look)
+    monkeypatch.setattr(Teacher, "features", look)
     monkeypatch.setattr(feed.Feed, "__call__", note)
     train(root, "align", tmp_path)
     assert len(seen) == len(fed) == small_study.STEPS
@@ -109,7 +110,7 @@ def test_the_teacher_sees_the_very_pictures_that_the_model_sees(root, tmp_path, 
     for images, (pixels, _, _, tokens) in zip(seen, fed, strict=True):
         torch.testing.assert_close(pixels[:, 3:] * deviation + mean, images, atol=1e-5, rtol=0)
         assert tokens.shape[:2] == (2, 256)
-    stored = np.load(places.features_low(small_study.configured(root))) / 255
+    stored = np.load(jobs.path(small_study.configured(root), "features_low")) / 255
     distance = np.abs(stored.transpose(0, 3, 1, 2) - seen[0][0].numpy()).mean((1, 2, 3))
     assert distance.min() > 0.005  # the pictures were changed
 
@@ -137,14 +138,14 @@ def test_a_run_tells_what_tables_need(root, finished):
     for method in METHODS:
         count = models.adapter_weights(loaded.model, 4, vision=method != "freeze")
         assert facts[method]["trainable_parameters"] == count
-        assert facts[method]["base"] == files.sha256(places.openvla_base(config))[:12]
+        assert facts[method]["base"] == files.sha256(jobs.base_weights(config))[:12]
     assert facts["align"]["lambda"] == 0.2 and facts["align"]["teacher"] == "c-radiov3-l"
     assert facts["align"]["recipe"] == "corrected" and facts["align"]["augmented"]
 
 
 def test_a_run_keeps_its_own_action_statistics(root, finished):
     own = json.loads((finished / "default" / "dataset_statistics.json").read_text())
-    demos = places.demos(small_study.configured(root))
+    demos = jobs.demos_folder(small_study.configured(root))
     numbers = json.loads((demos / "manifest.json").read_text())["statistics"]
     assert own["sft"]["action"]["q99"] == numbers["q99"]
     assert own["sft"]["action"]["min"] == numbers["minimum"]
@@ -222,7 +223,7 @@ def test_what_does_not_fit_is_refused(root, finished, tmp_path):
         runs.train(config, "align", 0, small_study.inputs(config), tmp_path)
     config = small_study.configured(root)
     short = tmp_path / "low.npy"
-    np.save(short, np.load(places.features_low(config))[:-1])
+    np.save(short, np.load(jobs.path(config, "features_low"))[:-1])
     given = small_study.inputs(config)
     with pytest.raises(UnblindError, match=r"low\.npy has \d+ rows for \d+ frames"):
         runs.train(

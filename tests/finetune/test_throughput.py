@@ -7,12 +7,13 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from unblind.align.objective import Objective, Recipe
+from unblind.align.objective import Objective
+from unblind.config import load
 from unblind.finetune import throughput
 from unblind.finetune.learner import ANSWER, Learner, texts
-from unblind.foundation import table
-from unblind.foundation.frozen import FrozenTeacher
-from unblind.foundation.networks import NETWORKS
+from unblind.teachers import registry, vit
+from unblind.teachers.loading import load_teacher
+from unblind.teachers.networks import NETWORKS
 from unblind.vla import checkpoint, lora
 from unblind.vla.prismatic import PrismaticConfig
 from unblind.vla.tokens import ActionTokenizer
@@ -57,18 +58,19 @@ def test_the_forward_pass_of_the_published_sizes():
 
 
 def test_a_teachers_operations_are_what_pytorch_counts(root):
-    teacher = table.load("c-radiov3-l", str(root / "radio"))
+    teacher = load_teacher("c-radiov3-l", str(root / "radio"))
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         teacher.features(torch.rand(2, 3, 224, 224), 16)
     assert 2 * throughput.watching(teacher, 256) == counter.get_total_flops()
 
 
-def test_what_align_adds_at_the_published_sizes():
+def test_what_align_adds_at_the_published_sizes(request):
+    paper = load(request.config.rootpath / "workflow" / "config" / "paper.yaml")
     sizes = table.row("c-radiov3-l").sizes
     with torch.device("meta"):
         net = NETWORKS["radio"].build(sizes)
     teacher = FrozenTeacher("c-radiov3-l", "radio", sizes, net, {})
-    objective = Objective(Recipe(layers=(16,), hidden=2048), 32, 4096, 1024)
+    objective = Objective(paper.training.align, 0, 32, 4096, 1024)
     blocks, attention = 24 * 12 * 1024**2, 24 * 4 * 264**2 * 1024
     patches, projector = 3 * 16 * 16 * 1024, 4096 * 2048 + 2048**2 + 2048 * 1024
     wanted = 2 * 264 * blocks + attention + 2 * 256 * (patches + 2 * projector)

@@ -31,7 +31,7 @@ from project_trees import ROOT, Tree
 
 from unblind.config import digest, schema
 from unblind.files import sha256, write_json
-from unblind.provenance import describe_machine
+from unblind.study.provenance import describe_machine
 
 PLACE = ROOT / ".cache" / "reliability"
 #: What else the undisturbed studies are made from.

@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 from synthetic import CrewStandIn
 
-from unblind import provenance
 from unblind.config import load
 from unblind.errors import UnblindError
 from unblind.rollout import replay
 from unblind.rollout.loop import Outcome
 from unblind.sim import demos, labels, shards
+from unblind.study import provenance
 
 
 @pytest.fixture(scope="module")

@@ -14,11 +14,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from unblind import provenance
 from unblind.config import load
 from unblind.errors import Note, UnblindError
 from unblind.sim import conditions, demos, shards
 from unblind.sim.episodes import decode, sample_ids
+from unblind.study import provenance
 
 SIZES = {"demos.successes": 6, "demos.shard_episodes": 2}
 

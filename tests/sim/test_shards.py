@@ -14,6 +14,7 @@ from unblind.config import load as load_config
 from unblind.errors import UnblindError
 from unblind.sim import shards
 from unblind.sim.episodes import decode
+from unblind.study import jobs
 
 PLACES = ("object_xyz", "plate_xyz", "gripper_xyz")
 
@@ -58,7 +59,7 @@ def folder(tmp_path):
         parts = [write_part(tmp_path / "parts" / f"{n}", n, n - 8, ["lift"]) for n in numbers]
         shards.assemble(tmp_path / name, parts)
     config = load_config(commands.SMOKE, {"demos.noop_filter": "none"})
-    manifest = shards.manifest(config, config.part("demos"), tmp_path, list(plan))
+    manifest = shards.manifest(config, jobs.settings(config, "demos"), tmp_path, list(plan))
     files.write_json(tmp_path / "manifest.json", manifest)
     return tmp_path
 
@@ -154,7 +155,7 @@ def test_a_file_that_is_no_shard_is_one_error(folder, damage):
         shards.read(path)
     config = load_config(commands.SMOKE)
     with pytest.raises(UnblindError, match="unreadable"):
-        shards.manifest(config, config.part("demos"), folder, [path.name])
+        shards.manifest(config, jobs.settings(config, "demos"), folder, [path.name])
 
 
 @pytest.mark.parametrize("text", [None, "", "{", "[]", "3", '{"shards": {}}'])

@@ -9,7 +9,7 @@ import torch
 
 from unblind.config import load
 from unblind.errors import UnblindError
-from unblind.teachers import load_teacher
+from unblind.teachers.loading import load_teacher
 from unblind.training import data, features
 from unblind.training.data import ActionWeights, Demonstrations
 from unblind.vla import checkpoint

@@ -76,7 +76,7 @@ def log(folder):
 
 def test_align_with_lambda_zero_is_default_bit_for_bit(inputs, runs, tmp_path):
     """Six steps; the alignment is still measured."""
-    config = configured(**{"training.align.coefficient": 0.0})
+    config = configured(**{"training.align.lambda": 0.0})
     finetuning.train(config, "align", 0, inputs, tmp_path)
     assert (tmp_path / lora.WEIGHTS).read_bytes() == (runs / "default" / lora.WEIGHTS).read_bytes()
     assert "alignment_1" in log(tmp_path)[-1]
@@ -107,7 +107,7 @@ def test_freeze_leaves_the_tower_as_it_was_and_default_does_not(inputs, runs):
 
 def test_shuffled_teacher_features_end_less_aligned(inputs, tmp_path):
     schedule = dict(steps=50, batch=8, rate=0.01, warm_up=5, weight_decay=0.0)
-    more = {"coefficient": 5.0, "projector_width": 64}
+    more = {"lambda": 5.0, "projector_width": 64}
     changes = {f"training.align.{key}": value for key, value in more.items()}
     config = configured(
         **{"training.schedule": schedule, "training.rank": 16, "training.alpha": 16}, **changes

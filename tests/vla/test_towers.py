@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from unblind.errors import UnblindError
-from unblind.teachers import load_teacher
+from unblind.teachers.loading import load_teacher
 from unblind.vla import towers
 from unblind.vla.lite import load_lite
 from unblind.vla.towers import VisionBackbone

@@ -7,8 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from unblind.audit.arithmetic_checks import CHECKS, Outcome
-from unblind.config import near
-from unblind.errors import UnblindError
+from unblind.errors import UnblindError, near
 from unblind.report.published import Claims
 
 

@@ -12,8 +12,7 @@ from statistics import fmean
 from pydantic import validate_call
 from scipy.stats import norm, spearmanr
 
-from unblind.config import near
-from unblind.errors import UnblindError
+from unblind.errors import UnblindError, near
 from unblind.report.printed import PublishedTable, Suite
 from unblind.report.published import Claims
 

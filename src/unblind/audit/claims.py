@@ -20,7 +20,7 @@ from unblind.audit.verdicts import (
     with_origin,
 )
 from unblind.config import Config
-from unblind.lineage.stored import Origin
+from unblind.custody.stored import Origin
 from unblind.report.differences import pair
 from unblind.report.published import Claims, Ordering, PublishedTable, TextNumber
 from unblind.report.stats import holm

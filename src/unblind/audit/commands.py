@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from unblind.config import Config
-from unblind.config_files import arguments
+from unblind.config.files import arguments
 
 #: Holds the settings that differ from the configuration file.
 _CHANGED = "changed.yaml"

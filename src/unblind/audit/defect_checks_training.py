@@ -8,12 +8,12 @@ import torch
 from scipy.spatial.transform import Rotation
 from torch import nn
 
-from unblind.align.objective import Objective, Recipe
+from unblind.align.objective import Objective
 from unblind.align.projectors import MLP, make_projector
 from unblind.audit.defect_outcome import Outcome, by_name
-from unblind.config import Config
-from unblind.places import run_folder
+from unblind.config import Alignment, Config
 from unblind.sim import labels
+from unblind.study.jobs import run_folder
 from unblind.training.loop import Schedule
 from unblind.vla.tokens import ActionNormalizer, ActionTokenizer
 
@@ -86,8 +86,8 @@ def projector_not_in_optimizer() -> Outcome:
     """Take one optimiser step with a trainable projector, given to the optimiser or not."""
     moved, total = [], 0
     for given in (False, True):
-        recipe = Recipe(layers=(1,), hidden=_HIDDEN, frozen=False)
-        objective = Objective(recipe, 2, _WIDTH, _TEACHER).eval()  # no dropout: no generator
+        align = _alignment(1, frozen=False)
+        objective = Objective(align, 0, 2, _WIDTH, _TEACHER).eval()  # no dropout: no generator
         decoder = make_projector("mlp", _WIDTH, _HIDDEN, _WIDTH, seed=1, frozen=False).eval()
         before = nn.utils.parameters_to_vector(objective.parameters()).detach().clone()
         parameters = [*decoder.parameters(), *(objective.parameters() if given else ())]
@@ -103,6 +103,13 @@ def projector_not_in_optimizer() -> Outcome:
     return Outcome(*map(text.format, moved), shown=moved[0] == 0 and moved[1] > total / 2)
 
 
+def _alignment(*layers: int, frozen: bool = True) -> Alignment:
+    """Return the paper's alignment of some layers, with a projector as small as the others here."""
+    values = {"teacher": "c-radiov3-l", "interpolate": False, "projector": "mlp", "loss": "cosine"}
+    own = {"layers": list(layers), "projector_width": _HIDDEN, "frozen": frozen, "lambda": 0.2}
+    return Alignment.model_validate(values | own)
+
+
 def _made_up(*shape: int) -> torch.Tensor:
     """Return fixed numbers of the given shape."""
     return torch.from_numpy(np.random.default_rng(2).normal(size=shape).astype(np.float32))
@@ -110,7 +117,7 @@ def _made_up(*shape: int) -> torch.Tensor:
 
 def only_first_projector_saved() -> Outcome:
     """Compare what is saved of a run that aligns three layers with what it holds."""
-    objective = Objective(Recipe(layers=(1, 2, 3), hidden=_HIDDEN), 3, _WIDTH, _TEACHER)
+    objective = Objective(_alignment(1, 2, 3), 0, 3, _WIDTH, _TEACHER)
     first = next(iter(objective.projectors.values()))
     total = len(objective.projectors)
     weights = sum(w.numel() for w in objective.state_dict().values())

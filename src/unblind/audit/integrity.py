@@ -4,13 +4,13 @@ import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from unblind import carried, provenance
 from unblind.audit.records import Evidence, Problem
 from unblind.config import Config
+from unblind.custody import carried
 from unblind.errors import UnblindError
 from unblind.files import sha256
 from unblind.report.tables import render_table1
-from unblind.store import base_dir
+from unblind.study import jobs, provenance
 
 _LINES_SHOWN = 5
 #: A line of a table is shortened around the first difference to this many characters.
@@ -41,7 +41,7 @@ def findings(config: Config, evidence: Evidence, out: Path) -> list[Problem]:
 
 def _render(config: Config) -> Mapping[Path, str]:
     """Return rendered tables by path; none if an input is missing or not to be believed."""
-    results, answers = Path(config.results), base_dir(config) / "questions.json"
+    results, answers = Path(config.results), jobs.base_folder(config) / "questions.json"
     # A gate that is not met must not stop an audit.
     gates = config.gates.model_copy(update={"action": "warn"})
     try:

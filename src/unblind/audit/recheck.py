@@ -10,14 +10,14 @@ import numpy as np
 from unblind.audit.records import Evidence, Piece
 from unblind.config import Config
 from unblind.errors import UnblindError
-from unblind.provenance import is_current, rollout_code
 from unblind.report.records import OUTCOME, not_run
 from unblind.rollout.factory import make_policy
 from unblind.rollout.loop import Crew
-from unblind.rollout.trained import model_files
+from unblind.rollout.run import made_from
 from unblind.rollout.worker import Setup
 from unblind.sim import blocked, conditions
 from unblind.sim.episodes import Episode, decode
+from unblind.study.provenance import is_current
 
 
 @dataclass(frozen=True)
@@ -98,12 +98,7 @@ def _again(
     """Roll out episodes of one run and seed."""
     episodes = [_episode(config, piece, row) for piece, row in chosen]
     _refuse_blocked(config, episodes)
-    made_from = {
-        "config": config.part("rollout", run),
-        "code": rollout_code(config.run(run).policy, config.openvla is not None),
-        "seed": seed,
-        "inputs": model_files(config, run, seed),
-    }
+    origin = made_from(config, run, seed)
     policy = make_policy(config, run, seed)
     setup = Setup(config, images=bool(policy and policy.needs_images), oracle=policy is None)
     with Crew(setup, min(n_workers, len(episodes)), policy) as crew:
@@ -120,7 +115,7 @@ def _again(
             stored={name: piece.episodes[name].iloc[row].item() for name in OUTCOME},
             again=outcomes[episode.condition, episode.episode_id],
             is_current=is_current(
-                piece.path, **made_from, lacking=blocked.paths(config.catalog, not_run(piece.meta))
+                piece.path, **origin, lacking=blocked.paths(config.catalog, not_run(piece.meta))
             ),
         )
         for episode, (piece, row) in zip(episodes, chosen, strict=True)

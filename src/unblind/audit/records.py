@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from unblind.config import Config
+from unblind.custody.stored import Origin, Stored
 from unblind.errors import UnblindError
-from unblind.lineage.stored import Origin, Stored
 from unblind.report.records import Records, load_cell, record_path
 from unblind.report.summary import COLUMN_OF, MEANS
 

@@ -12,8 +12,9 @@ import torch
 
 from unblind import twin
 from unblind.finetune.feed import Rows
-from unblind.foundation import table
-from unblind.foundation.frozen import FrozenTeacher
+from unblind.teachers.loading import load_teacher
+from unblind.teachers.teacher import Teacher
+from unblind.teachers.vit import random_teacher
 from unblind.twin import openvla as published
 from unblind.twin import tokenizer
 from unblind.vla import hub_config, loading, random
@@ -85,14 +86,14 @@ def model(size: str, device: torch.device, seed: int) -> Checkpoint:
     return Checkpoint(weights, vocabulary, pixels, chosen.statistics, folder)
 
 
-def teacher(size: str, device: torch.device, seed: int) -> FrozenTeacher:
+def teacher(size: str, device: torch.device, seed: int) -> Teacher:
     """Return the paper's teacher with random weights; see :func:`model`."""
     precision = SIZES[size].precision
     if size == "full":
-        return table.random_teacher(TEACHER, str(device), precision, seed)
+        return random_teacher(TEACHER, str(device), precision, seed)
     with tempfile.TemporaryDirectory() as folder:
         made = twin.make("radio", Path(folder, "radio"), seed)
-        return table.load(TEACHER, str(made), device=str(device), dtype=precision)
+        return load_teacher(TEACHER, str(made), device=str(device), dtype=precision)
 
 
 class Frames:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from unblind.bench_gpu.timeline import Timeline
 from unblind.finetune.learner import Learner
-from unblind.foundation.frozen import FrozenTeacher
+from unblind.teachers.teacher import Teacher
 
 #: Every part of a step, in order; Default lacks teacher and alignment.
 PARTS = (
@@ -35,7 +35,7 @@ PARTS = (
 class MarkedTeacher:
     """A teacher whose work is marked."""
 
-    def __init__(self, teacher: FrozenTeacher, timeline: Timeline) -> None:
+    def __init__(self, teacher: Teacher, timeline: Timeline) -> None:
         self._teacher, self._timeline = teacher, timeline
 
     def features(self, images: Tensor, grid: int) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from unblind.align.objective import Objective, Recipe
+from unblind.align.objective import Objective
 from unblind.bench_gpu import made, parts
 from unblind.bench_gpu.budget import Budget
 from unblind.bench_gpu.timeline import Clock, Timeline
@@ -36,6 +36,18 @@ class Augmentation:
     contrast: float = 0.2
     saturation: float = 0.2
     hue: float = 0.05
+
+
+@dataclasses.dataclass(frozen=True)
+class Alignment:
+    """The paper's alignment (table 9); see `unblind.config.Alignment`."""
+
+    layers: tuple[int, ...] = (LAYER,)
+    lambda_: float = 0.2
+    projector: str = "mlp"
+    projector_width: int = 2048
+    frozen: bool = True
+    loss: str = "cosine"
 
 
 class Bench:
@@ -106,8 +118,8 @@ class Bench:
         """Make the teacher and the projector; return the teacher's number of weights."""
         teacher = made.teacher(self._size, self._device, self._seed)
         sizes = self._loaded.model.config
-        recipe = Recipe((LAYER,), seed=self._seed)
-        objective = Objective(recipe, sizes.layers, sizes.hidden_size, teacher.width)
+        align = Alignment(projector_width=sizes.hidden_size // 2)
+        objective = Objective(align, self._seed, sizes.layers, sizes.hidden_size, teacher.width)
         learner = self._learner(objective)
         self._methods["align"] = learner, dataclasses.replace(self._feed, teacher=teacher)
         more = throughput.alignment(objective, teacher, self.shape.visual)

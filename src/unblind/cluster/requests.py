@@ -5,23 +5,22 @@ from collections.abc import Mapping
 
 from unblind.cluster import slurm
 from unblind.cluster.slurm import Partition
-from unblind.config import Config, near
+from unblind.config import Config
 from unblind.config_cluster import ClusterJob
-from unblind.errors import UnblindError
+from unblind.errors import UnblindError, near
 from unblind.machine.doctor import Check
+from unblind.study.jobs import of_study
+from unblind.study.stages import request_of
 
 _ACCOUNTING = "accounting_storage/slurmdbd"
-#: Rules that run only if the model is ours, not a published one (section `openvla`).
-_OWN_MODEL = {"base_questions", "base_vlm", "base_robot", "features_teacher"}
 
 
 def jobs(config: Config) -> dict[str, ClusterJob]:
     """Return what each rule of the study asks for; a base that is pulled is not made."""
-    names = tuple(type(config.cluster.jobs).model_fields)
-    absent = set(_OWN_MODEL) if config.openvla else set()
-    if not config.rebuild_base:
-        absent |= {name for name in names if name.startswith("base_")}
-    return {name: config.cluster.job(name) for name in names if name not in absent}
+    names = dict.fromkeys(
+        request_of(job.name) for job in of_study(config) if not job.stage.is_local
+    )
+    return {name: config.cluster.job(name) for name in names}
 
 
 def checks(config: Config, known: Mapping[str, Partition]) -> list[Check]:
@@ -129,7 +128,7 @@ def gpus_check(config: Config, known: Mapping[str, Partition]) -> Check:
             return Check(
                 "gpu",
                 False,
-                f"openvla uses {count} GPU(s) in {rule}, which asks for {wanted.get(rule, 0)}",
+                f"models use {count} GPU(s) in {rule}, which asks for {wanted.get(rule, 0)}",
                 f"set cluster.jobs.{rule}.gpus to {count}",
             )
     if not wanted:
@@ -150,10 +149,10 @@ def gpus_check(config: Config, known: Mapping[str, Partition]) -> Check:
 
 
 def _needed(config: Config) -> dict[str, int]:
-    """Return how many GPUs the rules of a published model use."""
-    if config.openvla is None or config.openvla.device != "cuda":
+    """Return how many GPUs the rules use in which models run."""
+    if config.training.device != "cuda":
         return {}
-    training = {rule: config.openvla.gpus for rule in ("base_warm_up", "train")}
+    training = {rule: config.training.gpus for rule in ("warm_up", "training")}
     return {
         rule: count for rule, count in {**training, "rollout": 1}.items() if rule in jobs(config)
     }

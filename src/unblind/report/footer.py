@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 
-from unblind import provenance
 from unblind.config import Config, digest
 from unblind.errors import UnblindError
 from unblind.files import sha256
@@ -18,6 +17,7 @@ from unblind.report.gates import Gate
 from unblind.report.records import Records, episode_lists_hash
 from unblind.report.stats import wilson
 from unblind.report.summary import COLUMN_OF
+from unblind.study import jobs, provenance
 
 _SHORT = 12  # hexadecimal digits shown of a hash
 _FILES = 4  # names shown of missing files
@@ -58,7 +58,7 @@ def load_manifest(config: Config, folder: Path | str) -> Manifest:
     meta = provenance.read(path)
     if meta.get("sha256") != sha256(path):
         raise UnblindError(f"{path} is corrupt", "delete it and run: unblind demos")
-    if meta.get("config_hash") != digest(config.part("demos")):
+    if meta.get("config_hash") != digest(jobs.settings(config, "demos")):
         raise UnblindError(f"{path} was made with another configuration", "run: unblind demos")
     return Manifest(chosen, meta)
 

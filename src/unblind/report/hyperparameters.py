@@ -8,12 +8,13 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from unblind import provenance
 from unblind.config import Config
 from unblind.errors import UnblindError
 from unblind.files import write_text
 from unblind.report.published import PAPER
 from unblind.report.render import render
+from unblind.study import provenance
+from unblind.study.stages import STAGES
 
 SOURCE = PAPER / "hyperparameters.yaml"
 _KINDS = ("md", "tex")
@@ -22,20 +23,6 @@ _MOST_BYTES = 200_000
 
 Table = Literal["9", "14"]
 Value = bool | int | float | str | list[int] | None
-
-
-class WithOpenVla(BaseModel):
-    """Where a setting stands if the configuration has a section `openvla`.
-
-    Attributes:
-        key: dotted key of our configuration.
-        means: the published value in the words of that key.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    key: str
-    means: Any
 
 
 class Published(BaseModel):
@@ -47,7 +34,6 @@ class Published(BaseModel):
         means: the same in the words of our configuration; None: as printed.
         key: dotted key of our configuration.
         fixed: what our code always does, where no key decides.
-        openvla: what decides instead if the configuration has a section `openvla`.
         why: why ours differs, or what a row without key and fixed value waits for.
         location: where the value is published; None: in the table itself.
     """
@@ -56,10 +42,9 @@ class Published(BaseModel):
 
     name: str
     published: Value
-    means: Value = None
+    means: Any = None
     key: str | None = None
     fixed: Value = None
-    openvla: WithOpenVla | None = None
     why: str | None = None
     location: str | None = None
 
@@ -150,8 +135,6 @@ def _line(row: Published, table: PublishedSettings, values: Mapping[str, Any]) -
         note = f"The configuration has no section '{table.section}' yet." if missing else row.why
         return Line(row.name, published, "not run yet", "not run yet", "-", location, note or "")
     key, reworded = row.key, row.means is not None
-    if row.openvla is not None and values["openvla"] is not None:
-        key, wanted, reworded = row.openvla.key, row.openvla.means, True
     ours = row.fixed if key is None else _value(values, key, table)
     place = "fixed in the code" if key is None else key
     if _same(ours, wanted):
@@ -201,8 +184,6 @@ def settings(config: Config, table: PublishedSettings) -> dict[str, Any]:
     """Return the plain values that a table depends on beside its input files."""
     values = config.model_dump(mode="json")
     keys = [row.key for row in table.rows if row.key and table.section in values]
-    if config.openvla is not None:
-        keys += [row.openvla.key for row in table.rows if row.openvla]
     return {"scale": config.scale, **{key: _value(values, key, table) for key in keys}}
 
 
@@ -227,6 +208,6 @@ def _written(texts: Mapping[str, str], out: Path, part: Any) -> Iterator[Path]:
     inputs = [SOURCE, *(PAPER / "templates" / f"hyperparameters.{kind}.j2" for kind in _KINDS)]
     for kind, text in texts.items():
         path = Path(f"{out}.{kind}")
-        with provenance.record(path, config=part, code=provenance.CODE["table1"], inputs=inputs):
+        with provenance.record(path, config=part, code=STAGES["table1"].modules, inputs=inputs):
             write_text(path, text)
         yield path

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from unblind.config import near
-from unblind.config_sections import Share
+from unblind.config.sections import Share
+from unblind.errors import near
 from unblind.report.printed import Measure, Part, PublishedTable, Slug, Suite, Text
 
 

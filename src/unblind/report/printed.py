@@ -9,9 +9,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from unblind.config import near
-from unblind.config_sections import Name, Section, Share
-from unblind.errors import UnblindError
+from unblind.config.sections import Name, Section, Share
+from unblind.errors import UnblindError, near
 from unblind.sim.conditions import CONDITIONS
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]

@@ -9,14 +9,14 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from unblind import provenance
 from unblind.config import Config, digest
 from unblind.errors import UnblindError
 from unblind.files import sha256
 from unblind.sim.conditions import CONDITIONS
-from unblind.sim.success import IMPLIED, STAGES
+from unblind.sim.success import IMPLIED, MILESTONES
+from unblind.study import jobs, provenance
 
-_FLAGS = ("success_final", "success_any", *STAGES)
+_FLAGS = ("success_final", "success_any", *MILESTONES)
 _NUMBERS = ("seed", "episode_id", "steps")
 #: Columns of a record that reports read, and of these what tells how an episode went.
 EPISODE = ("run", "condition", *_NUMBERS, *_FLAGS)
@@ -94,7 +94,7 @@ def load_cell(
     """
     path = record_path(folder, run, seed, condition)
     frame, meta = _read(path, EPISODE)
-    _check_origin(path, meta, config.part("rollout", run))
+    _check_origin(path, meta, jobs.settings(config, "rollout", run))
     said = {"run": run, "seed": seed, "condition": condition}
     left_out = not_run(meta)
     for problem in problems(frame, said, config.rollout.count(condition) - len(left_out)):
@@ -163,7 +163,7 @@ def load_replay(config: Config, path: Path | str) -> tuple[pd.DataFrame, dict[st
         UnblindError: the file is missing, corrupt or of another configuration.
     """
     frame, meta = _read(Path(path), _REPLAY)
-    _check_origin(Path(path), meta, config.part("replay"))
+    _check_origin(Path(path), meta, jobs.settings(config, "replay"))
     if frame.empty:
         raise _remake(Path(path), "holds no episode")
     return frame, meta

@@ -23,7 +23,7 @@ MEANS: Mapping[str, tuple[str, ...]] = {
     **{group: COLUMNS[group] for group in GROUPS},
     "all 13": tuple(column for group in GROUPS for column in COLUMNS[group]),
 }
-#: Headings of the stages (`unblind.sim.success.Stages`).
+#: Headings of the stages (`unblind.sim.success.Milestones`).
 STAGE_HEADINGS: Mapping[str, str] = {
     "reached": "reached",
     "grasped": "grasped",
@@ -103,8 +103,8 @@ class Row:
         name, label: of the run.
         cells: by column; those without an episode are absent.
         means: by group; those of which a column has no episode are absent.
-        stages: by stage (`unblind.sim.success.Stages`), over the 13 columns; empty if one of them
-            has no episode.
+        stages: by milestone (`unblind.sim.success.Milestones`), over the 13 columns; empty if one
+            of them has no episode.
         published: the paper's row.
     """
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 
-from unblind import provenance
 from unblind.config import Config
 from unblind.files import write_text
 from unblind.report.differences import GROUPS as PAIRED_GROUPS
@@ -19,6 +18,8 @@ from unblind.report.published import PAPER, load_claims
 from unblind.report.records import load_replay, load_run
 from unblind.report.render import render
 from unblind.report.summary import COLUMNS, GROUPS, MEANS, STAGE_HEADINGS, Row, summarise
+from unblind.study import jobs, provenance
+from unblind.study.stages import STAGES
 
 
 @dataclass(frozen=True)
@@ -107,8 +108,8 @@ def render_table1(
 
 
 def _write(path: Path, text: str, config: Config, inputs: Iterable[Path]) -> Path:
-    part = config.part("table1")
-    with provenance.record(path, config=part, code=provenance.CODE["table1"], inputs=inputs):
+    part = jobs.settings(config, "table1")
+    with provenance.record(path, config=part, code=STAGES["table1"].modules, inputs=inputs):
         write_text(path, text)
     return path
 

@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unblind import places
 from unblind.config import Config
 from unblind.rollout.policies import SCRIPTED, NoopPolicy, Observation, Policy, RandomPolicy
-from unblind.store import base_dir
+from unblind.study import jobs
 
 if TYPE_CHECKING:
     from unblind.vla.policy import Policy as Model
@@ -66,15 +65,13 @@ def load_policy(config: Config, run: str, seed: int) -> "Model":
         UnblindError: the run is unknown, or something is missing, damaged, or belongs to another
             base.
     """
+    from unblind.training import base
     from unblind.vla import policy as vla
     from unblind.vla.decode import Sampling
+    from unblind.vla.loading import check_device
 
-    adapter = places.run_folder(config, run, seed) if config.run(run).method else None
-    if config.openvla is None:
-        return vla.load(base_dir(config), adapter)
-    from unblind.finetune import base
-
-    chosen = config.openvla
-    sampling = None if chosen.temperature is None else Sampling(chosen.temperature)
-    loaded = base.load(config, base.folder(config), chosen.device)
-    return vla.load(loaded, adapter, chosen.unnorm_key, sampling)
+    adapter = jobs.run_folder(config, run, seed) if config.run(run).method else None
+    device, temperature = check_device(config.training.device), config.rollout.temperature
+    loaded = base.load(config, base.folder(config), jobs.record(config), device)
+    sampling = None if temperature is None else Sampling(temperature)
+    return vla.load(loaded, adapter, config.base.unnorm_key, sampling)

@@ -12,15 +12,16 @@ import pyarrow.parquet as pq
 
 from unblind import files
 from unblind.rollout.loop import Outcome
-from unblind.sim.success import STAGES
+from unblind.sim.success import MILESTONES
 
 _TEXT = ("run", "condition", "split", "fidelity", "object", "distractor", "plate")
 _TEXT += ("distractor_plate", "table", "texture", "instruction", "chosen_board")
 _PLACES = ("object_xyz", "plate_xyz", "third_xyz")
-_FLAGS = ("success_any", "success_final", *STAGES)
+_FLAGS = ("success_any", "success_final", *MILESTONES)
 
 #: Columns of a record. ``*_x``, ``*_y``, ``*_z`` in m as spawned; ``chosen_board`` is empty where
-#: there are no boards. A stage (`unblind.sim.success.Stages`) is true if it held after some step.
+#: there are no boards. A milestone (`unblind.sim.success.Milestones`) is true if it held after some
+#: step.
 SCHEMA = pa.schema(
     [(name, pa.string()) for name in _TEXT]
     + [("seed", pa.int64()), ("episode_id", pa.int64()), ("steps", pa.int32())]

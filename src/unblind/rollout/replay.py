@@ -4,6 +4,7 @@ Each demonstration is executed twice from its own initial state: as it was sent,
 without error would send its labels (no-op filter, normalisation, 256 tokens, and back).
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,16 @@ import pyarrow.parquet as pq
 from unblind import files
 from unblind.config import Config
 from unblind.errors import UnblindError
-from unblind.progress import UNIT_CPU_S, Progress
-from unblind.provenance import CODE, record
+from unblind.progress import Progress
 from unblind.rollout.loop import Crew
 from unblind.rollout.policies import OpenLoopPolicy
 from unblind.rollout.worker import Setup
 from unblind.sim import blocked, labels, shards
 from unblind.sim.demos import CONDITION
 from unblind.sim.episodes import decode
+from unblind.study import jobs
+from unblind.study.provenance import record
+from unblind.study.stages import STAGES
 from unblind.vla.tokens import ActionCodec, ActionNormalizer, ActionTokenizer
 
 
@@ -45,8 +48,8 @@ def replay(config: Config, demos: Path, out: Path, n_workers: int) -> None:
         "raw": {e["episode_id"]: e["executed"] for e in chosen},
         "tokenised": {e["episode_id"]: _tokenised(config, codec, e) for e in chosen},
     }
-    made_from = {"config": config.part("replay"), "code": CODE["replay"], "seed": config.seed}
-    with record(out, inputs=[manifest], **made_from):
+    origin = replace(jobs.Job(config, "replay").origin, inputs=(manifest,))
+    with record(out, **vars(origin)):
         won = _play(config, sequences, n_workers)
         rows = [_row(config, e["episode_id"], sequences, won) for e in chosen]
         with files.atomic_path(out) as temporary:
@@ -75,7 +78,7 @@ def _play(
 ) -> dict[str, dict[int, bool]]:
     """Return final success by kind of sequence and episode id."""
     progress = Progress(
-        "replays", sum(len(actions) for actions in sequences.values()), UNIT_CPU_S["replay"]
+        "replays", sum(len(actions) for actions in sequences.values()), STAGES["replay"].unit_cpu_s
     )
     policy = OpenLoopPolicy()
     won: dict[str, dict[int, bool]] = {}

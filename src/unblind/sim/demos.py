@@ -23,17 +23,19 @@ import pyarrow.parquet as pq
 from unblind import files, workers
 from unblind.config import Config, DemoSet, digest
 from unblind.errors import UnblindError, note
-from unblind.progress import UNIT_CPU_S, Progress
-from unblind.provenance import CODE, code_hash, is_current, record
+from unblind.progress import Progress
 from unblind.sim import blocked, conditions, shards
 from unblind.sim.episodes import decode, sample_ids
+from unblind.study import jobs
+from unblind.study.code import code_hash
+from unblind.study.provenance import is_current, record
+from unblind.study.stages import STAGES
 
 if TYPE_CHECKING:
     from unblind.sim.recorder import Recorder
 
 CONDITION = "in_distribution"
 #: Settings that each set depends on, by their name in `Config.part`.
-_PARTS = {"training": "demos", "pretraining": "pretraining_demos", "warm-up": "warm_up_demos"}
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ def collect(config: Config, out: Path, n_workers: int, which: DemoSet = "trainin
         UnblindError: the catalog lacks files, a slot ran out of candidates, a worker died, or the
             disk is full.
     """
-    out, part = Path(out), config.part(_PARTS[which])
+    out, origin = Path(out), jobs.Job(config, jobs.DEMO_STAGES[which]).origin
     slots = plan_slots(config, which)
     candidates = [number for slot in slots for number in slot.candidates]
     not_run = _blocked(config, candidates) if which != "pretraining" else {}
@@ -142,18 +144,17 @@ def collect(config: Config, out: Path, n_workers: int, which: DemoSet = "trainin
     if by_object := _listed(unfilled["slots"]):
         note(f"{len(slots) - len(filled)} of {len(slots)} demonstrations left out: {by_object}")
     with files.explained(out):
-        _discard_other_settings(part, not_run, out)
+        _discard_other_settings(origin, not_run, out)
         _discard_damaged(out)
     plan = shards.group(filled, _shard_episodes(config, which))
     manifest = out / "manifest.json"
-    made_from = {"config": part, "code": CODE["demos"], "seed": config.seed}
-    made_from["lacking"] = blocked.paths(config.catalog, not_run)
+    made_from = {**vars(origin), "lacking": blocked.paths(config.catalog, not_run)}
     if is_current(manifest, **made_from) and all((out / name).exists() for name in plan):
         return
     with record(manifest, **made_from):
         _fill_shards(config, which, out, plan, n_workers)
         lost = {"not_collected": unfilled} if not_run else {}
-        files.write_json(manifest, shards.manifest(config, part, out, list(plan)) | lost)
+        files.write_json(manifest, shards.manifest(config, origin.config, out, list(plan)) | lost)
     shutil.rmtree(out / "parts", ignore_errors=True)
 
 
@@ -194,7 +195,7 @@ def _fill_shards(
     missing = {name: slots for name, slots in plan.items() if not (out / name).exists()}
     todo = [s for slots in missing.values() for s in slots if not _part(parts, s).exists()]
     _assemble_complete(out, missing)
-    progress = Progress(f"{which} demonstrations", len(todo), UNIT_CPU_S["demos"])
+    progress = Progress(f"{which} demonstrations", len(todo), STAGES["demos"].unit_cpu_s)
     with _pool(config, n_workers, which) as pool:
         futures = [pool.submit(_record_slot, slot, _part(parts, slot)) for slot in todo]
         for future in as_completed(futures):
@@ -217,11 +218,14 @@ def _complete(parts: Path, slots: list[Slot]) -> bool:
     return all(_part(parts, slot).exists() for slot in slots)
 
 
-def _discard_other_settings(part: dict[str, Any], not_run: blocked.Blocked, out: Path) -> None:
+def _discard_other_settings(origin: jobs.Origin, not_run: blocked.Blocked, out: Path) -> None:
     """Start afresh where ``out`` holds work of another configuration, other code or other files."""
     stamp = out / "settings.json"
-    code, lacking = code_hash(*CODE["demos"], config=part), digest(blocked.to_json(not_run))
-    wanted = {"config": part, "code": code, "not_run": lacking}
+    wanted = {
+        "config": origin.config,
+        "code": code_hash(*origin.code, config=origin.config),
+        "not_run": digest(blocked.to_json(not_run)),
+    }
     if stamp.exists() and json.loads(stamp.read_text()) == wanted:
         return
     for old in (*out.glob("*.parquet"), out / "manifest.json"):
@@ -314,7 +318,7 @@ def survey(config: Config, attempts_per_object: int, n_workers: int) -> dict[str
         ids += shards.distinct_places(drawn)[:attempts_per_object]
     not_run = _blocked(config, ids)
     ids = [number for number in ids if number not in not_run]
-    progress = Progress("attempts", len(ids), UNIT_CPU_S["demos"])
+    progress = Progress("attempts", len(ids), STAGES["demos"].unit_cpu_s)
     log = []
     with _pool(config, n_workers) as pool:
         for summary in pool.map(_try_once, ids):

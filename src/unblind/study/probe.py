@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from unblind.config_files import read
+from unblind.config.files import read
 from unblind.errors import UnblindError
 from unblind.files import write_text
 from unblind.study.counts import COUNTS

@@ -1,4 +1,4 @@
-"""How well a model answers what it has not seen: held-out questions, held-out demonstrations.
+"""How well a model answers what it has not seen: held-out questions.
 
 Every token is predicted with the right beginning given. An answer in words therefore counts as
 right if and only if greedy decoding would give it; of a place, the column is predicted behind the
@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from unblind.training import data, stages, vlm_data
+from unblind.training import data, vlm_data
+from unblind.training.losses import answer_logits
 from unblind.vla.batch import Batch, Turn, collate
 from unblind.vla.checkpoint import Checkpoint
 
@@ -54,37 +55,6 @@ def questions(loaded: Checkpoint, folder: Path, pictures: int | None = None) -> 
     }
 
 
-def actions(loaded: Checkpoint, demos: data.Demonstrations) -> dict[str, Any]:
-    """Return how well labels are predicted: over all frames, and at each stage of the planner.
-
-    Returns:
-        by stage (and ``all``): ``n``, token accuracy of each dimension, and the mean absolute
-        error of x, y, z in cm.
-    """
-    stages_, right, error, codec = [], [], [], loaded.codec()
-    for part in _parts(demos.frames):
-        images = np.stack([data.picture(frame.image) for frame in part])
-        batch, found = _answers(loaded, images, [[frame.turn] for frame in part])
-        wanted = batch.targets.view(len(part), -1)[:, :7].numpy()
-        ids = found.view(len(part), -1)[:, :7].numpy()
-        right.append(ids == wanted)
-        decoded = codec.decode(ids) - codec.decode(wanted)
-        error.append(np.abs(decoded[:, :3]) * 100)
-        stages_ += [frame.stage for frame in part]
-    right, error, names = np.concatenate(right), np.concatenate(error), np.array(stages_)
-    result = {}
-    for stage in ("all", *dict.fromkeys(stages_)):
-        mine = np.ones(len(names), bool) if stage == "all" else names == stage
-        result[stage] = {
-            "n": int(mine.sum()),
-            "accuracy": dict(
-                zip(stages.DIMENSIONS, right[mine].mean(0).round(3).tolist(), strict=True)
-            ),
-            "error_cm": error[mine].mean(0).round(3).tolist(),
-        }
-    return result
-
-
 def _parts(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
     for start in range(0, len(items), _BATCH):
         yield items[start : start + _BATCH]
@@ -99,7 +69,7 @@ def _answers(
     batch = collate(turns)
     low = model.vision_backbone.low(loaded.pixels.training(images))
     (states,) = model.hidden(low, batch.text)
-    logits = stages.answer_logits(model, states, batch)
+    logits = answer_logits(model, states, batch)
     for row in range(len(turns)):
         # Actions are decoded among action tokens alone.
         mine = (batch.rows == row) & batch.is_action & (batch.orders < 7)

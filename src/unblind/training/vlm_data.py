@@ -23,7 +23,8 @@ import pyarrow.parquet as pq
 from unblind import files, workers
 from unblind.errors import UnblindError
 from unblind.progress import Progress
-from unblind.provenance import CODE, code_hash, is_current, record
+from unblind.study.provenance import code_hash, is_current, record
+from unblind.study.stages import STAGES
 from unblind.training import icons
 from unblind.training.questions import Stocks, Turn, make_turns
 from unblind.training.scenes import Scene
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "heldout")
 SHARD_IMAGES = 1000
-UNIT_CPU_S = 0.008
 """CPU-seconds a picture on a virtual core of an AMD EPYC, the start of a worker apart."""
 SCHEMA = pa.schema(
     [
@@ -115,13 +115,15 @@ def write(
         for split, count in zip(SPLITS, (images, heldout), strict=True)
         for shard in _plan(split, count, seed, catalog)
     ]
-    made_from = {"config": settings, "code": CODE["questions"], "seed": seed}
+    made_from = {"config": settings, "code": STAGES["questions"].modules, "seed": seed}
     manifest = out / "manifest.json"
     if is_current(manifest, **made_from) and all((out / s.name).exists() for s in shards):
         return
     with record(manifest, **made_from):
         todo = [shard for shard in shards if not (out / shard.name).exists()]
-        progress = Progress("pictures with text", sum(s.images for s in todo), UNIT_CPU_S)
+        progress = Progress(
+            "pictures with text", sum(s.images for s in todo), STAGES["questions"].unit_cpu_s
+        )
         for shard in _run(todo, out, workers):
             progress.advance(shard.images)
         files.write_json(manifest, _manifest(out, settings, shards))
@@ -179,7 +181,10 @@ def _plan(split: str, images: int, seed: int, catalog: str) -> Iterator[Shard]:
 def _discard_other_settings(out: Path, settings: dict[str, Any]) -> None:
     """Start afresh where ``out`` holds pictures of other settings or of other code."""
     stamp = out / "settings.json"
-    wanted = {"settings": settings, "code": code_hash(*CODE["questions"], config=settings)}
+    wanted = {
+        "settings": settings,
+        "code": code_hash(*STAGES["questions"].modules, config=settings),
+    }
     if stamp.exists() and json.loads(stamp.read_text()) == wanted:
         return
     for old in (*out.glob("*.parquet"), out / "manifest.json"):

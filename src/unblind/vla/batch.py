@@ -12,10 +12,9 @@ from typing import NamedTuple, Self
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from unblind.vla.prismatic import Text
-from unblind.vla.text import EOS, Vocabulary
+from unblind.vla.text import EOS
 
 #: Stands where there is no text; any id would do, for nothing sees it.
 PAD = 0
@@ -107,38 +106,3 @@ def collate(
     )
     text = Text(*(torch.from_numpy(array) for array in (ids, positions, branches)))
     return Batch(text, rows, places, targets, weights.float(), orders, is_action).to(device)
-
-
-class TokenLoss:
-    """Weighted cross-entropy; ordered tokens (places, action bins) may have soft targets.
-
-    A target bin then shares its probability with its neighbours by a Gaussian, which tells the
-    model that they are close. Width 0 is the plain cross-entropy.
-
-    Args:
-        vocabulary: for the ranges of ids.
-        action_width: standard deviation in action bins.
-        location_width: standard deviation in location bins.
-    """
-
-    def __init__(self, vocabulary: Vocabulary, action_width: float, location_width: float) -> None:
-        ranges = ((vocabulary.actions, action_width), (vocabulary.locations, location_width))
-        self._table = None
-        if action_width or location_width:
-            self._table = torch.eye(vocabulary.size)
-            for ids, width in ranges:
-                if width:
-                    steps = torch.arange(len(ids), dtype=torch.float64)
-                    near = torch.exp(-0.5 * ((steps[:, None] - steps) / width) ** 2)
-                    share = (near / near.sum(1, keepdim=True)).float()
-                    self._table[ids.start : ids.stop, ids.start : ids.stop] = share
-
-    def __call__(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Return the weighted mean over the targets, a float32 scalar, of logits (M, vocab)."""
-        logits = logits.float()
-        if self._table is None:
-            each = functional.cross_entropy(logits, batch.targets, reduction="none")
-        else:
-            share = self._table.to(logits)[batch.targets]
-            each = -(share * functional.log_softmax(logits, -1)).sum(-1)
-        return (each * batch.weights).sum() / batch.weights.sum()
