@@ -35,7 +35,7 @@ def test_the_formula_is_what_pytorch_counts(root, vision):
         loss, _ = learner(pixels, prompts, torch.from_numpy(answers), None)
         loss.backward()
     sizes = loaded.model.config
-    angles = 2 * SHAPE.tokens * (sizes.hidden_size // sizes.heads // 2)  # once for the batch
+    angles = 2 * 2 * SHAPE.tokens * (sizes.hidden_size // sizes.heads // 2)  # of both rows
     assert 2 * wanted == counter.get_total_flops() - angles
 
 
