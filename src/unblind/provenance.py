@@ -47,7 +47,13 @@ _ROLLOUT = ("unblind.sim",) + tuple(
 )
 #: The model of both scales.
 _MODEL = ("unblind.hub", "unblind.vla", "unblind.weights")
-_FRAMES = ("unblind.sim.labels", "unblind.sim.shards", "unblind.training.frames", "unblind.vla")
+_FRAMES = (
+    "unblind.demos.labels",
+    "unblind.demos.shards",
+    "unblind.png",
+    "unblind.training.frames",
+    "unblind.vla",
+)
 _CACHE = (*_FRAMES, "unblind.training.cache")
 _LEARNING = (*_FRAMES, *_MODEL) + tuple(
     f"unblind.training.{name}"
@@ -57,28 +63,31 @@ _PRETRAINING = (*_LEARNING, "unblind.training.data", "unblind.training.pretrain"
 _FINETUNING = (*_LEARNING, *_CACHE) + tuple(
     f"unblind.training.{name}" for name in ("base", "finetune", "throughput")
 )
-_PICTURES = ("icons", "pictograms", "questions", "scenes", "stills", "vlm_data")
+_DEMOS = ("unblind.demos", "unblind.png", "unblind.sim")
 #: Modules whose content decides a stage's result; their hash is a parameter of its rules.
 #: Scripted policies know nothing of the model's code.
 CODE = {
-    "demos": ("unblind.sim",),
+    "demos": _DEMOS,
     "replay": (
-        "unblind.sim",
+        *_DEMOS,
         *(f"unblind.rollout.{name}" for name in ("loop", "policies", "replay", "worker")),
         "unblind.vla.tokens",
     ),
-    "questions": (
-        "unblind.sim",
-        "unblind.vla.text",
-        *(f"unblind.training.{name}" for name in _PICTURES),
-    ),
+    "questions": ("unblind.pictures", "unblind.png", "unblind.sim", "unblind.vla.text"),
     # Its vocabulary is made of the names and templates of the simulator, and of all questions.
     "vlm": (
         *_PRETRAINING,
-        "unblind.sim",
-        *(f"unblind.training.{name}" for name in ("icons", "pictograms", "questions", "scenes")),
+        "unblind.demos.pretraining",
+        *(f"unblind.pictures.{name}" for name in ("icons", "pictograms", "questions", "scenes")),
+        *(f"unblind.sim.{name}" for name in ("builtin", "camera", "catalog", "catalogs")),
+        "unblind.sim.conditions",
     ),
-    "robot": (*_PRETRAINING, "unblind.sim"),
+    "robot": (
+        *_PRETRAINING,
+        "unblind.demos.pretraining",
+        "unblind.sim.camera",
+        "unblind.sim.conditions",
+    ),
     "fetch": (*_MODEL, "unblind.training.base"),
     "warm_up": _FINETUNING,
     "answers": (*_PRETRAINING, "unblind.training.evaluate"),

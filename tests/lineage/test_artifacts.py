@@ -7,12 +7,12 @@ import pytest
 import whole_study
 
 from unblind import places
+from unblind.demos import collect
+from unblind.pictures import shards
 from unblind.provenance import rollout_code
 from unblind.rollout import replay, run
-from unblind.sim import demos
 from unblind.steps import base, finetuning
 from unblind.steps.making import Origin
-from unblind.training import vlm_data
 
 
 class Captured(Exception):
@@ -33,8 +33,8 @@ def captured(monkeypatch):
 
     monkeypatch.setattr(base, "make", make)
     monkeypatch.setattr(finetuning, "make", make)
-    monkeypatch.setattr(demos, "is_current", is_current)
-    monkeypatch.setattr(vlm_data, "is_current", is_current)
+    monkeypatch.setattr(collect, "is_current", is_current)
+    monkeypatch.setattr(shards, "is_current", is_current)
     monkeypatch.setattr(replay, "record", is_current)
     manifest = {"statistics": models.STATISTICS.to_json(), "shards": {}}
     monkeypatch.setattr(replay, "_choose", lambda *_: [])
@@ -73,7 +73,7 @@ def test_fine_tuning(study, captured):
 
 def test_demonstrations_replay_and_rollouts(study, captured):
     with pytest.raises(Captured):
-        demos.collect(study, places.demos(study), 1)
+        collect.collect(study, places.demos(study), 1)
     with pytest.raises(Captured):
         replay.replay(study, places.demos(study), Path("results/replay.parquet"), 1)
     for name in study.runs:
@@ -97,5 +97,5 @@ def test_the_making_of_a_base(tmp_path, monkeypatch, captured):
         base.questions(config, 1)
     for which in ("pretraining", "warm-up"):
         with pytest.raises(Captured):
-            demos.collect(config, places.demos(config, which), 1, which)
+            collect.collect(config, places.demos(config, which), 1, which)
     check(config, captured, {"base"})

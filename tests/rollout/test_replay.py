@@ -9,10 +9,10 @@ from synthetic import CrewStandIn
 
 from unblind import provenance
 from unblind.config import load
+from unblind.demos import collect, labels, shards
 from unblind.errors import UnblindError
 from unblind.rollout import replay
 from unblind.rollout.loop import Outcome
-from unblind.sim import demos, labels, shards
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def config():
 def folder(config, tmp_path_factory, renderer):
     """Two demonstrations."""
     out = tmp_path_factory.mktemp("demos")
-    demos.collect(config, out, 1)
+    collect.collect(config, out, 1)
     return out
 
 

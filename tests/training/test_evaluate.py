@@ -9,9 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 from torch.nn.functional import one_hot
 
+from unblind import png
 from unblind.config import load
+from unblind.pictures import shards
 from unblind.rollout.vla import VlaPolicy
-from unblind.training import data, evaluate, stages, vlm_data
+from unblind.training import data, evaluate, stages
 from unblind.vla import checkpoint
 from unblind.vla.text import EOS
 
@@ -51,7 +53,7 @@ def asked(tmp_path_factory):
         for n in range(PICTURES)
     ]
     folder = tmp_path_factory.mktemp("asked")
-    table = pa.Table.from_pylist(rows, vlm_data.SCHEMA)
+    table = pa.Table.from_pylist(rows, shards.SCHEMA)
     pq.write_table(table, folder / "heldout-00000.parquet")
     return folder
 
@@ -138,7 +140,7 @@ def turn_of(frame, ids):
 def test_what_the_policy_would_do_counts_as_right(loaded, demos):
     """Labels are the policy's own greedy actions, then others, 128 bins away."""
     policy = VlaPolicy(loaded)
-    images = np.stack([data.picture(frame.image) for frame in demos.frames])
+    images = np.stack([png.decode(frame.image) for frame in demos.frames])
     prompts = [frame.turn.prompt for frame in demos.frames]
     starts = range(0, len(images), 8)
     ids = np.concatenate([policy.tokens(images[k : k + 8], prompts[k : k + 8]) for k in starts])

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from unblind import png
 from unblind.config import load
 from unblind.errors import UnblindError
 from unblind.teachers.loading import load_teacher
@@ -35,7 +36,7 @@ def test_low_features_are_the_towers_in_half_precision(model, demos, tmp_path):
     stored = features.read(tmp_path / "low.npy", len(demos.frames))
     assert stored.dtype == np.float16 and stored.shape == (32, 40, 8, 8)
     for row in (0, 17, 31):  # in the first, second and last batch
-        image = to_model(data.picture(demos.frames[row].image)[None], 64)
+        image = to_model(png.decode(demos.frames[row].image)[None], 64)
         with torch.no_grad():
             wanted = model.vision_backbone.low(image)[0].numpy()
         np.testing.assert_allclose(stored[row], wanted, rtol=2e-3, atol=2e-3)
@@ -47,7 +48,7 @@ def test_teacher_features_are_the_teachers_of_the_same_picture(demos, tmp_path):
     features.write_teacher(teacher, 4, 64, demos, path)
     stored = features.read(path, 32)
     assert stored.shape == (32, 16, teacher.width)
-    image = to_model(data.picture(demos.frames[20].image)[None], 64)
+    image = to_model(png.decode(demos.frames[20].image)[None], 64)
     wanted = teacher.features(image, 4)[0].numpy()
     np.testing.assert_allclose(stored[20], wanted, rtol=2e-3, atol=2e-3)
     assert (stored[20] != stored[21]).any()

@@ -13,13 +13,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from unblind.training.parallel import Team
 
 from unblind.config import load
+from unblind.demos import pretraining
+from unblind.pictures import shards
 from unblind.rollout import vla
-from unblind.sim import conditions, pretraining
-from unblind.sim.catalog import load_catalog
-from unblind.training import data, stages, vlm_data
-from unblind.training.parallel import Team
+from unblind.sim import conditions
+from unblind.sim.catalogs import load_catalog
+from unblind.training import data, stages
 from unblind.vla import checkpoint
 from unblind.vla.layout import TokenLoss, Turn, collate
 from unblind.vla.lite import load_lite
@@ -158,7 +160,7 @@ def write_pictures(folder, count=8):
         for _ in range(count)
     ]
     folder.mkdir()
-    table = pa.Table.from_pylist(rows, vlm_data.SCHEMA)
+    table = pa.Table.from_pylist(rows, shards.SCHEMA)
     pq.write_table(table, folder / "train-00000.parquet")
     return folder
 

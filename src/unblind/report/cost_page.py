@@ -16,7 +16,7 @@ from unblind.report.published import PAPER
 from unblind.report.render import render
 
 #: Modules whose content decides the page.
-CODE = (*provenance.CODE["table1"], "unblind.progress", "unblind.training.vlm_data")
+CODE = (*provenance.CODE["table1"], "unblind.progress", "unblind.pictures.shards")
 _KINDS = ("md", "tex")
 
 

@@ -46,7 +46,7 @@ def estimate(config: Config) -> dict[str, float]:
 
 def questions_cpu_s(config: Config) -> float:
     """Return the CPU-seconds of drawing the pictures with questions, workers' start apart."""
-    from unblind.training.vlm_data import UNIT_CPU_S as QUESTION_CPU_S
+    from unblind.pictures.shards import UNIT_CPU_S as QUESTION_CPU_S
 
     return (config.base.questions.images + config.base.questions.held_out) * QUESTION_CPU_S
 

@@ -23,12 +23,12 @@ def questions(config: Config, n_workers: int) -> None:
     Raises:
         UnblindError: a worker died, no renderer can be set up, or the disk is full.
     """
-    from unblind.training import vlm_data
+    from unblind.pictures import shards
 
     wanted = config.base.questions
     out = _pictures(config)
     with locks.alone(out / places.MANIFEST):
-        vlm_data.write(out, wanted.images, config.seed, n_workers, wanted.held_out)
+        shards.write(out, wanted.images, config.seed, n_workers, wanted.held_out)
 
 
 def vlm(config: Config, n_workers: int) -> None:

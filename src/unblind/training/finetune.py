@@ -20,8 +20,8 @@ from unblind import config as settings
 from unblind import files, weights
 from unblind.align.objective import Objective
 from unblind.config import Config, digest
+from unblind.demos import shards
 from unblind.progress import UNIT_CPU_S
-from unblind.sim import shards
 from unblind.training import base, cache, loop, throughput
 from unblind.training.feed import Cached, Feed, Live
 from unblind.training.frames import ActionWeights, Frames, Labelled

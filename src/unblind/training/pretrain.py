@@ -11,10 +11,11 @@ from torch import nn
 
 from unblind import config as settings
 from unblind.config import Config, digest
+from unblind.demos import pretraining, shards
+from unblind.pictures import questions
 from unblind.progress import UNIT_CPU_S
-from unblind.sim import pretraining, shards
-from unblind.sim.catalog import load_catalog
-from unblind.training import data, loop, questions
+from unblind.sim.catalogs import load_catalog
+from unblind.training import data, loop
 from unblind.training.feed import Inputs
 from unblind.training.frames import ActionWeights, Labelled
 from unblind.training.losses import Learner
