@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file
 from unblind.training.finetuning import Inputs
 
+from unblind import png
 from unblind.config import load
 from unblind.errors import UnblindError
 from unblind.training import data, features, finetuning, loop
@@ -50,7 +51,7 @@ def inputs(tmp_path_factory):
 
 def colors(demos):
     """Return made-up teacher tokens (N, 16, WIDTH): mixtures of each cell's mean colour."""
-    pictures = [data.picture(frame.image) for frame in demos.frames]
+    pictures = [png.decode(frame.image) for frame in demos.frames]
     cells = np.stack([cv2.resize(p, (4, 4), interpolation=cv2.INTER_AREA) for p in pictures])
     mixture = np.random.default_rng(0).normal(size=(3, WIDTH))
     return ((cells.reshape(len(cells), 16, 3) / 255 - 0.5) @ mixture).astype(np.float16)

@@ -156,7 +156,7 @@ def write_pictures(folder, count=8):
         for _ in range(count)
     ]
     folder.mkdir()
-    table = pa.Table.from_pylist(rows, vlm_data.SCHEMA)
+    table = pa.Table.from_pylist(rows, shards.SCHEMA)
     pq.write_table(table, folder / "train-00000.parquet")
     return folder
 

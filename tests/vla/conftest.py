@@ -4,7 +4,6 @@ import models
 import numpy as np
 import pytest
 import torch
-from unblind.openvla import checkpoint
 
 from unblind import twin
 from unblind.twin.openvla import document

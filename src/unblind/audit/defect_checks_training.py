@@ -12,7 +12,8 @@ from unblind.align.objective import Objective
 from unblind.align.projectors import MLP, make_projector
 from unblind.audit.defect_outcome import Outcome, by_name
 from unblind.config import Alignment, Config
-from unblind.sim import labels
+from unblind.demos import labels
+from unblind.demos.manifests import action_statistics
 from unblind.study.jobs import run_folder
 from unblind.training.loop import Schedule
 from unblind.vla.tokens import ActionNormalizer, ActionTokenizer
@@ -52,7 +53,7 @@ def constant_gripper_zeroed() -> Outcome:
     """Normalise demonstrations in which the gripper always stays open (+1)."""
     actions = np.random.default_rng(0).normal(0, 0.02, (100, 7))
     actions[:, 6] = 1.0
-    normalizer = ActionNormalizer.fit(actions)
+    normalizer = ActionNormalizer.from_json(action_statistics(actions), "made up")
     grips = [normalizer.normalize(actions, rule)[0, 6] for rule in ("released", "corrected")]
     text = "the command +1 (open) becomes {:+.0f}"
     return Outcome(*map(text.format, grips), shown=grips[0] != 1 and grips[1] == 1)
@@ -63,7 +64,7 @@ def equal_quantiles_divide_by_epsilon() -> Outcome:
     actions = np.random.default_rng(0).normal(0, 0.02, (1000, 7))
     actions[:, 1] = 0.0
     actions[0, 1] = 1e-6
-    normalizer = ActionNormalizer.fit(actions)
+    normalizer = ActionNormalizer.from_json(action_statistics(actions), "made up")
     rules = ("released", "corrected")
     ends = [normalizer.normalize(actions, rule)[:2, 1] for rule in rules]
     text = "one micrometre more than 0 is {:+.0f}, and 0 is {:+.0f}"

@@ -14,13 +14,14 @@ import pyarrow.parquet as pq
 
 from unblind import files
 from unblind.config import Config
+from unblind.demos import labels, shards
+from unblind.demos.collect import CONDITION
 from unblind.errors import UnblindError
 from unblind.progress import Progress
 from unblind.rollout.loop import Crew
 from unblind.rollout.policies import OpenLoopPolicy
 from unblind.rollout.worker import Setup
-from unblind.sim import blocked, labels, shards
-from unblind.sim.demos import CONDITION
+from unblind.sim import blocked
 from unblind.sim.episodes import decode
 from unblind.study import jobs
 from unblind.study.provenance import record

@@ -12,7 +12,7 @@ template.
 import numpy as np
 
 from unblind.sim.builtin import extras
-from unblind.sim.catalog import load_catalog
+from unblind.sim.catalogs import load_catalog
 from unblind.sim.episodes import Episode
 
 CONDITION = "pretraining"

@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from unblind.config import load
+from unblind.demos import collect, manifests, shards
 from unblind.errors import Note, UnblindError
-from unblind.sim import conditions, demos, shards
+from unblind.sim import conditions
 from unblind.sim.episodes import decode, sample_ids
 from unblind.study import provenance
 
@@ -48,7 +49,7 @@ def planned(slots, split):
 
 
 def test_256_successes_are_each_pair_of_object_and_table_once():
-    slots = planned(demos.plan_slots(load(commands.SMOKE, {"demos.successes": 256})), "train")
+    slots = planned(collect.plan_slots(load(commands.SMOKE, {"demos.successes": 256})), "train")
     pairs = []
     for slot in slots:
         episodes = [decode("in_distribution", i, "train") for i in slot.candidates]
@@ -59,8 +60,8 @@ def test_256_successes_are_each_pair_of_object_and_table_once():
 
 
 def test_any_prefix_shows_all_objects_and_is_the_plan_of_fewer_successes():
-    longer = planned(demos.plan_slots(load(commands.SMOKE, {"demos.successes": 300})), "train")
-    shorter = planned(demos.plan_slots(load(commands.SMOKE, {"demos.successes": 20})), "train")
+    longer = planned(collect.plan_slots(load(commands.SMOKE, {"demos.successes": 300})), "train")
+    shorter = planned(collect.plan_slots(load(commands.SMOKE, {"demos.successes": 20})), "train")
     assert longer[:20] == shorter
     pairs = Counter(
         (e.object, e.table)
@@ -73,7 +74,7 @@ def test_any_prefix_shows_all_objects_and_is_the_plan_of_fewer_successes():
 
 def test_training_held_out_and_evaluation_never_share_an_episode():
     changes = {"demos.successes": 512, "demos.held_out_per_object": 5}
-    slots = demos.plan_slots(load(commands.SMOKE, changes))
+    slots = collect.plan_slots(load(commands.SMOKE, changes))
     held_out = planned(slots, "held_out")
     assert [decode("in_distribution", s.candidates[0], "train").object for s in held_out] == [
         name for name in conditions.OBJECTS[:16] for _ in range(5)
@@ -94,10 +95,10 @@ def test_every_set_has_episodes_of_its_own():
     config = load(mini, {"demos.held_out_per_object": 5})
     tries = config.demos.attempts_per_slot
     sets = {
-        split: {n for slot in planned(demos.plan_slots(config), split) for n in slot.candidates}
+        split: {n for slot in planned(collect.plan_slots(config), split) for n in slot.candidates}
         for split in ("train", "held_out")
     }
-    warm_up = demos.plan_slots(config, "warm-up")
+    warm_up = collect.plan_slots(config, "warm-up")
     sets["warm-up"] = {number for slot in warm_up for number in slot.candidates}
     assert len(sets["warm-up"]) == len(warm_up) * tries == 140 * tries
     for purpose in ("validation", "evaluation"):
@@ -109,7 +110,7 @@ def test_every_set_has_episodes_of_its_own():
 
 
 def test_the_warm_up_shows_all_objects_evenly():
-    warm_up = demos.plan_slots(load(commands.SMOKE, {"base.warm_up_episodes": 40}), "warm-up")
+    warm_up = collect.plan_slots(load(commands.SMOKE, {"base.warm_up_episodes": 40}), "warm-up")
     shown = [decode("in_distribution", s.candidates[0], "train").object for s in warm_up]
     assert shown[:16] == list(conditions.OBJECTS[:16])
     assert set(Counter(shown).values()) == {2, 3}
@@ -119,7 +120,7 @@ def test_the_warm_up_shows_all_objects_evenly():
 
 def test_pretraining_slots_have_numbers_of_their_own_for_each_seed():
     plans = [
-        demos.plan_slots(
+        collect.plan_slots(
             load(commands.SMOKE, {"base.demos.successes": 5, "seed": seed}), "pretraining"
         )
         for seed in (0, 1)
@@ -154,12 +155,12 @@ def attempt(number, success):
 def recorder(monkeypatch):
     """A recorder whose episodes above 10 succeed."""
     fake = SimpleNamespace(attempt=lambda number: attempt(number, number > 10))
-    monkeypatch.setattr(demos, "_recorder", lambda: fake)
+    monkeypatch.setattr(collect, "_recorder", lambda: fake)
 
 
 def test_a_slot_tries_its_candidates_in_order_until_one_succeeds(recorder, tmp_path):
     path = tmp_path / "parts" / "train-00003.parquet"
-    demos._record_slot(demos.Slot("train", 3, (7, 4, 12, 13)), path)
+    collect._record_slot(collect.Slot("train", 3, (7, 4, 12, 13)), path)
     tried = json.loads(pq.read_schema(path).metadata[b"attempts"])
     assert [(a["episode_id"], a["success"]) for a in tried] == [(7, False), (4, False), (12, True)]
     assert [e["episode_id"] for e in shards.read(path)] == [12]
@@ -168,7 +169,7 @@ def test_a_slot_tries_its_candidates_in_order_until_one_succeeds(recorder, tmp_p
 def test_a_slot_without_success_is_one_error_that_names_the_stage(recorder, tmp_path):
     path = tmp_path / "train-00003.parquet"
     with pytest.raises(UnblindError, match="train-00003 failed 2 times, last at 'lift'") as caught:
-        demos._record_slot(demos.Slot("train", 3, (7, 4)), path)
+        collect._record_slot(collect.Slot("train", 3, (7, 4)), path)
     assert "demos.attempts_per_slot" in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
@@ -176,7 +177,7 @@ def test_a_slot_without_success_is_one_error_that_names_the_stage(recorder, tmp_
 def test_counts_by_object_and_stage_add_up():
     log = [attempt(n, n % 3 == 0).summary() for n in range(9)]
     log.append({"object": "travel cup", "success": False, "failed_stage": "outcome"})
-    counts = demos.tally(log)
+    counts = manifests.tally(log)
     assert (counts["attempts"], counts["successes"]) == (10, 3)
     assert counts["by_object"] == {
         "carrot": {"attempts": 9, "successes": 3, "failures": {"lift": 6}},
@@ -193,9 +194,9 @@ def test_work_of_other_settings_or_code_is_thrown_away(change, config, tmp_path,
     def stop(*_):
         raise Stopped
 
-    monkeypatch.setattr(demos, "_fill_shards", stop)
+    monkeypatch.setattr(collect, "_fill_shards", stop)
     with pytest.raises(Stopped):
-        demos.collect(config, tmp_path, 1)
+        collect.collect(config, tmp_path, 1)
     old = [tmp_path / name for name in ("train-00000.parquet", "parts/train-00002.parquet")]
     for path in old:
         path.parent.mkdir(exist_ok=True)
@@ -203,9 +204,9 @@ def test_work_of_other_settings_or_code_is_thrown_away(change, config, tmp_path,
     if change == "seed":
         config = load(commands.SMOKE, SIZES | {"seed": 1})
     if change == "code":
-        monkeypatch.setattr(demos, "code_hash", lambda *_, **__: "newer")
+        monkeypatch.setattr(collect, "code_hash", lambda *_, **__: "newer")
     with pytest.raises(Stopped):
-        demos.collect(config, tmp_path, 1)
+        collect.collect(config, tmp_path, 1)
     assert [path.exists() for path in old] == [change == "nothing"] * 2
 
 
@@ -228,17 +229,17 @@ def recorded(monkeypatch):
 
     def fill(config, which, out, plan, n_workers):
         for name, slots in plan.items():
-            parts = [demos._part(out / "parts", slot) for slot in slots]
+            parts = [collect._part(out / "parts", slot) for slot in slots]
             for slot, part in zip(slots, parts, strict=True):
-                demos._record_slot(slot, part)
+                collect._record_slot(slot, part)
             shards.assemble(out / name, parts)
 
     def record(number):
         tried.append(number)
         return attempt(number, True)
 
-    monkeypatch.setattr(demos, "_recorder", lambda: SimpleNamespace(attempt=record))
-    monkeypatch.setattr(demos, "_fill_shards", fill)
+    monkeypatch.setattr(collect, "_recorder", lambda: SimpleNamespace(attempt=record))
+    monkeypatch.setattr(collect, "_fill_shards", fill)
     return tried
 
 
@@ -246,7 +247,7 @@ def recorded(monkeypatch):
 def test_missing_files_stop_before_anything_is_collected(recorded, made_up_assets, tmp_path, which):
     (made_up_assets / BEAR).unlink()
     with pytest.raises(UnblindError, match=rf"\(in_distribution \d+\) without .*{BEAR} \(copy"):
-        demos.collect(of_folder(made_up_assets, "stop"), tmp_path / "set", 1, which)
+        collect.collect(of_folder(made_up_assets, "stop"), tmp_path / "set", 1, which)
     assert recorded == [] and not (tmp_path / "set").exists()
 
 
@@ -254,12 +255,12 @@ def test_slots_of_an_absent_object_stay_empty_and_are_counted(recorded, made_up_
     (made_up_assets / BEAR).unlink()
     config = of_folder(made_up_assets)
     with pytest.warns(Note) as notes:
-        demos.collect(config, tmp_path, 1)
+        collect.collect(config, tmp_path, 1)
     # 40 training slots are 2 rounds of 16 objects and 8 more: the tenth comes twice, and once more.
     assert [str(one.message) for one in notes][-1] == (
         "3 of 56 demonstrations left out: toy bear 3"
     )
-    wanted = [s.candidates[0] for s in demos.plan_slots(config)]
+    wanted = [s.candidates[0] for s in collect.plan_slots(config)]
     objects = {number: decode("in_distribution", number, "train").object for number in wanted}
     assert recorded == [number for number in wanted if objects[number] != "toy bear"]
     manifest = json.loads((tmp_path / "manifest.json").read_text())
@@ -275,14 +276,14 @@ def test_slots_of_an_absent_object_stay_empty_and_are_counted(recorded, made_up_
 def test_candidates_at_an_absent_table_are_struck_and_counted(recorded, made_up_assets, tmp_path):
     (made_up_assets / DESK).unlink()
     config = of_folder(made_up_assets)
-    demos.collect(config, tmp_path, 1)
+    collect.collect(config, tmp_path, 1)
     tables = {decode("in_distribution", number, "train").table for number in recorded}
     assert "coloful desk" not in tables
     # The 40 pairs of the training slots are at the first three tables: no slot stays empty.
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     struck = [
         number
-        for slot in demos.plan_slots(config)
+        for slot in collect.plan_slots(config)
         for number in slot.candidates
         if decode("in_distribution", number, "train").table == "coloful desk"
     ]
@@ -296,12 +297,12 @@ def test_a_set_is_outdated_when_the_folder_changes(recorded, made_up_assets, tmp
     whole = (made_up_assets / BEAR).read_bytes()
     (made_up_assets / BEAR).write_bytes(b"damaged")
     config = of_folder(made_up_assets)
-    demos.collect(config, tmp_path, 1)
+    collect.collect(config, tmp_path, 1)
     recorded.clear()
-    demos.collect(config, tmp_path, 1)
+    collect.collect(config, tmp_path, 1)
     assert recorded == [], "the set stands"
     (made_up_assets / BEAR).write_bytes(whole)
-    demos.collect(config, tmp_path, 1)
+    collect.collect(config, tmp_path, 1)
     assert len(recorded) == 56
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert "not_collected" not in manifest
@@ -314,7 +315,7 @@ def test_without_the_training_plate_there_is_nothing_to_collect(recorded, made_u
         pytest.warns(Note),
         pytest.raises(UnblindError, match="lacks files for every demonstration"),
     ):
-        demos.collect(of_folder(made_up_assets), tmp_path / "set", 1)
+        collect.collect(of_folder(made_up_assets), tmp_path / "set", 1)
     assert not (tmp_path / "set").exists()
 
 
@@ -323,13 +324,13 @@ def test_a_survey_leaves_blocked_episodes_out(made_up_assets, monkeypatch):
     def pool(*_):
         yield SimpleNamespace(map=lambda _, numbers: [attempt(n, True).summary() for n in numbers])
 
-    monkeypatch.setattr(demos, "_pool", pool)
+    monkeypatch.setattr(collect, "_pool", pool)
     (made_up_assets / BEAR).unlink()
     with pytest.warns(Note):
-        counts = demos.survey(of_folder(made_up_assets), 2, 1)
+        counts = collect.survey(of_folder(made_up_assets), 2, 1)
     assert counts["attempts"] == 2 * 15
     with pytest.raises(UnblindError, match="cannot run 2 episodes"):
-        demos.survey(of_folder(made_up_assets, "stop"), 2, 1)
+        collect.survey(of_folder(made_up_assets, "stop"), 2, 1)
 
 
 # ---- with the simulator -----------------------------------------------------------------------
@@ -339,7 +340,7 @@ def test_a_survey_leaves_blocked_episodes_out(made_up_assets, monkeypatch):
 def reference(config, tmp_path_factory, renderer):
     """Six demonstrations in three shards, made by one worker without interruption."""
     out = tmp_path_factory.mktemp("demos") / "set"
-    demos.collect(config, out, 1)
+    collect.collect(config, out, 1)
     return out
 
 
@@ -358,7 +359,7 @@ def test_the_manifest_describes_the_shards(config, reference):
     assert provenance.read(reference / "manifest.json")["seed"] == config.seed
 
     episodes = shards.load(reference, "train")
-    slots = demos.plan_slots(config)
+    slots = collect.plan_slots(config)
     assert [e["episode_id"] for e in episodes] == manifest["episodes"]["train"]
     for episode, slot in zip(episodes, slots, strict=True):
         assert episode["episode_id"] in slot.candidates
@@ -414,7 +415,7 @@ def test_deleted_and_damaged_shards_are_made_again_with_the_same_bytes(
     damaged = out / "train-00001.parquet"
     damaged.write_bytes(damaged.read_bytes()[:-100])
     kept = (out / "train-00002.parquet").stat()
-    demos.collect(config, out, 1)
+    collect.collect(config, out, 1)
     assert capsys.readouterr().err.startswith("training demonstrations: 4 to do")
     assert content(out) == content(reference)
     assert (out / "train-00002.parquet").stat().st_mtime_ns == kept.st_mtime_ns

@@ -12,7 +12,7 @@ from unblind.sim.builtin import BUILTIN
 
 @pytest.fixture(scope="module")
 def stills(renderer):
-    from unblind.training import stills
+    from unblind.pictures import stills
 
     return stills
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from unblind.training import icons
-from unblind.training.pictograms import COLORED, FIXED, PENS, SIDE, sketch
-from unblind.training.scenes import COLORS
+from unblind.pictures import icons
+from unblind.pictures.pictograms import COLORED, FIXED, PENS, SIDE, sketch
+from unblind.pictures.scenes import COLORS
 
 
 def test_there_are_the_kinds_and_names_of_the_study_boards():

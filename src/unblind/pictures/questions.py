@@ -12,9 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unblind.sim import conditions
-from unblind.training.icons import NAMES
-from unblind.training.scenes import (
+from unblind.pictures.icons import NAMES
+from unblind.pictures.scenes import (
     COLORS,
     Gripper,
     Place,
@@ -24,6 +23,7 @@ from unblind.training.scenes import (
     parity,
     references,
 )
+from unblind.sim import conditions
 from unblind.vla.text import location as token
 
 WHERE_TURNS = 4

@@ -22,9 +22,10 @@ import pyarrow.parquet as pq
 
 from unblind import files, workers
 from unblind.config import Config, DemoSet, digest
+from unblind.demos import manifests, shards
 from unblind.errors import UnblindError, note
 from unblind.progress import Progress
-from unblind.sim import blocked, conditions, shards
+from unblind.sim import blocked, conditions
 from unblind.sim.episodes import decode, sample_ids
 from unblind.study import jobs
 from unblind.study.code import code_hash
@@ -32,7 +33,7 @@ from unblind.study.provenance import is_current, record
 from unblind.study.stages import STAGES
 
 if TYPE_CHECKING:
-    from unblind.sim.recorder import Recorder
+    from unblind.demos.recorder import Recorder
 
 CONDITION = "in_distribution"
 #: Settings that each set depends on, by their name in `Config.part`.
@@ -154,7 +155,7 @@ def collect(config: Config, out: Path, n_workers: int, which: DemoSet = "trainin
     with record(manifest, **made_from):
         _fill_shards(config, which, out, plan, n_workers)
         lost = {"not_collected": unfilled} if not_run else {}
-        files.write_json(manifest, shards.manifest(config, origin.config, out, list(plan)) | lost)
+        files.write_json(manifest, manifests.describe(config, origin.config, out, list(plan)) | lost)
     shutil.rmtree(out / "parts", ignore_errors=True)
 
 
@@ -271,7 +272,7 @@ def _start_worker(config: Config, which: DemoSet) -> None:
 @cache
 def _recorder() -> "Recorder":
     """Return this worker's recorder; built in the first task, whose errors reach the parent."""
-    from unblind.sim.recorder import Recorder
+    from unblind.demos.recorder import Recorder
 
     recorder = Recorder(_config, _which)
     workers.settle_in()
@@ -315,7 +316,7 @@ def survey(config: Config, attempts_per_object: int, n_workers: int) -> dict[str
     ids = []
     for o in range(len(space.objects)):
         drawn = _ids(config, 4 * attempts_per_object, "validation", {"object": o})
-        ids += shards.distinct_places(drawn)[:attempts_per_object]
+        ids += distinct_places(drawn)[:attempts_per_object]
     not_run = _blocked(config, ids)
     ids = [number for number in ids if number not in not_run]
     progress = Progress("attempts", len(ids), STAGES["demos"].unit_cpu_s)
@@ -324,24 +325,16 @@ def survey(config: Config, attempts_per_object: int, n_workers: int) -> dict[str
         for summary in pool.map(_try_once, ids):
             log.append(summary)
             progress.advance()
-    return tally(log)
+    return manifests.tally(log)
 
 
 def _try_once(episode_id: int) -> dict[str, Any]:
     return _recorder().attempt(episode_id).summary()
 
 
-def tally(log: list[dict[str, Any]]) -> dict[str, Any]:
-    """Count attempts, successes and failures by object and stage."""
-    by_object = {}
-    for name in dict.fromkeys([*conditions.OBJECTS, *(entry["object"] for entry in log)]):
-        mine = [entry for entry in log if entry["object"] == name]
-        if mine:
-            failed = Counter(e["failed_stage"] for e in mine if not e["success"])
-            by_object[name] = {
-                "attempts": len(mine),
-                "successes": sum(e["success"] for e in mine),
-                "failures": dict(sorted(failed.items())),
-            }
-    successes = sum(entry["success"] for entry in log)
-    return {"attempts": len(log), "successes": successes, "by_object": by_object}
+def distinct_places(episode_ids: list[int]) -> list[int]:
+    """Drop the ids whose pair of positions has come before."""
+    seen: dict[int, int] = {}
+    for number in episode_ids:
+        seen.setdefault(decode("in_distribution", number).place_index, number)
+    return list(seen.values())

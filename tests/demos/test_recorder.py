@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from unblind.config import load
-from unblind.sim import camera, pretraining, shards
+from unblind.demos import pretraining, shards
+from unblind.sim import camera
 from unblind.sim.episodes import decode, sample_ids
 from unblind.training.data import place_text
 
@@ -24,7 +25,7 @@ def config():
 
 @pytest.fixture(scope="module")
 def recorder(renderer, config):
-    from unblind.sim.recorder import Recorder
+    from unblind.demos.recorder import Recorder
 
     return Recorder(config, "pretraining")
 
@@ -130,7 +131,7 @@ def test_the_episode_is_pretrainings_and_disturbed(attempt):
 
 
 def test_every_second_pretraining_episode_is_disturbed(config):
-    from unblind.sim.recorder import Recorder
+    from unblind.demos.recorder import Recorder
 
     def ask(which, number):
         return Recorder._episode(SimpleNamespace(_config=config, _which=which), number)
@@ -144,7 +145,7 @@ def test_every_second_pretraining_episode_is_disturbed(config):
 
 
 def test_an_episode_needs_no_files_of_others(renderer, made_up_assets):
-    from unblind.sim.recorder import Recorder
+    from unblind.demos.recorder import Recorder
 
     carrot = made_up_release.folder_of("more_carrot", "carrot", 1)
     shutil.rmtree(made_up_assets / carrot)

@@ -10,10 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from unblind import files
-from unblind.config import Config
 from unblind.errors import UnblindError
-from unblind.sim import labels
-from unblind.sim.episodes import decode
 
 _VECTOR, _PLACE = pa.list_(pa.float32(), 7), pa.list_(pa.float32(), 3)
 #: One row a step; ``image`` is PNG, ``action`` the label, ``executed`` what was sent. The state
@@ -57,63 +54,6 @@ def assemble(path: Path, parts: list[Path]) -> None:
         pq.write_table(whole, temporary, compression="none")
     for part in parts:
         part.unlink()
-
-
-def manifest(
-    config: Config, part: dict[str, Any], folder: Path, names: list[str]
-) -> dict[str, Any]:
-    """Describe a finished set: counts, failures, action statistics, checksums, episodes.
-
-    Statistics are those of the training labels after the no-op filter, as a policy sees them.
-    """
-    from unblind.sim.demos import tally
-
-    log, episodes, shards = [], {}, {}
-    kept, frames = [], {"raw": 0, "kept": 0}
-    for name in names:
-        path = folder / name
-        log += [entry for slot in _attempts(path) for entry in slot]
-        split = name.rsplit("-", 1)[0]
-        numbers = episodes.setdefault(split, [])
-        for episode in read(path, images=False):
-            numbers.append(episode["episode_id"])
-            labelled = labels.apply(
-                config.demos.noop_filter, episode["actions"], episode["executed"]
-            )
-            frames["raw"] += len(episode["actions"])
-            frames["kept"] += len(labelled.actions)
-            if split == "train":
-                kept.append(labelled.actions)
-        shards[name] = files.sha256(path)
-    return {
-        "scale": config.scale,
-        "seed": config.seed,
-        "config": part,
-        **tally(log),
-        "frames": frames,
-        "noop_filter": config.demos.noop_filter,
-        "statistics": quantiles(np.concatenate(kept)),
-        "episodes": episodes,
-        "shards": shards,
-    }
-
-
-def _attempts(path: Path) -> list[list[dict[str, Any]]]:
-    try:
-        return json.loads(pq.read_schema(path).metadata[b"attempts"])
-    except (pa.ArrowInvalid, OSError, KeyError, TypeError, ValueError):
-        raise _unreadable(path) from None
-
-
-def quantiles(actions: np.ndarray) -> dict[str, list[float]]:
-    """Return q01, q99, minimum and maximum of (N, 7) actions, for normalisation."""
-    low, high = np.quantile(actions.astype(np.float64), [0.01, 0.99], axis=0)
-    return {
-        "q01": low.tolist(),
-        "q99": high.tolist(),
-        "minimum": actions.min(0).tolist(),
-        "maximum": actions.max(0).tolist(),
-    }
 
 
 def load_manifest(folder: Path) -> dict[str, Any]:
@@ -187,6 +127,18 @@ def read(path: Path, images: bool = True) -> list[dict[str, Any]]:
     return [_episode(table.slice(a, b - a)) for a, b in zip(starts, ends, strict=True)]
 
 
+def attempts(path: Path) -> list[list[dict[str, Any]]]:
+    """Return the summaries of all attempts at a shard's episodes, failed ones included.
+
+    Raises:
+        UnblindError: the file is no shard.
+    """
+    try:
+        return json.loads(pq.read_schema(path).metadata[b"attempts"])
+    except (pa.ArrowInvalid, OSError, KeyError, TypeError, ValueError):
+        raise _unreadable(path) from None
+
+
 def _unreadable(path: Path) -> UnblindError:
     return UnblindError(f"shard {path} is unreadable", "delete it and run `unblind demos` again")
 
@@ -207,11 +159,3 @@ def _episode(rows: pa.Table) -> dict[str, Any]:
 def _vectors(column: pa.ChunkedArray) -> np.ndarray:
     values = column.combine_chunks()
     return values.flatten().to_numpy(zero_copy_only=False).reshape(len(values), -1)
-
-
-def distinct_places(episode_ids: list[int]) -> list[int]:
-    """Drop the ids whose pair of positions has come before."""
-    seen: dict[int, int] = {}
-    for number in episode_ids:
-        seen.setdefault(decode("in_distribution", number).place_index, number)
-    return list(seen.values())

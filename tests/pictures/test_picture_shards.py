@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from unblind import files
+from unblind import files, png
 from unblind.errors import UnblindError
-from unblind.training import vlm_data
-from unblind.training.questions import PLACE_KINDS, vocabulary, words
+from unblind.pictures import shards
+from unblind.pictures.questions import PLACE_KINDS, vocabulary, words
 
 
 @pytest.fixture(scope="module")
@@ -16,15 +16,15 @@ def made(renderer, tmp_path_factory):
     """A set of three small shards, made by two processes."""
     folder = tmp_path_factory.mktemp("vlm") / "set"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vlm_data, "SHARD_IMAGES", 20)
-        vlm_data.write(folder, 30, seed=5, workers=2, heldout=10, catalog="builtin")
+        patch.setattr(shards, "SHARD_IMAGES", 20)
+        shards.write(folder, 30, seed=5, workers=2, heldout=10, catalog="builtin")
     return folder
 
 
 def rewrite(folder, workers=1):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vlm_data, "SHARD_IMAGES", 20)
-        vlm_data.write(folder, 30, seed=5, workers=workers, heldout=10, catalog="builtin")
+        patch.setattr(shards, "SHARD_IMAGES", 20)
+        shards.write(folder, 30, seed=5, workers=workers, heldout=10, catalog="builtin")
 
 
 def test_shards_and_manifest_agree(made):
@@ -34,7 +34,7 @@ def test_shards_and_manifest_agree(made):
     for name, checksum in manifest["shards"].items():
         assert files.sha256(made / name) == checksum
     for split, count in (("train", 30), ("heldout", 10)):
-        rows = vlm_data.read(made, split)
+        rows = shards.read(made, split)
         assert len(rows) == count
         assert manifest["counts"][split]["images"] == {"icons": count // 2, "still": count // 2}
         asked = sum(len(row["turns"]) for row in rows)
@@ -43,8 +43,8 @@ def test_shards_and_manifest_agree(made):
 
 def test_rows_hold_a_picture_and_turns_in_the_closed_vocabulary(made):
     known = set(vocabulary())
-    for row in vlm_data.read(made, "train"):
-        image = vlm_data.picture(row)
+    for row in shards.read(made, "train"):
+        image = png.decode(row["image"])
         assert image.shape == (96, 128, 3)
         assert image.dtype == np.uint8
         assert row["turns"]
@@ -55,13 +55,13 @@ def test_rows_hold_a_picture_and_turns_in_the_closed_vocabulary(made):
 
 
 def test_pictures_are_stored_without_loss_and_splits_differ(made):
-    from unblind.training import icons
+    from unblind.pictures import icons
 
-    rows = vlm_data.read(made, "train")
-    np.testing.assert_array_equal(vlm_data.picture(rows[21]), icons.draw([5, 0, 21, 0]).image)
+    rows = shards.read(made, "train")
+    np.testing.assert_array_equal(png.decode(rows[21]["image"]), icons.draw([5, 0, 21, 0]).image)
     train = {row["image"] for row in rows}
     assert len(train) == 30
-    assert not train & {row["image"] for row in vlm_data.read(made, "heldout")}
+    assert not train & {row["image"] for row in shards.read(made, "heldout")}
 
 
 def test_a_damaged_and_a_missing_shard_are_made_again_by_any_number_of_workers(made):
@@ -80,13 +80,13 @@ def test_a_damaged_and_a_missing_shard_are_made_again_by_any_number_of_workers(m
 @pytest.mark.parametrize("wrong", [{"images": 0}, {"workers": 0}, {"seed": -1}, {"heldout": 0}])
 def test_numbers_out_of_range_are_refused(tmp_path, wrong):
     with pytest.raises(UnblindError, match=next(iter(wrong))):
-        vlm_data.write(tmp_path / "set", **({"images": 4, "seed": 0, "workers": 1} | wrong))
+        shards.write(tmp_path / "set", **({"images": 4, "seed": 0, "workers": 1} | wrong))
     assert not (tmp_path / "set").exists()
 
 
 def test_an_unknown_split_and_a_torn_file_are_one_error(tmp_path):
     with pytest.raises(UnblindError, match="no pictures with text of split 'validation'"):
-        vlm_data.read(tmp_path, "validation")
+        shards.read(tmp_path, "validation")
     (tmp_path / "train-00000.parquet").write_bytes(b"PAR1 torn")
     with pytest.raises(UnblindError, match="unreadable"):
-        vlm_data.read(tmp_path, "train")
+        shards.read(tmp_path, "train")

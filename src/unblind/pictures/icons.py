@@ -6,8 +6,8 @@ from functools import cache
 import cv2
 import numpy as np
 
-from unblind.training.pictograms import COLORED, FIXED, PENS, SIDE, sketch
-from unblind.training.scenes import COLORS, Scene, Thing
+from unblind.pictures.pictograms import COLORED, FIXED, PENS, SIDE, sketch
+from unblind.pictures.scenes import COLORS, Scene, Thing
 
 SIZE = (128, 96)
 """Width and height of a picture, px."""

@@ -18,6 +18,7 @@ from mani_skill.render.shaders import PREBUILT_SHADER_CONFIGS, set_shader_pack
 from transforms3d.quaternions import quat2mat
 
 from unblind.machine import renderer
+from unblind.pictures.scenes import Gripper, Place, Scene, Thing
 from unblind.sim import camera, conditions, overlay, studio
 from unblind.sim.actors import build_entity
 from unblind.sim.catalog import Catalog, Model, Table
@@ -30,7 +31,6 @@ from unblind.sim.robot import (
     TCP_LINK,
     URDF,
 )
-from unblind.training.scenes import Gripper, Place, Scene, Thing
 
 SIZE = (128, 96)
 """Width and height of a picture, px."""

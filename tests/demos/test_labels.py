@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from unblind.sim.labels import apply, controller_targets, filter_released, merge
+from unblind.demos.labels import apply, controller_targets, filter_released, merge
 
 
 def follow(actions, start=(0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)):

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from unblind.sim import conditions, pretraining
+from unblind.demos import pretraining
+from unblind.sim import conditions
 from unblind.sim.builtin import extras
-from unblind.sim.catalog import load_catalog
+from unblind.sim.catalogs import load_catalog
 from unblind.sim.episodes import decode, place_table
 
 #: The first numbers of two seeds' plans.

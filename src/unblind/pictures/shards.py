@@ -15,22 +15,22 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from unblind import files, workers
+from unblind import files, png, workers
 from unblind.errors import UnblindError
+from unblind.pictures import icons
+from unblind.pictures.questions import Stocks, Turn, make_turns
+from unblind.pictures.scenes import Scene
 from unblind.progress import Progress
-from unblind.study.provenance import code_hash, is_current, record
+from unblind.study.code import code_hash
+from unblind.study.provenance import is_current, record
 from unblind.study.stages import STAGES
-from unblind.training import icons
-from unblind.training.questions import Stocks, Turn, make_turns
-from unblind.training.scenes import Scene
 
 if TYPE_CHECKING:
-    from unblind.training.stills import StillRenderer
+    from unblind.pictures.stills import StillRenderer
 
 SPLITS = ("train", "heldout")
 SHARD_IMAGES = 1000
@@ -63,7 +63,7 @@ class Shard:
         first: number of its first picture within the split.
         images: how many pictures.
         seed: of the set.
-        catalog: what still lifes show, as :func:`unblind.sim.catalog.load_catalog` takes it.
+        catalog: what still lifes show, as :func:`unblind.sim.catalogs.load_catalog` takes it.
     """
 
     split: str
@@ -130,7 +130,7 @@ def write(
 
 
 def read(folder: Path, split: str) -> list[dict[str, Any]]:
-    """Return the rows of a split in order, as :data:`SCHEMA` tells (:func:`picture` decodes one).
+    """Return the rows of a split in order, as :data:`SCHEMA` tells (`png.decode` reads a picture).
 
     Raises:
         UnblindError: there is no such split, or a file is unreadable.
@@ -142,12 +142,6 @@ def read(folder: Path, split: str) -> list[dict[str, Any]]:
             f"make them, or choose a split of {', '.join(SPLITS)}",
         )
     return [row for path in names for row in _table(path).to_pylist()]
-
-
-def picture(row: dict[str, Any]) -> np.ndarray:
-    """Return a row's image as (H, W, 3) uint8, RGB."""
-    data = np.frombuffer(row["image"], np.uint8)
-    return cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
 
 def _table(path: Path, columns: list[str] | None = None) -> pa.Table:
@@ -249,8 +243,8 @@ def _run(todo: list[Shard], out: Path, processes: int) -> Iterator[Shard]:
 @cache
 def _stills(catalog: str) -> tuple["StillRenderer", Stocks]:
     """Return this worker's renderer and the names it draws from; built in the first task."""
-    from unblind.sim.catalog import load_catalog
-    from unblind.training.stills import StillRenderer, stocks
+    from unblind.pictures.stills import StillRenderer, stocks
+    from unblind.sim.catalogs import load_catalog
 
     sources = stocks(load_catalog(catalog))
     renderer = StillRenderer(sources)
@@ -285,6 +279,4 @@ def _ask(scene: Scene, names: Stocks, seed: list[int]) -> list[Turn]:
 
 
 def _as_row(kind: str, image: np.ndarray, turns: list[Turn]) -> dict[str, Any]:
-    done, data = cv2.imencode(".png", image[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])
-    assert done  # a uint8 picture always encodes
-    return {"image": data.tobytes(), "turns": [asdict(turn) for turn in turns], "kind": kind}
+    return {"image": png.encode(image), "turns": [asdict(turn) for turn in turns], "kind": kind}

@@ -11,8 +11,8 @@ import pytest
 
 from unblind import files
 from unblind.config import load as load_config
+from unblind.demos import collect, manifests, shards
 from unblind.errors import UnblindError
-from unblind.sim import shards
 from unblind.sim.episodes import decode
 from unblind.study import jobs
 
@@ -59,7 +59,7 @@ def folder(tmp_path):
         parts = [write_part(tmp_path / "parts" / f"{n}", n, n - 8, ["lift"]) for n in numbers]
         shards.assemble(tmp_path / name, parts)
     config = load_config(commands.SMOKE, {"demos.noop_filter": "none"})
-    manifest = shards.manifest(config, jobs.settings(config, "demos"), tmp_path, list(plan))
+    manifest = manifests.describe(config, jobs.settings(config, "demos"), tmp_path, list(plan))
     files.write_json(tmp_path / "manifest.json", manifest)
     return tmp_path
 
@@ -120,7 +120,7 @@ def test_the_manifest_counts_attempts_frames_and_training_statistics(folder):
 def test_quantiles_are_interpolated_as_numpy_does():
     # 101 values 0..100: the 1st percentile is the value 1, the 99th is 99.
     column = np.arange(101, dtype=np.float32)[:, None]
-    found = shards.quantiles(np.repeat(column, 7, axis=1))
+    found = manifests.action_statistics(np.repeat(column, 7, axis=1))
     assert found == {
         "q01": pytest.approx([1] * 7),
         "q99": pytest.approx([99] * 7),
@@ -155,7 +155,7 @@ def test_a_file_that_is_no_shard_is_one_error(folder, damage):
         shards.read(path)
     config = load_config(commands.SMOKE)
     with pytest.raises(UnblindError, match="unreadable"):
-        shards.manifest(config, jobs.settings(config, "demos"), folder, [path.name])
+        manifests.describe(config, jobs.settings(config, "demos"), folder, [path.name])
 
 
 @pytest.mark.parametrize("text", [None, "", "{", "[]", "3", '{"shards": {}}'])
@@ -169,6 +169,6 @@ def test_a_manifest_that_is_none_is_one_error(tmp_path, text):
 def test_a_pair_of_positions_is_used_once():
     ids = list(range(0, 40))
     places = [decode("in_distribution", number).place_index for number in ids]
-    distinct = shards.distinct_places(ids)
+    distinct = collect.distinct_places(ids)
     assert [decode("in_distribution", i).place_index for i in distinct] == sorted(set(places))
     assert distinct == [places.index(place) for place in sorted(set(places))]

@@ -6,12 +6,11 @@ import unblind.sim.engine  # noqa: F401
 from dataclasses import dataclass, field
 from typing import Any
 
-import cv2
 import numpy as np
 
+from unblind import png
 from unblind.config import Config, DemoSet, ExecutedNoise
-from unblind.errors import UnblindError
-from unblind.sim import pretraining
+from unblind.demos import pretraining
 from unblind.sim.env import PutOnPlateEnv
 from unblind.sim.episodes import Episode, decode
 from unblind.sim.planner import PickAndPlace, PlanningError
@@ -97,7 +96,7 @@ class Recorder:
         try:
             for command in self._planner.commands(self._env):
                 label, executed = noise.apply(command.action)
-                attempt.images.append(encode_png(obs["image"][0].numpy()))
+                attempt.images.append(png.encode(obs["image"][0].numpy()))
                 attempt.actions.append(label)
                 attempt.executed.append(executed)
                 attempt.stages.append(command.stage)
@@ -161,11 +160,3 @@ class Disturbance:
         drawn = self._rng.normal(size=7) * scale
         self._drift = (drawn * hit).astype(np.float32)
         return label, label + self._drift
-
-
-def encode_png(image: np.ndarray) -> bytes:
-    """Return (H, W, 3) uint8 RGB as PNG bytes."""
-    done, data = cv2.imencode(".png", image[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])
-    if not done:
-        raise UnblindError(f"cannot encode a picture of shape {image.shape}", "see config 'render'")
-    return data.tobytes()

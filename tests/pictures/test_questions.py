@@ -5,9 +5,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from unblind.sim import conditions
-from unblind.training import icons
-from unblind.training.questions import (
+from unblind.pictures import icons
+from unblind.pictures.questions import (
     PLACE_KINDS,
     WORDINGS,
     location,
@@ -15,8 +14,9 @@ from unblind.training.questions import (
     vocabulary,
     words,
 )
-from unblind.training.scenes import Gripper, Scene, Thing
-from unblind.vla.text import Words
+from unblind.pictures.scenes import Gripper, Scene, Thing
+from unblind.sim import conditions
+from unblind.vla.text import UNKNOWN, Words
 
 NAMES = {"object": [conditions.OBJECTS], "plate": [conditions.PLATES]}
 FLAT = {kind: [names] for kind, names in icons.NAMES.items()}
