@@ -16,7 +16,7 @@ from unblind.pictures.questions import (
 )
 from unblind.pictures.scenes import Gripper, Scene, Thing
 from unblind.sim import conditions
-from unblind.vla.text import UNKNOWN, Words
+from unblind.vla.text import Words
 
 NAMES = {"object": [conditions.OBJECTS], "plate": [conditions.PLATES]}
 FLAT = {kind: [names] for kind, names in icons.NAMES.items()}

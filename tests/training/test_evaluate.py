@@ -9,9 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from torch.nn.functional import one_hot
 
-from unblind import png
 from unblind.config import load
-from unblind.training import data, evaluate, stages, vlm_data
+from unblind.training import data, evaluate, stages
 from unblind.vla import checkpoint
 from unblind.vla.policy import Policy
 from unblind.vla.text import EOS

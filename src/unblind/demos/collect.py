@@ -155,7 +155,9 @@ def collect(config: Config, out: Path, n_workers: int, which: DemoSet = "trainin
     with record(manifest, **made_from):
         _fill_shards(config, which, out, plan, n_workers)
         lost = {"not_collected": unfilled} if not_run else {}
-        files.write_json(manifest, manifests.describe(config, origin.config, out, list(plan)) | lost)
+        files.write_json(
+            manifest, manifests.describe(config, origin.config, out, list(plan)) | lost
+        )
     shutil.rmtree(out / "parts", ignore_errors=True)
 
 

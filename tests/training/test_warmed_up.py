@@ -9,9 +9,9 @@ import models
 import pytest
 import torch
 from safetensors.torch import load_file
+from unblind.training.warm_up import warm_up
 
 from unblind.config import load
-from unblind.training.warm_up import warm_up
 from unblind.vla import checkpoint
 
 SETTINGS = {

@@ -3,21 +3,25 @@
 import json
 from pathlib import Path
 
+import demonstrations
 import torch
-from unblind.finetune import base, runs
 
 from unblind import files, twin, weights
 from unblind.config import Config, load
 from unblind.config.files import arguments
+from unblind.steps import base as base_steps
+from unblind.steps import finetuning
 from unblind.study import jobs
+from unblind.training import base
+from unblind.training.finetune import Inputs
 from unblind.vla import checkpoint, hub_config, loading, random
 
-PAPER = Path(__file__).parents[2] / "workflow" / "config" / "paper.yaml"
+PAPER = Path(__file__).parents[1] / "workflow" / "config" / "paper.yaml"
 STEPS = 4
 SETTINGS = {
-    "openvla.device": "cpu",
-    "openvla.precision": "float32",
-    "openvla.checkpoint_steps": 2,
+    "training.device": "cpu",
+    "training.precision": "float32",
+    "training.checkpoint_steps": 2,
     "rebuild_base": False,
     "training.schedule.steps": STEPS,
     "training.schedule.batch": 2,
@@ -35,8 +39,8 @@ SETTINGS = {
 def configured(root: Path, **changes) -> Config:
     """Return the paper's configuration on the twins below ``root``."""
     own = {
-        "openvla.base": str(root / "openvla"),
-        "openvla.teacher": str(root / "radio"),
+        "base.source": str(root / "openvla"),
+        "training.align.teacher_weights": str(root / "radio"),
         "results": str(root / "results"),
     }
     return load(PAPER, own | SETTINGS | changes)
@@ -63,11 +67,16 @@ def make_twins(root: Path) -> None:
     checkpoint.save_shards(folder, loading.published(model, torch.bfloat16), 2**30)
 
 
-def inputs(config: Config) -> runs.Inputs:
+def prepare(root: Path) -> None:
+    """Make twins, demonstrations, pictures and the base's record below ``root``."""
+    make_twins(root)
+    config = configured(root)
+    demonstrations.write(jobs.demos_folder(config), config, train=2)
+    base_steps.fetch(config)
+    finetuning.pictures(config)
+
+
+def inputs(config: Config) -> Inputs:
     """Return where a prepared study's inputs lie."""
-    return runs.Inputs(
-        base.folder(config),
-        jobs.base_weights(config),
-        jobs.demos_folder(config),
-        jobs.path(config, "features_low"),
-    )
+    folder, record = base.folder(config), jobs.record(config)
+    return Inputs(folder, record, jobs.demos_folder(config), jobs.path(config, "pictures"))

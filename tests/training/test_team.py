@@ -3,10 +3,10 @@
 import pytest
 import torch
 import toy_training
+from unblind.training.parallel import Team
 
 from unblind.errors import UnblindError
 from unblind.training import parallel
-from unblind.training.parallel import Team
 
 
 def test_the_parts_are_shared_out():

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from unblind import png
 from unblind.config import load
 from unblind.errors import UnblindError
 from unblind.teachers.loading import load_teacher

@@ -18,7 +18,7 @@ from unblind.training.parallel import Team
 from unblind.config import load
 from unblind.sim import conditions, pretraining
 from unblind.sim.catalog import load_catalog
-from unblind.training import data, stages, vlm_data
+from unblind.training import data, stages
 from unblind.vla import checkpoint, policy
 from unblind.vla.batch import TokenLoss, Turn, collate
 from unblind.vla.lite import load_lite

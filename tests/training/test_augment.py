@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 from commands import ROOT
+from unblind.finetune import augment
 
 from unblind.config import load
-from unblind.finetune import augment
 
 HOW = load(ROOT / "workflow" / "config" / "paper.yaml").openvla.augmentation
 #: No change: the crop is the whole picture and all colour draws lie in the middle.
