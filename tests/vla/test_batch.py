@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from unblind.vla.batch import PAD, TokenLoss, Turn, collate
+from unblind.training.losses import TokenLoss
+from unblind.vla.batch import PAD, Turn, collate
 from unblind.vla.text import EOS
 
 WORDS = models.VOCABULARY
