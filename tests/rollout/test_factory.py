@@ -1,6 +1,5 @@
 """Who acts in a run: scripted policies by name, models with what the run has trained."""
 
-from unblind.study import jobs
 from dataclasses import replace
 
 import commands
@@ -13,6 +12,7 @@ from unblind.errors import UnblindError
 from unblind.rollout.factory import ScenePolicy, make_policy
 from unblind.rollout.policies import NoopPolicy, Observation
 from unblind.sim.episodes import decode
+from unblind.study import jobs
 from unblind.vla import checkpoint
 from unblind.vla.policy import Policy
 

@@ -1,7 +1,5 @@
 """Which model a run rolls out with, in records and predictions, with models of few weights."""
 
-from unblind.study import jobs
-from unblind.study import stages
 import json
 import shutil
 
@@ -14,7 +12,6 @@ import sizes
 import synthetic
 from PIL import Image
 
-from unblind.study import provenance
 from unblind.config import load
 from unblind.errors import UnblindError
 from unblind.files import sha256
@@ -22,6 +19,7 @@ from unblind.rollout import run
 from unblind.rollout.loop import Outcome
 from unblind.rollout.predict import predict
 from unblind.rollout.trained import details, model_files, trained
+from unblind.study import jobs, provenance, stages
 from unblind.vla import checkpoint, lora
 
 DIMENSIONS = ["x", "y", "z", "roll", "pitch", "yaw", "gripper"]
