@@ -3,9 +3,9 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-import yaml
 
 from unblind.config import digest, load, schema
+from unblind.config.files import read
 from unblind.errors import UnblindError
 from unblind.study import jobs
 
@@ -33,7 +33,7 @@ PLAIN = {
 def test_every_shipped_file_is_valid_for_classes_and_schema(scale):
     path = FOLDER / f"{scale}.yaml"
     assert load(path).scale == scale
-    jsonschema.validate(yaml.safe_load(path.read_text()), schema())
+    jsonschema.validate(read(path), schema())
 
 
 def test_the_committed_schema_is_the_generated_one():
@@ -56,6 +56,22 @@ def test_the_papers_sizes():
     paper = load(FOLDER / "paper.yaml")
     assert (paper.render.width, paper.render.height) == (640, 480)
     assert paper.demos.successes == 1400
+    assert paper.base.warm_up_episodes == 140
+    schedule = {"steps": 60000, "batch": 8, "rate": 5e-4, "warm_up": 1, "weight_decay": 0.01}
+    assert paper.training.schedule.model_dump() == schedule
+    assert (paper.training.rank, paper.training.alpha) == (32, 16)
+    assert paper.training.align.model_dump() == {
+        "teacher": "c-radiov3-l",
+        "interpolate": False,
+        "layers": [16],
+        "lambda": 0.2,
+        "projector": "mlp",
+        "projector_width": 2048,
+        "frozen": True,
+        "loss": "cosine",
+    }
+    for loss in (paper.base.loss, paper.training.loss):
+        assert loss.model_dump() == PLAIN
     assert paper.rollout.episodes == 128
     assert paper.rollout.max_steps == 80
     assert paper.seeds == [0, 1, 2, 4, 5, 6, 7, 8]

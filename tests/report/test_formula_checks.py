@@ -1,7 +1,5 @@
 """The formulas of the paper's costs against results that were made here."""
 
-from unblind.study import jobs
-from unblind.study import stages
 from pathlib import Path
 
 import models
@@ -13,6 +11,7 @@ from unblind.config import load
 from unblind.report import formula_checks, scale_report
 from unblind.report.paper_scale import decoder_adapters, decoder_parameters
 from unblind.sim.conditions import CONDITIONS
+from unblind.study import jobs, stages
 
 CONFIGS = Path(__file__).parents[2] / "workflow" / "config"
 

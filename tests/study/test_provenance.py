@@ -134,29 +134,33 @@ BESIDE = imports.inside(
         *("config", "machine"),
     )
 ) | {"unblind"}
-_MODELS = ("rollout_vla", "openvla_rollout")
 #: Imports that matter to the named stages alone.
 ONLY_FOR = {
     # A type.
     ("sim.conditions", "sim.catalog"): (),
     ("training.features", "teachers.teacher"): ("features_teacher",),
     # Demonstrations, and pictures with questions, are read from files: their contents count.
-    ("sim.shards", "sim.demos"): ("demos",),
-    ("sim.shards", "sim.episodes"): ("demos",),
-    ("training.data", "training.vlm_data"): ("questions",),
-    ("training.evaluate", "training.vlm_data"): ("questions",),
+    ("training.data", "pictures.shards"): ("questions",),
+    ("training.evaluate", "pictures.shards"): ("questions",),
     # Questions about demonstrations are asked in robot pretraining only.
     ("training.data", "sim.camera"): ("robot",),
     ("training.data", "sim.conditions"): ("robot",),
-    ("training.data", "sim.pretraining"): ("robot",),
+    ("training.data", "demos.pretraining"): ("robot",),
     # Only a new model has a new vocabulary.
-    ("training.stages", "training.questions"): ("vlm",),
-    ("training.stages", "sim.catalog"): ("vlm",),
-    ("training.stages", "sim.pretraining"): ("vlm",),
+    ("training.stages", "pictures.questions"): ("vlm",),
+    ("training.stages", "sim.catalogs"): ("vlm",),
+    ("training.stages", "demos.pretraining"): ("vlm",),
+    # Training asks for the names of builtin assets and for templates; episodes are not drawn.
+    ("sim.catalogs", "sim.released"): (),
+    ("demos.pretraining", "sim.builtin"): (),
+    ("demos.pretraining", "sim.catalogs"): (),
+    ("demos.pretraining", "sim.episodes"): (),
     # Only runs are aligned.
     ("training.finetuning", "align.objective"): ("training",),
     # Scripted policies need no model.
+    ("rollout.factory", "training.base"): ("rollout",),
     ("rollout.factory", "vla.decode"): ("rollout",),
+    ("rollout.factory", "vla.loading"): ("rollout",),
     ("rollout.factory", "vla.policy"): ("rollout",),
 }
 
@@ -185,10 +189,10 @@ def test_a_stage_lists_all_modules_that_it_imports(stage):
     [
         ("answers", "unblind.training.stages"),
         ("features_teacher", "unblind.teachers"),
-        ("robot", "unblind.sim"),
+        ("robot", "unblind.sim.camera"),
         ("rollout", "unblind.rollout.factory"),
         ("training", "unblind.align"),
-        ("vlm", "unblind.training.questions"),
+        ("vlm", "unblind.pictures.questions"),
     ],
 )
 def test_a_module_left_out_is_noticed(stage, module):

@@ -6,6 +6,7 @@ import models
 import numpy as np
 import pytest
 
+from unblind import png
 from unblind.config import load
 from unblind.errors import UnblindError
 from unblind.sim import camera
@@ -188,4 +189,4 @@ def test_pictures_are_rgb():
 
     red = np.zeros((2, 2, 3), np.uint8)
     red[..., 2] = 255  # OpenCV's order is BGR
-    assert data.picture(cv2.imencode(".png", red)[1].tobytes())[0, 0].tolist() == [255, 0, 0]
+    assert png.decode(cv2.imencode(".png", red)[1].tobytes())[0, 0].tolist() == [255, 0, 0]

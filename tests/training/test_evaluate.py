@@ -10,7 +10,7 @@ import pytest
 from torch.nn.functional import one_hot
 
 from unblind.config import load
-from unblind.training import data, evaluate, stages, vlm_data
+from unblind.training import data, evaluate, stages
 from unblind.vla import checkpoint
 from unblind.vla.policy import Policy
 from unblind.vla.text import EOS
@@ -51,7 +51,7 @@ def asked(tmp_path_factory):
         for n in range(PICTURES)
     ]
     folder = tmp_path_factory.mktemp("asked")
-    table = pa.Table.from_pylist(rows, vlm_data.SCHEMA)
+    table = pa.Table.from_pylist(rows, shards.SCHEMA)
     pq.write_table(table, folder / "heldout-00000.parquet")
     return folder
 

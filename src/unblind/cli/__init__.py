@@ -99,9 +99,9 @@ def doctor() -> None:
     """Check renderer, planner, versions, memory and disk; exit 1 if something is wrong."""
     from unblind.machine import doctor as checks
 
-    found = checks.run()
-    print(checks.format(found))
-    if not all(check.ok for check in found):
+    results = checks.run()
+    print(checks.format(results))
+    if not all(check.ok for check in results):
         raise typer.Exit(1)
 
 
@@ -141,8 +141,8 @@ def decode(
     """Show the initial state that an episode id stands for."""
     from unblind.sim import episodes
 
-    chosen = {"split": split.value} if split else {}
-    episode = episodes.decode(condition, episode_id, fidelity=fidelity.value, **chosen).to_json()
+    options = {"split": split.value} if split else {}
+    episode = episodes.decode(condition, episode_id, fidelity=fidelity.value, **options).to_json()
     if as_json:
         print(json.dumps(episode, indent=2))
         return
@@ -156,7 +156,7 @@ def catalog(
     released: Annotated[Path | None, typer.Option(help="Folder of the authors' files.")] = None,
 ) -> None:
     """List objects, plates and tables, draw them, or check a folder of the authors' files."""
-    from unblind.sim.catalog import load_catalog
+    from unblind.sim.catalogs import load_catalog
 
     if released is not None:
         _check_released(released)
@@ -197,7 +197,7 @@ def demos(
 ) -> None:
     """Collect the planner's demonstrations; an interrupted call is continued."""
     settings = load_config(config, override)
-    from unblind.sim.demos import collect
+    from unblind.demos.collect import collect
 
     out = out or jobs.demos_folder(settings, which)
     with locks.alone(out / stages.MANIFEST):
@@ -214,9 +214,9 @@ def survey(
 ) -> None:
     """Count how often the planner succeeds at the first try, and where it fails."""
     settings = load_config(config, override)
-    from unblind.sim import demos as collection
+    from unblind.demos import collect
 
-    counts = collection.survey(settings, attempts, workers or settings.rollout.workers)
+    counts = collect.survey(settings, attempts, workers or settings.rollout.workers)
     write_json(out or Path(settings.results, "survey.json"), counts)
     for name, row in counts["by_object"].items():
         print(f"{name:<16} {row['successes']:>3}/{row['attempts']:<3} {row['failures'] or ''}")

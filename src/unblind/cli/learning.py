@@ -68,10 +68,10 @@ def predict(
     settings = load_config(config, override)
     from unblind.rollout.predict import predict as ask
 
-    found = ask(settings, run, seed, image, instruction)
+    answer = ask(settings, run, seed, image, instruction)
     if as_json:
-        print(json.dumps(found.to_json(), indent=2))
+        print(json.dumps(answer.to_json(), indent=2))
         return
-    if found.unknown:
-        print(f"note: the model knows no word {', '.join(found.unknown)}", file=sys.stderr)
-    print(found)
+    if answer.unknown:
+        print(f"note: the model knows no word {', '.join(answer.unknown)}", file=sys.stderr)
+    print(answer)

@@ -57,5 +57,5 @@ def openvla(
         lora.merge(lora.load_adapter(loaded.model, adapter))
     sampling = Sampling(temperature) if temperature else None
     policy = Policy(loaded, unnorm_key, sampling, width=1)
-    found = ask(policy, picture, instruction, (seed,))
-    print(json.dumps(found.to_json(), indent=2) if as_json else found)
+    answer = ask(policy, picture, instruction, (seed,))
+    print(json.dumps(answer.to_json(), indent=2) if as_json else answer)

@@ -1,7 +1,7 @@
-"""The configuration of a whole study: one source for loading, checking and the schema.
+"""The configuration of a whole study: loading, checking, and the JSON schema.
 
-Values stand in ``workflow/config/*.yaml`` and nowhere else: no field has a default, so that a
-file always says everything. ``workflow/config/schema.json`` is generated from these classes.
+No field has a default: ``workflow/config/mini.yaml`` says everything, and other files extend it
+(`unblind.config.files`). ``workflow/config/schema.json`` is generated from these classes.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, ValidationError, model_validator
 
-from unblind.config.files import read, replace
+from unblind.config.files import EXTENDS, read, replace, without_null_runs
 from unblind.config.sections import (
     METHODS,
     ActionLoss,
@@ -203,10 +203,12 @@ def check(values: Mapping[str, Any], origin: str) -> Config:
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        problems = "; ".join(_problem(detail) for detail in error.errors())
-        raise UnblindError(
-            f"bad configuration {origin}: {problems}", "see workflow/config/schema.json"
-        ) from None
+        details = error.errors()
+        problems = "; ".join(map(_problem, details))
+        remedy = "see workflow/config/schema.json"
+        if any(detail["type"] == "missing" and len(detail["loc"]) == 1 for detail in details):
+            remedy = f"extend a complete file ('{EXTENDS}: mini.yaml'), or {remedy}"
+        raise UnblindError(f"bad configuration {origin}: {problems}", remedy) from None
 
 
 def _states(values: Any, key: str) -> bool:
@@ -222,17 +224,17 @@ def load(path: Path | str, overrides: Mapping[str, Any] | None = None) -> Config
     """Load and check a YAML file.
 
     Args:
-        path: a complete configuration such as ``workflow/config/mini.yaml``.
+        path: a configuration that is complete, by itself or by extending another.
         overrides: values by dotted key (``{"demos.successes": 8}``) that replace the file's.
 
     Raises:
-        UnblindError: the file is missing or no YAML mapping, a key is unknown or missing, or a
-            value is wrong; the message names key, file and near matches.
+        UnblindError: the file, or one that it extends, is missing or no YAML mapping, a key is
+            unknown or missing, or a value is wrong; the message names key, file and near matches.
     """
     values = read(Path(path))
     for key, value in (overrides or {}).items():
         replace(values, key, value)
-    return check(values, str(path))
+    return check(without_null_runs(values), str(path))
 
 
 def schema() -> dict[str, Any]:

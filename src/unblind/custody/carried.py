@@ -37,7 +37,7 @@ def own_replay(config: Config) -> Path:
 
 def names() -> list[str]:
     """Return the names of the copies: two artifacts and their sidecars."""
-    return [name for one in (stages.MANIFEST, _REPLAY) for name in (one, f"{one}.meta.json")]
+    return [name for file in (stages.MANIFEST, _REPLAY) for name in (file, f"{file}.meta.json")]
 
 
 def carry(config: Config) -> None:
@@ -84,10 +84,10 @@ def _has_replay(config: Config, copies: Path, manifest: Path) -> bool:
     """Tell whether there is a copy of the replay of the demonstrations in this manifest."""
     if not manifest.is_file():
         return False
-    wanted = [files.sha256(manifest)]
+    checksums = [files.sha256(manifest)]
     made_from = (jobs.settings(config, "replay"), STAGES["replay"].modules)
-    found = _standing(copies / _REPLAY, *made_from)
-    return any(list(meta["inputs"].values()) == wanted for meta in found)
+    metas = _standing(copies / _REPLAY, *made_from)
+    return any(list(meta["inputs"].values()) == checksums for meta in metas)
 
 
 def _standing(path: Path, config: Any, code: tuple[str, ...]) -> Iterator[dict[str, Any]]:

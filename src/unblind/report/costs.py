@@ -47,9 +47,8 @@ def estimate(config: Config) -> dict[str, float]:
 
 def questions_cpu_s(config: Config) -> float:
     """Return the CPU-seconds of drawing the pictures with questions, workers' start apart."""
-    return (config.base.questions.images + config.base.questions.held_out) * STAGES[
-        "questions"
-    ].unit_cpu_s
+    asked = config.base.questions
+    return (asked.images + asked.held_out) * STAGES["questions"].unit_cpu_s
 
 
 def _rebuilt_base(config: Config, start: float) -> dict[str, float]:

@@ -24,10 +24,10 @@ from unblind.study.stages import EPISODE_CPU_S
 
 def evaluation_episodes(config: Config, condition: str, seed: int) -> list[Episode]:
     """Return the episodes of a condition: the same for every run with this seed."""
-    chosen = conditions.get(condition)
-    wanted = config.rollout.count(condition)
-    ids = sample_ids(condition, wanted, seed, chosen.split, fidelity=config.fidelity)
-    return [decode(condition, number, chosen.split, config.fidelity) for number in ids]
+    tested = conditions.get(condition)
+    size = config.rollout.count(condition)
+    ids = sample_ids(condition, size, seed, tested.split, fidelity=config.fidelity)
+    return [decode(condition, number, tested.split, config.fidelity) for number in ids]
 
 
 @dataclass(frozen=True)
@@ -151,10 +151,10 @@ def _cells(
     Raises:
         UnblindError: unknown condition, or files are missing and ``catalog_missing`` is 'stop'.
     """
-    chosen = [conditions.get(n).name for n in names or [c.name for c in conditions.CONDITIONS]]
-    episodes = {name: evaluation_episodes(config, name, evaluation.seed) for name in chosen}
-    found = blocked.find(config.catalog, episodes)
-    blocked.stop_or_note(config, found)
+    evaluated = [conditions.get(n).name for n in names or [c.name for c in conditions.CONDITIONS]]
+    episodes = {name: evaluation_episodes(config, name, evaluation.seed) for name in evaluated}
+    blocked_ids = blocked.find(config.catalog, episodes)
+    blocked.stop_or_note(config, blocked_ids)
     return [
         _Cell(
             out / f"{name}.parquet",
@@ -162,7 +162,7 @@ def _cells(
             not_run,
             {**evaluation.made_from, "lacking": blocked.paths(config.catalog, not_run)},
         )
-        for name, not_run in found.items()
+        for name, not_run in blocked_ids.items()
     ]
 
 

@@ -30,10 +30,10 @@ def trained(config: Config, run: str, seed: int) -> Trained | None:
     Raises:
         UnblindError: the run is unknown.
     """
-    chosen = config.run(run)
-    if chosen.policy != "vla":
+    evaluated = config.run(run)
+    if evaluated.policy != "vla":
         return None
-    adapter = jobs.run_folder(config, run, seed) if chosen.method else None
+    adapter = jobs.run_folder(config, run, seed) if evaluated.method else None
     return Trained(jobs.base_folder(config), adapter)
 
 

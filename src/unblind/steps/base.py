@@ -21,11 +21,11 @@ def questions(config: Config, n_workers: int) -> None:
     Raises:
         UnblindError: a worker died, no renderer can be set up, or the disk is full.
     """
-    from unblind.training import vlm_data
+    from unblind.pictures import shards
 
     manifest, asked = path(config, "questions"), config.base.questions
     with locks.alone(manifest):
-        vlm_data.write(manifest.parent, asked.images, config.seed, n_workers, asked.held_out)
+        shards.write(manifest.parent, asked.images, config.seed, n_workers, asked.held_out)
 
 
 def vlm(config: Config, n_workers: int) -> None:

@@ -156,7 +156,13 @@ _SCENE = _keys("catalog", "catalog_missing", "fidelity", "render")
 _DEMOS = _SCENE | _keys("seed", "demos")
 
 _MODEL = ("unblind.hub", "unblind.vla", "unblind.weights")
-_FRAMES = (*_in("sim", "labels", "shards"), *_in("training", "frames"), "unblind.vla")
+_DEMONSTRATIONS = ("unblind.demos", "unblind.png", "unblind.sim")
+_FRAMES = (
+    *_in("demos", "labels", "shards"),
+    "unblind.png",
+    "unblind.training.frames",
+    "unblind.vla",
+)
 _CACHE = (*_FRAMES, *_in("training", "cache"))
 _LEARNING = (
     *_FRAMES,
@@ -165,7 +171,6 @@ _LEARNING = (
 )
 _PRETRAINING = (*_LEARNING, *_in("training", "data", "pretrain"))
 _FINETUNING = (*_LEARNING, *_CACHE, *_in("training", "base", "finetune", "throughput"))
-_PICTURES = _in("training", "icons", "pictograms", "questions", "scenes", "stills", "vlm_data")
 _ROLLOUT = (
     "unblind.sim",
     *_in("rollout", "factory", "loop", "policies", "records", "run", "trained", "worker"),
@@ -210,7 +215,10 @@ _STAGES = {
         group="base",
         outputs=(f"{_REBUILT}/questions/{MANIFEST}",),
         settings={"seed": True, "base": {"questions": {"images", "held_out"}}},
-        modules=("unblind.sim", *_in("vla", "documents", "text"), *_PICTURES),
+        modules=(
+            *("unblind.pictures", "unblind.png", "unblind.sim"),
+            *_in("vla", "documents", "text"),
+        ),
         when=_is_rebuilt,
         seeded=True,
         scratch=True,
@@ -223,7 +231,7 @@ _STAGES = {
         group="base",
         outputs=(f"{_REBUILT}/demos/{MANIFEST}",),
         settings=_DEMOS | {"base": {"demos"}},
-        modules=("unblind.sim",),
+        modules=_DEMONSTRATIONS,
         when=_is_rebuilt,
         seeded=True,
         scratch=True,
@@ -242,8 +250,9 @@ _STAGES = {
         # Its vocabulary is made of the simulator's names and templates, and of all questions.
         modules=(
             *_PRETRAINING,
-            "unblind.sim",
-            *_in("training", "icons", "pictograms", "questions", "scenes"),
+            "unblind.demos.pretraining",
+            *_in("pictures", "icons", "pictograms", "questions", "scenes"),
+            *_in("sim", "builtin", "camera", "catalog", "catalogs", "conditions"),
         ),
         inputs=(Input("questions"),),
         when=_is_rebuilt,
@@ -262,7 +271,11 @@ _STAGES = {
             "demos": {"noop_filter"},
             "base": _keys("robot", "robot_questions", "loss", "jitter") | {"questions": {"turns"}},
         },
-        modules=(*_PRETRAINING, "unblind.sim"),
+        modules=(
+            *_PRETRAINING,
+            "unblind.demos.pretraining",
+            *_in("sim", "camera", "conditions"),
+        ),
         inputs=(Input("vlm"), Input("pretraining_demos"), Input("questions")),
         when=_is_rebuilt,
         seeded=True,
@@ -276,7 +289,7 @@ _STAGES = {
         group="base",
         outputs=(f"{_REBUILT}/warm-up-demos/{MANIFEST}",),
         settings=_DEMOS | {"base": {"warm_up_episodes"}},
-        modules=("unblind.sim",),
+        modules=_DEMONSTRATIONS,
         when=lambda config: config.rebuild_base,
         seeded=True,
         scratch=True,
@@ -338,7 +351,7 @@ _STAGES = {
         group="demos",
         outputs=(f"{{results}}/demos/{MANIFEST}",),
         settings=_DEMOS,
-        modules=("unblind.sim",),
+        modules=_DEMONSTRATIONS,
         seeded=True,
         scratch=True,
         unit_cpu_s=0.65,
@@ -351,7 +364,7 @@ _STAGES = {
         outputs=("{results}/replay.parquet",),
         settings=_DEMOS | _keys("replay"),
         modules=(
-            "unblind.sim",
+            *_DEMONSTRATIONS,
             *_in("rollout", "loop", "policies", "replay", "worker"),
             "unblind.vla.tokens",
         ),
@@ -500,7 +513,7 @@ _PAGES = {
         after=(Input("table1", ("table1.md",)),),
         modules=(*_REPORT, "unblind.study.stages"),
         sources=(
-            "workflow/config/paper.yaml",
+            *(f"workflow/config/{name}.yaml" for name in ("paper", "mini")),
             *(f"paper/templates/costs.{kind}.j2" for kind in ("md", "tex")),
         ),
     ),

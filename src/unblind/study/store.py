@@ -67,15 +67,15 @@ def read_pointer(target: Path | str, remedy: str = "") -> Pointer:
     Raises:
         UnblindError: the pointer is missing or unreadable.
     """
-    place = pointer_path(target)
+    path = pointer_path(target)
     try:
-        (out,) = yaml.safe_load(place.read_text(encoding="utf-8"))["outs"]
+        (out,) = yaml.safe_load(path.read_text(encoding="utf-8"))["outs"]
         return Pointer(str(out["md5"]), int(out["size"]), int(out.get("nfiles", 1)))
     except FileNotFoundError:
-        raise UnblindError(f"the pointer {place} is missing", remedy) from None
+        raise UnblindError(f"the pointer {path} is missing", remedy) from None
     except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
         raise UnblindError(
-            f"the pointer {place} is unreadable", f"restore it: git checkout -- {place}"
+            f"the pointer {path} is unreadable", f"restore it: git checkout -- {path}"
         ) from None
 
 
@@ -99,8 +99,8 @@ def content(folder: Path | str) -> list[Path]:
 
 
 def _ignored() -> pathspec.GitIgnoreSpec:
-    place = Path(".dvcignore")
-    lines = place.read_text(encoding="utf-8").splitlines() if place.is_file() else []
+    path = Path(".dvcignore")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     return pathspec.GitIgnoreSpec.from_lines(lines)
 
 
@@ -138,9 +138,9 @@ def push(*targets: Path | str, remote: str | None = _REMOTE) -> None:
         UnblindError: DVC is absent or refuses, the store cannot be reached, or it lacks contents
             that are not here either.
     """
-    chosen = ["--remote", remote] if remote else []
+    options = ["--remote", remote] if remote else []
     try:
-        dvc.run("push", *chosen, *(str(pointer_path(target)) for target in targets))
+        dvc.run("push", *options, *(str(pointer_path(target)) for target in targets))
     except dvc.DvcError as error:
         missing = dvc.missing(error.lines)
         if not missing:
@@ -264,13 +264,13 @@ def _blob(name: str) -> Path:
 
 def _damage(pointer: Pointer) -> str | None:
     """Return what is wrong with a content's copy in the embedded store, None if it is whole."""
-    wanted = [pointer.md5]
-    for name in wanted:
+    checksums = [pointer.md5]
+    for name in checksums:
         blob = _blob(name)
         if not blob.is_file():
             return f"{blob} is missing"
         if md5(blob) != name.removesuffix(".dir"):
             return f"{blob} is corrupt: its checksum differs from its name"
         if name.endswith(".dir"):
-            wanted += [entry["md5"] for entry in json.loads(blob.read_bytes())]
+            checksums += [entry["md5"] for entry in json.loads(blob.read_bytes())]
     return None

@@ -20,7 +20,7 @@ from unblind import config as settings
 from unblind import files, weights
 from unblind.align.objective import Objective
 from unblind.config import Config, digest
-from unblind.sim import shards
+from unblind.demos import shards
 from unblind.study import jobs
 from unblind.study.stages import STAGES
 from unblind.training import base, cache, loop, throughput

@@ -11,11 +11,12 @@ from torch import nn
 
 from unblind import config as settings
 from unblind.config import Config, digest
-from unblind.sim import pretraining, shards
-from unblind.sim.catalog import load_catalog
+from unblind.demos import pretraining, shards
+from unblind.pictures import questions
+from unblind.sim.catalogs import load_catalog
 from unblind.study import jobs
 from unblind.study.stages import STAGES
-from unblind.training import data, loop, questions
+from unblind.training import data, loop
 from unblind.training.feed import Inputs
 from unblind.training.frames import ActionWeights, Labelled
 from unblind.training.losses import Learner, TokenLoss

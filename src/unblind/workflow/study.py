@@ -58,12 +58,12 @@ _SCRATCH = """
   fi"""
 
 
-def start(values: Mapping[str, Any], files: Sequence[str]) -> "Study":
+def start(files: Sequence[str], changes: Mapping[str, Any]) -> "Study":
     """Check the configuration and this call of Snakemake; return the study.
 
     Args:
-        values: Snakemake's merged configuration.
-        files: the configuration files in the order in which they were merged.
+        files: the configuration files in the order in which they were named.
+        changes: values of the option ``--config``.
 
     Raises:
         WorkflowError: the configuration is wrong, profiles/default is not in force, or SLURM lacks
@@ -74,8 +74,8 @@ def start(values: Mapping[str, Any], files: Sequence[str]) -> "Study":
     options = patches.command_line()
     patches.check_profile(options)
     patches.keep_failures_incomplete()
-    settings = {**values, "runs": one_line(merged, files, values).get("runs")}
-    study = Study(one_line(check, settings, "of the workflow"), settings, files)
+    values = one_line(merged, files, changes)
+    study = Study(one_line(check, values, "of the workflow"), values, files)
     patches.explain_read_only(study.config.results)
     patches.forget_future_times(study.config.results, pointer_path(PULLED_BASE).parent, "paper")
     # Nothing of SLURM is known, or needed, where no job goes there.
@@ -92,11 +92,12 @@ class Study:
 
     Attributes:
         config: the checked configuration.
+        values: the same as plain values.
         rules: the names of the rules that this study has, in the order of the table.
     """
 
     def __init__(self, config: Config, values: Mapping[str, Any], files: Sequence[str]) -> None:
-        self.config, self._values, self._files = config, values, files
+        self.config, self.values, self._files = config, values, files
         self._stages: dict[str, dict[str, Stage]] = {}
         for name, stage in STAGES.items():
             if stage.when(config):
@@ -117,7 +118,7 @@ class Study:
     def preamble(self) -> str:
         """Return the shell commands before each job's own, with braces doubled for Snakemake."""
         scratch = self.config.cluster.scratch
-        options = {key: value for key, value in self._values.items() if key != "cluster"}
+        options = {key: value for key, value in self.values.items() if key != "cluster"}
         text = _PREAMBLE
         for name, value in {
             "{python}": shlex.quote(sys.executable),

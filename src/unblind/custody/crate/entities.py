@@ -45,8 +45,8 @@ class Entities:
     def add(self, identifier: str, kind: str, **properties: Any) -> Entity:
         """Return the thing that is no file, added if need be."""
         known = self.crate.get(identifier)
-        values = {"@type": kind, **{name: _compact(value) for name, value in properties.items()}}
-        return known or self.crate.add(ContextEntity(self.crate, identifier, properties=values))
+        fields = {"@type": kind, **{name: _compact(value) for name, value in properties.items()}}
+        return known or self.crate.add(ContextEntity(self.crate, identifier, properties=fields))
 
     def file(self, path: Path) -> Entity:
         """Return the file ``path``, added if need be."""
@@ -63,8 +63,8 @@ class Entities:
             "sha256": self._sha256(path),
         }
 
-    def artifact(self, path: Path, wanted: str, said_by: Path) -> Entity:
-        """Return the artifact or input with the SHA-256 ``wanted``, added if need be.
+    def artifact(self, path: Path, recorded: str, said_by: Path) -> Entity:
+        """Return the artifact or input with the SHA-256 ``recorded``, added if need be.
 
         What lies elsewhere, is gone or is too large is told of by name and checksum alone.
 
@@ -73,7 +73,7 @@ class Entities:
         """
         path = self.copies.get(path, path)
         there = path.is_file()
-        if there and self._sha256(path) != wanted:
+        if there and self._sha256(path) != recorded:
             what = "itself" if path == said_by else str(path)
             raise UnblindError(
                 f"the sidecar of {said_by} names another content of {what}",
@@ -85,8 +85,8 @@ class Entities:
             return self.file(path)
         name = self._name(path) if inside else path.name
         about = f"{name}, which is not part of this crate"
-        identifier = f"#sha256-{wanted}"
-        return self.add(identifier, "CreativeWork", name=name, description=about, sha256=wanted)
+        identifier = f"#sha256-{recorded}"
+        return self.add(identifier, "CreativeWork", name=name, description=about, sha256=recorded)
 
     def _sha256(self, path: Path) -> str:
         if path not in self._hashes:
