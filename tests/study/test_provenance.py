@@ -134,7 +134,6 @@ BESIDE = imports.inside(
         *("config", "machine"),
     )
 ) | {"unblind"}
-_MODELS = ("rollout_vla", "openvla_rollout")
 #: Imports that matter to the named stages alone.
 ONLY_FOR = {
     # A type.
@@ -159,7 +158,9 @@ ONLY_FOR = {
     # Only runs are aligned.
     ("training.finetuning", "align.objective"): ("training",),
     # Scripted policies need no model.
+    ("rollout.factory", "training.base"): ("rollout",),
     ("rollout.factory", "vla.decode"): ("rollout",),
+    ("rollout.factory", "vla.loading"): ("rollout",),
     ("rollout.factory", "vla.policy"): ("rollout",),
 }
 
