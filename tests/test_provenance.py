@@ -130,15 +130,13 @@ BESIDE = imports.inside(
     f"unblind.{name}"
     for name in (
         *("errors", "files", "progress", "workers", "provenance", "places", "store"),
-        *("config", "config_openvla", "machine"),
+        *("config", "machine"),
     )
 ) | {"unblind"}
-_MODELS = ("rollout_vla", "openvla_rollout")
 #: Imports that matter to the named stages alone.
 ONLY_FOR = {
     # A type.
     ("sim.conditions", "sim.catalog"): (),
-    ("training.features", "teachers.teacher"): ("features_teacher",),
     # Demonstrations, and pictures with questions, are read from files: their contents count.
     ("sim.shards", "sim.demos"): ("demos",),
     ("sim.shards", "sim.episodes"): ("demos",),
@@ -149,15 +147,20 @@ ONLY_FOR = {
     ("training.data", "sim.conditions"): ("robot",),
     ("training.data", "sim.pretraining"): ("robot",),
     # Only a new model has a new vocabulary.
-    ("training.stages", "training.questions"): ("vlm",),
-    ("training.stages", "sim.catalog"): ("vlm",),
-    ("training.stages", "sim.pretraining"): ("vlm",),
+    ("training.pretrain", "training.questions"): ("vlm",),
+    ("training.pretrain", "sim.catalog"): ("vlm",),
+    ("training.pretrain", "sim.pretraining"): ("vlm",),
     # Only runs are aligned.
-    ("training.finetuning", "align.objective"): ("training",),
+    ("training.finetune", "align.objective"): ("training",),
+    ("training.finetune", "teachers.loading"): ("training",),
+    ("training.losses", "align.objective"): ("training",),
+    ("training.throughput", "align.objective"): ("training",),
+    ("training.cache", "teachers.teacher"): ("features_teacher",),
     # Scripted policies need no model.
-    ("rollout.factory", "vla.decode"): _MODELS,
-    ("rollout.factory", "vla.policy"): _MODELS,
-    ("rollout.factory", "finetune.base"): ("openvla_rollout",),
+    ("rollout.factory", "training.base"): ("rollout_vla",),
+    ("rollout.factory", "vla.decode"): ("rollout_vla",),
+    ("rollout.factory", "vla.loading"): ("rollout_vla",),
+    ("rollout.factory", "vla.policy"): ("rollout_vla",),
     # Estimates of costs stand in no table.
     ("report.costs", "training.vlm_data"): (),
 }
@@ -185,7 +188,7 @@ def test_a_stage_lists_all_modules_that_it_imports(stage):
 @pytest.mark.parametrize(
     ("stage", "module"),
     [
-        ("answers", "unblind.training.stages"),
+        ("answers", "unblind.training.losses"),
         ("features_teacher", "unblind.teachers"),
         ("robot", "unblind.sim"),
         ("rollout_vla", "unblind.rollout.factory"),

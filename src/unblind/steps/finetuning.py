@@ -1,22 +1,15 @@
 """What is computed once for all runs, and fine-tuning of runs."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from unblind import places
-from unblind.config import Config
+from unblind.config import Config, DemoSet
 from unblind.errors import UnblindError
 from unblind.progress import UNIT_CPU_S
 from unblind.provenance import CODE
 from unblind.steps.making import Origin, continued, make
 from unblind.store import base_dir
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    #: (n, H, W, 3) uint8, RGB -> (n, ...).
-    OfPictures = Callable[[np.ndarray], np.ndarray]
 
 
 def low(config: Config) -> None:
@@ -31,37 +24,23 @@ def low(config: Config) -> None:
     make([path], _low_origin(config), lambda: write_low(config, base_dir(config), "training", path))
 
 
-def write_low(config: Config, folder: Path, which: Any, path: Path) -> None:
-    """Write the features (N, channels, rows, columns) float16 of the model in a folder.
-
-    Args:
-        config: the whole configuration.
-        folder: of the model.
-        which: set of demonstrations (`config.DemoSet`).
-        path: file to write.
+def write_low(config: Config, folder: Path, which: DemoSet, path: Path) -> None:
+    """Write the features of a set of demonstrations, of the model in a folder.
 
     Raises:
         UnblindError: the model or the demonstrations are missing or damaged.
     """
     import torch
 
-    from unblind.training import base
+    from unblind.training import base, cache
 
     torch.set_num_threads(1)
     loaded = base.load(config, folder, None, torch.device("cpu"))
-
-    def features(images: "np.ndarray") -> "np.ndarray":
-        with torch.no_grad():
-            rows = loaded.model.vision_backbone.low(loaded.pixels.training(images))
-        return rows.half().contiguous().numpy()
-
-    _write(config, which, path, features, "features_low")
+    _write(config, which, path, cache.of_tower(loaded), "features_low")
 
 
 def teacher(config: Config) -> None:
-    """Write what the teacher makes of the demonstrations, (N, grid * grid, width) float16.
-
-    It looks at pictures of the student's size.
+    """Write what the teacher makes of the demonstrations.
 
     Raises:
         UnblindError: the base is a published one, base or demonstrations are missing or damaged,
@@ -74,22 +53,17 @@ def teacher(config: Config) -> None:
         import torch
 
         from unblind.teachers.loading import load_teacher
-        from unblind.vla.pixels import Squeezed
+        from unblind.training import cache
         from unblind.vla.prismatic import PrismaticConfig
 
         torch.set_num_threads(1)
         align = config.training.align
         source = align.teacher_weights or ""
         loaded = load_teacher(align.teacher, source, interpolate=align.interpolate)
-        (text,) = (p.read_text() for p in places.base_files(config) if p.name == "config.json")
-        sizes = PrismaticConfig.from_json(text)
-        pixels, grid = Squeezed(sizes.image_size), sizes.grid
-
-        def features(images: "np.ndarray") -> "np.ndarray":
-            return loaded.features(pixels.training(images), grid).half().contiguous().numpy()
-
-        _write(config, "training", path, features, "features_teacher")
-        return {"teacher": loaded.describe(grid)}
+        student = PrismaticConfig.from_json(_sizes(config).read_text(encoding="utf-8"))
+        function = cache.of_teacher(loaded, student)
+        _write(config, "training", path, function, "features_teacher")
+        return {"teacher": loaded.describe(student.grid)}
 
     make([path], _teacher_origin(config), work)
 
@@ -111,24 +85,19 @@ def pictures(config: Config) -> None:
     make([path], origin, lambda: write_pictures(config, "training", path))
 
 
-def write_pictures(config: Config, which: Any, path: Path) -> None:
-    """Write (N, S, S, 3) uint8, resized as the released loader does before it augments (Lanczos).
-
-    Args:
-        config: the whole configuration.
-        which: set of demonstrations (`config.DemoSet`).
-        path: file to write.
+def write_pictures(config: Config, which: DemoSet, path: Path) -> None:
+    """Write the pictures of a set of demonstrations.
 
     Raises:
         UnblindError: demonstrations are missing or damaged, or the disk is full.
     """
-    from unblind.vla import lanczos
+    from unblind.training import cache
 
-    side = config.base.model.image_size
-    _write(config, which, path, lambda images: lanczos.resize(images, side), "pictures")
+    function = cache.of_pictures(config.base.model.image_size)
+    _write(config, which, path, function, "pictures")
 
 
-def _write(config: Config, which: Any, path: Path, function: "OfPictures", unit: str) -> None:
+def _write(config: Config, which: DemoSet, path: Path, function: Any, unit: str) -> None:
     from unblind.training import cache
     from unblind.training.frames import Labelled, Pictures
 
@@ -200,9 +169,13 @@ def _low_origin(config: Config) -> Origin:
 
 def _teacher_origin(config: Config) -> Origin:
     """Of the base, the teacher's features depend on its sizes alone."""
-    sizes = next(path for path in places.base_files(config) if path.name == "config.json")
-    inputs = (sizes, _manifest(config))
+    inputs = (_sizes(config), _manifest(config))
     return Origin(config.part("features_teacher"), CODE["features_teacher"], inputs)
+
+
+def _sizes(config: Config) -> Path:
+    """Return the file of the base's sizes."""
+    return next(path for path in places.base_files(config) if path.name == "config.json")
 
 
 def _pictures_origin(config: Config) -> Origin:
