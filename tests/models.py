@@ -1,10 +1,14 @@
 """Models of a few thousand weights, with the modules of the real ones."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
 
 from unblind.vla import lora
+from unblind.vla.checkpoint import Checkpoint
 from unblind.vla.lite import load_lite
+from unblind.vla.pixels import Squeezed
 from unblind.vla.prismatic import Prismatic, PrismaticConfig
 from unblind.vla.text import BOS, Words
 from unblind.vla.tokens import ActionNormalizer
@@ -95,3 +99,9 @@ def pictures(count: int, seed: int = 0) -> torch.Tensor:
     """Return (count, 3, 64, 64) pictures of coloured squares."""
     coarse = np.random.default_rng(seed).random((count, 3, 8, 8), np.float32)
     return torch.from_numpy(coarse.repeat(8, axis=2).repeat(8, axis=3))
+
+
+def loaded(seed: int = 0) -> Checkpoint:
+    """Return the small model as if it had been read from a folder."""
+    statistics = {"own": STATISTICS.to_release()}
+    return Checkpoint(small(seed), VOCABULARY, Squeezed(64), statistics, Path("nowhere"))

@@ -6,11 +6,12 @@ from pathlib import Path
 import demonstrations
 import torch
 
-from unblind import files, places, twin, weights
+from unblind import files, twin, weights
 from unblind.config import Config, load
 from unblind.config.files import arguments
 from unblind.steps import base as base_steps
 from unblind.steps import finetuning
+from unblind.study import jobs
 from unblind.training import base
 from unblind.training.finetune import Inputs
 from unblind.vla import checkpoint, hub_config, loading, random
@@ -70,12 +71,12 @@ def prepare(root: Path) -> None:
     """Make twins, demonstrations, pictures and the base's record below ``root``."""
     make_twins(root)
     config = configured(root)
-    demonstrations.write(places.demos(config), config, train=2)
+    demonstrations.write(jobs.demos_folder(config), config, train=2)
     base_steps.fetch(config)
     finetuning.pictures(config)
 
 
 def inputs(config: Config) -> Inputs:
     """Return where a prepared study's inputs lie."""
-    folder, record = base.folder(config), places.record(config)
-    return Inputs(folder, record, places.demos(config), places.pictures(config))
+    folder, record = base.folder(config), jobs.record(config)
+    return Inputs(folder, record, jobs.demos_folder(config), jobs.path(config, "pictures"))

@@ -11,11 +11,11 @@ import shlex
 import models
 import pytest
 import typer
-import yaml
 from fences import PAGES, ROOT, bare, blocks, commands, read
 
 from unblind import cli
 from unblind.audit.defects import ledger
+from unblind.config import files
 from unblind.vla import checkpoint, lora
 
 
@@ -107,7 +107,7 @@ def test_defects_and_settings_of_the_symptoms_exist():
     known = {defect.id for defect in ledger()}
     named = set(re.findall(r"`([a-z0-9]+(?:-[a-z0-9]+)+)`", text)) - {"flash-attn"}
     assert len(named) > 8 and named <= known, named - known
-    paper = yaml.safe_load((ROOT / "workflow" / "config" / "paper.yaml").read_text())
+    paper = files.read(ROOT / "workflow" / "config" / "paper.yaml")
     keys = re.findall(rf"`((?:{'|'.join(paper)})(?:\.\w+)+)", text)
     assert len(keys) > 8
     for key in keys:

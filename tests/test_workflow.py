@@ -10,7 +10,8 @@ import pytest
 import toy_study
 from toy_study import SMOKE, TABLE, environment, jobs, snakemake
 
-from unblind.provenance import CODE, source_hash
+from unblind.study.provenance import source_hash
+from unblind.study.stages import STAGES
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +201,7 @@ def test_a_misspelt_key_stops_the_workflow(project):
 
 
 def test_scripted_policies_know_nothing_of_the_model():
-    scripted, model = CODE["rollout"], CODE["rollout_vla"]
+    scripted, model = STAGES["rollout_scripted"].modules, STAGES["rollout"].modules
     assert set(scripted) < set(model)
     assert not [name for name in scripted if "vla" in name or name == "unblind.rollout"]
     assert source_hash(*scripted) != source_hash(*model)

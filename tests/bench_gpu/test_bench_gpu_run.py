@@ -10,18 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import yaml
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
+from unblind.config_openvla import Augmentation
+from unblind.finetune import step as steps
+from unblind.finetune import throughput
+from unblind.finetune.learner import Learner, texts
 
 from unblind.align.objective import Objective
 from unblind.bench_gpu import made, report, training
 from unblind.bench_gpu.parts import PARTS
-from unblind.config_openvla import Augmentation
+from unblind.config.files import read
 from unblind.errors import UnblindError
-from unblind.finetune import step as steps
-from unblind.finetune import throughput
-from unblind.finetune.learner import Learner, texts
 from unblind.teachers import networks, registry
 from unblind.vla import loading
 from unblind.vla.lora import ALPHA, RANK
@@ -229,7 +229,7 @@ def test_the_full_size_is_that_of_the_publication():
 
 
 def test_it_measures_what_the_paper_configuration_trains():
-    values = yaml.safe_load((ROOT / "workflow" / "config" / "paper.yaml").read_text())
+    values = read(ROOT / "workflow" / "config" / "paper.yaml")
     schedule, align = values["training"]["schedule"], values["training"]["align"]
     assert schedule["batch"] == made.SIZES["full"].batch
     assert (schedule["rate"], schedule["weight_decay"]) == (training.RATE, training.WEIGHT_DECAY)

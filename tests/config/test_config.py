@@ -3,10 +3,11 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-import yaml
 
 from unblind.config import digest, load, schema
+from unblind.config.files import read
 from unblind.errors import UnblindError
+from unblind.study import jobs
 
 FOLDER = Path(__file__).parents[2] / "workflow" / "config"
 MINI = FOLDER / "mini.yaml"
@@ -32,7 +33,7 @@ PLAIN = {
 def test_every_shipped_file_is_valid_for_classes_and_schema(scale):
     path = FOLDER / f"{scale}.yaml"
     assert load(path).scale == scale
-    jsonschema.validate(yaml.safe_load(path.read_text()), schema())
+    jsonschema.validate(read(path), schema())
 
 
 def test_the_committed_schema_is_the_generated_one():
@@ -55,6 +56,22 @@ def test_the_papers_sizes():
     paper = load(FOLDER / "paper.yaml")
     assert (paper.render.width, paper.render.height) == (640, 480)
     assert paper.demos.successes == 1400
+    assert paper.base.warm_up_episodes == 140
+    schedule = {"steps": 60000, "batch": 8, "rate": 5e-4, "warm_up": 1, "weight_decay": 0.01}
+    assert paper.training.schedule.model_dump() == schedule
+    assert (paper.training.rank, paper.training.alpha) == (32, 16)
+    assert paper.training.align.model_dump() == {
+        "teacher": "c-radiov3-l",
+        "interpolate": False,
+        "layers": [16],
+        "lambda": 0.2,
+        "projector": "mlp",
+        "projector_width": 2048,
+        "frozen": True,
+        "loss": "cosine",
+    }
+    for loss in (paper.base.loss, paper.training.loss):
+        assert loss.model_dump() == PLAIN
     assert paper.rollout.episodes == 128
     assert paper.rollout.max_steps == 80
     assert paper.seeds == [0, 1, 2, 4, 5, 6, 7, 8]
@@ -171,8 +188,8 @@ def test_a_part_holds_what_a_stage_depends_on_and_no_more():
     def hashes(override=None):
         config = load(MINI, override)
         stages = ("demos", "replay", "table1")
-        found = {stage: digest(config.part(stage)) for stage in stages}
-        return found | {"rollout": digest(config.part("rollout", "oracle"))}
+        found = {stage: digest(jobs.settings(config, stage)) for stage in stages}
+        return found | {"rollout": digest(jobs.settings(config, "rollout", "oracle"))}
 
     def changed(override):
         return {stage for stage, value in hashes(override).items() if value != hashes()[stage]}
@@ -214,9 +231,9 @@ RUNS = ("default", "align", "base")
 def test_which_steps_of_learning_a_setting_changes(override, stages):
     def hashes(override=None):
         config = load(MINI, override)
-        found = {stage: config.part(stage) for stage in LEARNING}
-        found |= {f"training {run}": config.part("training", run) for run in RUNS[:2]}
-        return found | {f"rollout {run}": config.part("rollout", run) for run in RUNS}
+        found = {stage: jobs.settings(config, stage) for stage in LEARNING}
+        found |= {f"training {run}": jobs.settings(config, "training", run) for run in RUNS[:2]}
+        return found | {f"rollout {run}": jobs.settings(config, "rollout", run) for run in RUNS}
 
     before, after = hashes(), hashes(override)
     changed = {stage for stage in before if before[stage] != after[stage]}

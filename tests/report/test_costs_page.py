@@ -9,10 +9,10 @@ import synthetic
 
 from unblind.config import load
 from unblind.errors import UnblindError
-from unblind.provenance import sidecar_path
 from unblind.report import costs, measured, paper_scale
 from unblind.report.cost_page import cost_page, hours, number, size
 from unblind.report.paper_constants import CONSTANTS
+from unblind.study.provenance import sidecar_path
 
 CONFIGS = Path(__file__).parents[2] / "workflow" / "config"
 HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"

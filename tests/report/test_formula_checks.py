@@ -6,11 +6,12 @@ import models
 import pytest
 import synthetic
 
-from unblind import files, places
+from unblind import files
 from unblind.config import load
 from unblind.report import formula_checks, scale_report
 from unblind.report.paper_scale import decoder_adapters, decoder_parameters
 from unblind.sim.conditions import CONDITIONS
+from unblind.study import jobs, stages
 
 CONFIGS = Path(__file__).parents[2] / "workflow" / "config"
 
@@ -32,11 +33,11 @@ def test_nothing_is_checked_by_nothing(study):
 def test_parameters_and_adapters_are_those_of_the_real_classes(study):
     from unblind.vla import checkpoint, lora
 
-    base = places.rebuilt(study)
+    base = jobs.rebuilt(study)
     statistics = models.STATISTICS.to_json()
     checkpoint.save(base, models.small(), models.VOCABULARY, statistics)
     run = next(name for name, run in study.runs.items() if run.method)
-    folder = places.run_folder(study, run, study.seeds[0])
+    folder = jobs.run_folder(study, run, study.seeds[0])
     adapted = lora.add_lora(models.small(), vision=True, seed=0, rank=study.training.rank)
     lora.save_adapter(adapted, folder, files.sha256(base / "model.safetensors"))
     checked = found(study)
@@ -66,7 +67,7 @@ def test_the_formulas_give_the_published_sizes():
 
 
 def test_demonstrations_and_records_are_counted(study, tmp_path):
-    synthetic.write_demos(study, places.demos(study))
+    synthetic.write_demos(study, jobs.demos_folder(study))
     for seed in study.seeds:
         synthetic.write_records(study, "noop", seed, tmp_path / "rollouts/noop" / str(seed), {})
     checked = found(study)
@@ -88,9 +89,9 @@ def test_demonstrations_and_records_are_counted(study, tmp_path):
 
 
 def test_damaged_results_are_passed_over(study, tmp_path):
-    synthetic.write_demos(study, places.demos(study))
-    (places.demos(study) / places.MANIFEST).write_text("{}")
-    base = places.rebuilt(study)
+    synthetic.write_demos(study, jobs.demos_folder(study))
+    (jobs.demos_folder(study) / stages.MANIFEST).write_text("{}")
+    base = jobs.rebuilt(study)
     base.mkdir(parents=True)
     (base / "config.json").write_text('{"vocab_size": "many"}')
     (base / "model.safetensors").write_bytes(b"no tensors")

@@ -5,11 +5,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-import yaml
 from typer.testing import CliRunner
 
 from unblind import cli
 from unblind.config import load
+from unblind.config.files import read
 from unblind.errors import UnblindError
 from unblind.report import costs, dag, paper_scale, scale_report
 from unblind.report.dag import Job
@@ -172,7 +172,7 @@ def test_the_scratch_configuration_is_the_whole_one(paper, monkeypatch):
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(dag, "_dry_run", dry_run)
     assert dag.jobs(paper) == []
-    wanted = yaml.safe_load((CONFIGS / "paper.yaml").read_text())
+    wanted = read(CONFIGS / "paper.yaml")
     assert seen.keys() == wanted.keys()
     assert seen["cluster"] == wanted["cluster"]
     assert not Path(seen["results"]).exists()

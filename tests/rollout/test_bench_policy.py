@@ -11,7 +11,7 @@ from unblind.config import load
 from unblind.rollout import bench_policy, worker
 from unblind.rollout.policies import NoopPolicy
 from unblind.sim.episodes import decode
-from unblind.sim.success import Stages
+from unblind.sim.success import Milestones
 from unblind.vla import checkpoint
 from unblind.vla.pixels import Squeezed
 from unblind.vla.text import Words
@@ -52,11 +52,11 @@ def test_scenes_tell_resets_physics_and_rendering_apart(config, clock, monkeypat
 
         def reset(self, options):
             clock[0] += 5
-            return self.get_obs(), {"success": False, **Stages().to_info()}
+            return self.get_obs(), {"success": False, **Milestones().to_info()}
 
         def step(self, action):
             clock[0] += 10
-            return self.get_obs(), 0, False, False, {"success": True, **Stages().to_info()}
+            return self.get_obs(), 0, False, False, {"success": True, **Milestones().to_info()}
 
     monkeypatch.setattr(worker.Scenes, "_build", lambda self, episode: Env())
     scenes = bench_policy.TimedScenes(worker.Setup(config, images=True, oracle=False))

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import synthetic
 
-from unblind import places
 from unblind.config import load
 from unblind.errors import UnblindError
 from unblind.rollout.factory import ScenePolicy, make_policy
 from unblind.rollout.policies import NoopPolicy, Observation
 from unblind.sim.episodes import decode
+from unblind.study import jobs
 from unblind.vla import checkpoint
 from unblind.vla.policy import Policy
 
@@ -42,10 +42,10 @@ def test_scripted_policies_need_no_model(config, observations):
 
 
 def test_a_run_without_a_method_acts_as_the_base(config, observations):
-    synthetic.tiny_base(places.rebuilt(config))
+    synthetic.tiny_base(jobs.rebuilt(config))
     policy = make_policy(config, "base", 0)
     assert policy.needs_images
-    model = Policy(checkpoint.load(places.rebuilt(config)))
+    model = Policy(checkpoint.load(jobs.rebuilt(config)))
     images = np.stack([seen.image for seen in observations])
     assert policy.act(observations).tobytes() == model.act(images, INSTRUCTIONS).tobytes()
 
@@ -61,7 +61,7 @@ def test_sampled_actions_have_a_stream_for_each_seed_episode_and_step(observatio
 
 
 def test_unknown_runs_and_missing_adapters_are_refused(config):
-    synthetic.tiny_base(places.rebuilt(config))
+    synthetic.tiny_base(jobs.rebuilt(config))
     with pytest.raises(UnblindError, match="unknown run 'vla'"):
         make_policy(config, "vla", 0)
     with pytest.raises(UnblindError, match="missing or incomplete"):

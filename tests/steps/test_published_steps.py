@@ -12,7 +12,6 @@ import pytest
 import small_study
 from typer.testing import CliRunner
 
-from unblind import places
 from unblind.cli import app
 from unblind.config import load
 from unblind.errors import UnblindError
@@ -21,6 +20,7 @@ from unblind.rollout.policies import Observation
 from unblind.sim.episodes import decode
 from unblind.steps import base as base_steps
 from unblind.steps import finetuning
+from unblind.study import jobs
 from unblind.training import base
 from unblind.vla import checkpoint
 
@@ -33,7 +33,9 @@ def study(root, tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
     for name in ("openvla", "radio"):
         shutil.copytree(root / name, folder / name)
-    demonstrations.write(places.demos(small_study.configured(folder)), settings(folder), train=2)
+    demonstrations.write(
+        jobs.demos_folder(small_study.configured(folder)), settings(folder), train=2
+    )
     return folder
 
 
@@ -72,7 +74,7 @@ def test_from_the_checkpoint_to_an_action_in_under_a_minute(study, call, picture
     assert time.process_time() - start < 60
     assert len(first["tokens"]) == 7 and all(31744 <= token < 32000 for token in first["tokens"])
     # Actions are told in the run's own statistics.
-    demos = places.demos(settings(study))
+    demos = jobs.demos_folder(settings(study))
     limits = json.loads((demos / "manifest.json").read_text())["statistics"]
     x = first["action"]["x"]["value"]
     assert limits["q01"][0] - 1e-6 <= x <= limits["q99"][0] + 1e-6
@@ -86,7 +88,7 @@ def test_what_stands_is_not_made_again(study, call):
 
 
 def test_the_record_names_every_tensor_and_no_place(study):
-    record = json.loads(places.fetched_record(settings(study)).read_text())
+    record = json.loads(jobs.path(settings(study), "fetch").read_text())
     loaded = checkpoint.load(study / "openvla")
     assert record["tensors"] == len(loaded.model.state_dict())
     assert {"config.json", "tokenizer.json", "model.safetensors"} <= record["files"].keys()
@@ -95,24 +97,24 @@ def test_the_record_names_every_tensor_and_no_place(study):
 
 def test_the_warm_up_is_merged_and_becomes_the_base(study):
     config = settings(study, rebuild_base=True)
-    demonstrations.write(places.demos(config, "warm-up"), config, train=1)
+    demonstrations.write(jobs.demos_folder(config, "warm-up"), config, train=1)
     base_steps.warm_up(config)
     folder = base.folder(config)
-    assert folder == places.rebuilt(config)
+    assert folder == jobs.rebuilt(config)
     before = checkpoint.load(study / "openvla").model.state_dict()
     after = checkpoint.load(folder).model.state_dict()
     changed = {name for name in before if not before[name].equal(after[name])}
     assert any("language_model.model.layers.0." in name for name in changed)
     assert "language_model.model.embed_tokens.weight" not in changed
-    assert not (places.rebuilt(config) / "warm-up" / "seen.npy").exists()
+    assert not (jobs.rebuilt(config) / "warm-up" / "seen.npy").exists()
     finetuning.train(config, "default", 1)
-    run = places.run_folder(config, "default", 1)
+    run = jobs.run_folder(config, "default", 1)
     identity = json.loads((run / "identity.json").read_text())
     assert (
         identity["base_sha256"]
-        != json.loads(
-            (places.run_folder(settings(study), "align", 0) / "identity.json").read_text()
-        )["base_sha256"]
+        != json.loads((jobs.run_folder(settings(study), "align", 0) / "identity.json").read_text())[
+            "base_sha256"
+        ]
     )
     with pytest.raises(UnblindError, match="was trained on another base"):
         load_policy(settings(study), "default", 1)
@@ -174,7 +176,7 @@ def test_missing_inputs_are_named_with_the_command_that_makes_them(study, tmp_pa
     config = settings(study, results=str(tmp_path))
     with pytest.raises(UnblindError, match="unblind demos"):
         finetuning.pictures(config)
-    demonstrations.write(places.demos(config), config, train=1)
+    demonstrations.write(jobs.demos_folder(config), config, train=1)
     with pytest.raises(
         UnblindError, match=r"pictures\.npy is missing \(run: unblind features pictures"
     ):
@@ -210,7 +212,7 @@ def test_the_teacher_is_fetched_with_the_base(study, tmp_path):
     assert not (tmp_path / "results").exists()
     default = {f"runs.{name}.method": "default" for name in ("default", "freeze", "align")}
     base_steps.fetch(settings(study, **lacking, **default))
-    assert places.fetched_record(settings(study, **lacking)).exists()
+    assert jobs.path(settings(study, **lacking), "fetch").exists()
 
 
 def test_weights_that_changed_since_they_were_recorded_are_refused(study, tmp_path):
@@ -219,7 +221,7 @@ def test_weights_that_changed_since_they_were_recorded_are_refused(study, tmp_pa
     with open(folder / "config.json", "a") as handle:
         handle.write(" ")
     with pytest.raises(UnblindError, match=r"config\.json is not what .*base\.json says"):
-        base.check(folder, places.record(config))
+        base.check(folder, jobs.record(config))
     with pytest.raises(UnblindError, match="missing or unreadable"):
         base.check(folder, tmp_path / "base.json")
 

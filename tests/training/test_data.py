@@ -6,12 +6,13 @@ import models
 import numpy as np
 import pytest
 
+from unblind import png
 from unblind.config import load
 from unblind.errors import UnblindError
 from unblind.sim import camera
 from unblind.training import data
 from unblind.training.data import Demonstrations, Share
-from unblind.training.frames import ActionWeights, Frames, Labelled, Order, picture
+from unblind.training.frames import ActionWeights, Frames, Labelled, Order
 from unblind.vla.text import EOS, Words
 from unblind.vla.tokens import ActionCodec, ActionTokenizer
 
@@ -203,4 +204,4 @@ def test_pictures_are_rgb():
 
     red = np.zeros((2, 2, 3), np.uint8)
     red[..., 2] = 255  # OpenCV's order is BGR
-    assert picture(cv2.imencode(".png", red)[1].tobytes())[0, 0].tolist() == [255, 0, 0]
+    assert png.decode(cv2.imencode(".png", red)[1].tobytes())[0, 0].tolist() == [255, 0, 0]

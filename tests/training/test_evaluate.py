@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 from torch.nn.functional import one_hot
 
-from unblind.training import evaluate, vlm_data
+from unblind.pictures import shards
+from unblind.training import evaluate
 from unblind.vla import checkpoint
 from unblind.vla.text import EOS
 
@@ -47,7 +48,7 @@ def asked(tmp_path_factory):
         for n in range(PICTURES)
     ]
     folder = tmp_path_factory.mktemp("asked")
-    table = pa.Table.from_pylist(rows, vlm_data.SCHEMA)
+    table = pa.Table.from_pylist(rows, shards.SCHEMA)
     pq.write_table(table, folder / "heldout-00000.parquet")
     return folder
 

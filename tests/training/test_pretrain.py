@@ -15,9 +15,10 @@ import pytest
 import torch
 
 from unblind.config import load
+from unblind.pictures import shards
 from unblind.sim import conditions, pretraining
 from unblind.sim.catalog import load_catalog
-from unblind.training import data, losses, pretrain, vlm_data
+from unblind.training import data, losses, pretrain
 from unblind.training.losses import Learner, TokenLoss
 from unblind.training.team import Team
 from unblind.vla import checkpoint, policy
@@ -171,7 +172,7 @@ def write_pictures(folder, count=8):
         for _ in range(count)
     ]
     folder.mkdir()
-    table = pa.Table.from_pylist(rows, vlm_data.SCHEMA)
+    table = pa.Table.from_pylist(rows, shards.SCHEMA)
     pq.write_table(table, folder / "train-00000.parquet")
     return folder
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from unblind import places
 from unblind.config import load
 from unblind.steps import finetuning
+from unblind.study import jobs
 from unblind.training.finetune import Inputs, warm_up
 from unblind.training.team import Team
 from unblind.vla import checkpoint
@@ -30,7 +30,7 @@ def made(tmp_path_factory):
     config, start = load(commands.SMOKE, SETTINGS), root / "start"
     checkpoint.save(start, models.small(), models.VOCABULARY, models.STATISTICS.to_json())
     config = config.model_copy(update={"results": str(root), "rebuild_base": True})
-    demos = demonstrations.write(places.demos(config, "warm-up"), config, train=2)
+    demos = demonstrations.write(jobs.demos_folder(config, "warm-up"), config, train=2)
     finetuning.write_low(config, start, "warm-up", root / "low.npy")
     inputs = Inputs(start, None, demos, root / "low.npy")
     warm_up(Team(), config, inputs, root / "work", root / "out")

@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 import torch
 from torch.nn import functional
-from unblind.vla.layout import TokenLoss, Turn, collate
 
-from unblind.vla.text import EOS, PAD
+from unblind.vla.batch import PAD, TokenLoss, Turn, collate
+from unblind.vla.text import EOS
 
 WORDS = models.VOCABULARY
 
@@ -112,3 +112,12 @@ def test_a_near_miss_costs_less_than_a_far_one():
         return loss(logits, batch).item()
 
     assert cost(target) < cost(target + 2) < cost(target + 30)
+
+
+def test_a_batch_moves_as_a_whole():
+    turns = [[turn([10, 11], [20]), turn([12], [21])]]
+    moved = collate(turns).to("meta")
+    given = collate(turns, device="meta")
+    for batch in (moved, given):
+        assert all(tensor.is_meta for tensor in (*batch.text, *batch[1:]))
+    assert moved.text.ids.shape == collate(turns).text.ids.shape

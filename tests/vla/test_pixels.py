@@ -1,4 +1,4 @@
-"""Pixel values: bit for bit those of the release's operations, in training and in evaluation."""
+"""Pixel values: mini's, and bit for bit those of the release's operations."""
 
 import hashlib
 import json
@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from unblind.openvla.pixels import FILE, Pixels
 
 from unblind.errors import UnblindError
 from unblind.machine import torchvision as guard
-from unblind.openvla import lanczos
+from unblind.vla import lanczos
+from unblind.vla.pixels import FILE, Released, Squeezed
 
 guard.guard()
 from torchvision.transforms import InterpolationMode  # noqa: E402
@@ -22,8 +22,30 @@ MEANS = ((0.484375, 0.455078125, 0.40625), (0.5, 0.5, 0.5))
 DEVIATIONS = ((0.228515625, 0.2236328125, 0.224609375), (0.5, 0.5, 0.5))
 
 
+def test_squeezing_scales_the_sides_apart_and_keeps_channels_last():
+    images = np.zeros((2, 96, 128, 3), np.uint8)
+    images[0, 48:, 64:] = 255  # the lower right quarter stays the lower right quarter
+    images[1] = 51, 0, 255
+    found = Squeezed(128).evaluation(images)
+    assert found.shape == (2, 3, 128, 128) and found.dtype == torch.float32
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    assert (found[0, :, 66:, 66:] == 1).all()
+    assert (found[0, :, :62] == 0).all() and (found[0, :, :, :62] == 0).all()
+    assert found[1, :, 7, 7].tolist() == pytest.approx([0.2, 0, 1])
+    assert torch.equal(Squeezed(128).training(images), found)
+    assert Squeezed(128).evaluation(images, dtype=torch.bfloat16).dtype == torch.bfloat16
+
+
+def test_normalized_pictures_in_0_to_1_are_what_training_shows(either):
+    side = either.pixels.size
+    images = np.random.default_rng(4).integers(0, 256, (2, side, side, 3), np.uint8)
+    unit = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+    wanted = either.pixels.training(images, dtype=torch.float32)
+    assert torch.equal(either.pixels.normalized(unit), wanted)
+
+
 def test_the_twin_s_file_is_read(loaded):
-    assert loaded.pixels == Pixels(224, MEANS, DEVIATIONS)
+    assert loaded.pixels == Released(224, MEANS, DEVIATIONS)
     bfloat16 = torch.tensor([0.485, 0.456, 0.406, 0.229, 0.224, 0.225]).bfloat16().float()
     assert [*MEANS[0], *DEVIATIONS[0]] == bfloat16.tolist()
 
@@ -39,7 +61,7 @@ def test_evaluation_is_the_release_s_bit_for_bit(loaded, pictures, dtype):
         parts.append(vision.normalize(part, mean, deviation))
     wanted = torch.cat(parts, 1)
     found = loaded.pixels.evaluation(pictures, dtype=dtype)
-    assert found.dtype == dtype and found.shape == (2, 6, 224, 224)
+    assert found.dtype == dtype and found.shape == (4, 6, 224, 224)
     assert torch.equal(found, wanted)
 
 
@@ -110,8 +132,8 @@ def test_one_colour_stays_one_colour(value):
     "wrong",
     [np.zeros((480, 640, 3), np.uint8), np.zeros((1, 3, 8, 8), np.uint8), np.zeros((1, 8, 8, 3))],
 )
-def test_wrong_pictures_are_refused(loaded, wrong):
-    for way in (loaded.pixels.evaluation, loaded.pixels.training):
+def test_wrong_pictures_are_refused(either, wrong):
+    for way in (either.pixels.evaluation, either.pixels.training):
         with pytest.raises(UnblindError, match="RGB pictures of bytes"):
             way(wrong)
 
@@ -133,19 +155,19 @@ def test_other_preparations_are_refused(own_folder, change, said):
     values = json.loads((own_folder / FILE).read_text())
     (own_folder / FILE).write_text(json.dumps(values | change))
     with pytest.raises(UnblindError, match=said):
-        Pixels.read(own_folder, 224, 2)
+        Released.read(own_folder, 224, 2)
 
 
 def test_a_letterbox_that_is_off_may_be_said_once_or_for_each_tower(own_folder):
     values = json.loads((own_folder / FILE).read_text())
     for off in (False, [False, False], None):
         (own_folder / FILE).write_text(json.dumps(values | {"tvf_do_letterbox": off}))
-        assert Pixels.read(own_folder, 224, 2).size == 224
+        assert Released.read(own_folder, 224, 2).size == 224
 
 
 def test_means_and_stds_serve_where_the_release_s_own_numbers_are_missing(own_folder):
     values = json.loads((own_folder / FILE).read_text())
     del values["tvf_normalize_params"]
     (own_folder / FILE).write_text(json.dumps(values))
-    found = Pixels.read(own_folder, 224, 2)
+    found = Released.read(own_folder, 224, 2)
     assert found.means == ((0.485, 0.456, 0.406), (0.5, 0.5, 0.5))

@@ -6,11 +6,11 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from unblind.openvla.checkpoint import load
 
 from unblind import files, weights
 from unblind.errors import UnblindError
-from unblind.openvla import checkpoint, config, text
+from unblind.vla import checkpoint, hub_config, text
+from unblind.vla.checkpoint import load
 
 
 def problem(folder):
@@ -80,7 +80,7 @@ def test_missing_and_damaged_small_files_are_named(own_folder, name, damage):
 
 
 def test_a_folder_without_anything_and_no_folder(tmp_path):
-    assert "config.json is missing" in problem(tmp_path)
+    assert "no model in" in problem(tmp_path) and "config.json" in problem(tmp_path)
     assert "no folder" in problem(tmp_path / "absent")
 
 
@@ -118,13 +118,13 @@ def test_quantised_weights_are_refused(own_folder, kind):
     edit_tensors(own_folder, lambda n, t: t.to(kind) if n == norm else t)
     said = problem(own_folder)
     assert f"{norm} is {str(kind)[6:]}, not one of float64" in said and "not quantised" in said
-    edit(own_folder, config.FILE, quantization_config={"load_in_8bit": True})
+    edit(own_folder, hub_config.FILE, quantization_config={"load_in_8bit": True})
     assert "quantization_config is {'load_in_8bit': True}, not None" in problem(own_folder)
 
 
 def test_numbers_of_small_files_are_finite(own_folder):
-    text = (own_folder / config.FILE).read_text()
-    (own_folder / config.FILE).write_text(
+    text = (own_folder / hub_config.FILE).read_text()
+    (own_folder / hub_config.FILE).write_text(
         text.replace('"vocab_size": 32064', '"vocab_size": 1e999')
     )
     assert "config.json: text_config.vocab_size is inf" in problem(own_folder)
@@ -144,15 +144,17 @@ def test_another_vocabulary_is_refused(own_folder):
         assert f"language_model.{name} has shape (32128, 32), not (32064, 32)" in said
     assert "use a checkpoint with Llama-2's vocabulary, padded to 32064 ids" in said
     # The same, if config.json says so too: then the tokenizer is another one's.
-    values = json.loads((own_folder / config.FILE).read_text())["text_config"]
-    edit(own_folder, config.FILE, text_config=values | {"vocab_size": 32128}, pad_token_id=32064)
+    values = json.loads((own_folder / hub_config.FILE).read_text())["text_config"]
+    edit(
+        own_folder, hub_config.FILE, text_config=values | {"vocab_size": 32128}, pad_token_id=32064
+    )
     assert "32001 words below id 32064" in problem(own_folder)
 
 
 def test_other_vision_towers_are_refused_by_name(own_folder):
     clip = "vit_large_patch14_clip_336.openai"
     dino = "vit_large_patch14_reg4_dinov2.lvd142m"
-    edit(own_folder, config.FILE, timm_model_ids=[dino, clip], image_sizes=[224, 336])
+    edit(own_folder, hub_config.FILE, timm_model_ids=[dino, clip], image_sizes=[224, 336])
     said = problem(own_folder)
     assert f"timm_model_ids[1] is '{clip}', not one of {dino}, vit_so400m" in said
     assert "image_sizes is [224, 336]" in said
@@ -201,7 +203,7 @@ def test_nothing_is_read_before_names_and_shapes_agree(own_folder, monkeypatch):
     ],
 )
 def test_a_repository_that_wants_its_own_code_run_is_refused(own_folder, changes):
-    edit(own_folder, config.FILE, **changes)
+    edit(own_folder, hub_config.FILE, **changes)
     (own_folder / "modeling_prismatic.py").write_text("raise SystemExit('was run')")
     said = problem(own_folder)
     assert "wants code of its repository (" in said and "modeling_" in said
@@ -212,7 +214,7 @@ def test_openvla_s_own_note_of_code_is_ignored(own_folder):
     """The hub's config.json names classes of the repository; ours are used instead."""
     name = "modeling_prismatic.OpenVLAForActionPrediction"
     for prefix in ("", "openvla/openvla-7b--"):
-        edit(own_folder, config.FILE, auto_map={"AutoModelForVision2Seq": prefix + name})
+        edit(own_folder, hub_config.FILE, auto_map={"AutoModelForVision2Seq": prefix + name})
         (own_folder / "modeling_prismatic.py").write_text("raise SystemExit('was run')")
         assert len(load(own_folder).model.state_dict()) == 982
 
@@ -238,8 +240,8 @@ def test_openvla_s_own_note_of_code_is_ignored(own_folder):
         ({"text_config": {"vocab_size": "many"}}, "vocab_size is 'many'"),
         ({"text_config": {}}, "vocab_size is None"),
         ({"text_config": 5}, "unreadable"),
-        ({config.TWIN_SIZES: [{"depth": 10**9}, {}]}, "unreadable"),
-        ({config.TWIN_SIZES: [{"act_layer": "x"}, {}]}, "names act_layer"),
+        ({hub_config.TWIN_SIZES: [{"depth": 10**9}, {}]}, "unreadable"),
+        ({hub_config.TWIN_SIZES: [{"act_layer": "x"}, {}]}, "names act_layer"),
         (
             {"model_type": "x", "auto_map": None, "pad_to_multiple_of": 8, "image_sizes": [1]},
             "model_type.*; image_sizes.*; pad_to_multiple_of.*: 'resize|64",
@@ -249,17 +251,17 @@ def test_openvla_s_own_note_of_code_is_ignored(own_folder):
 def test_other_configurations_are_refused(own_folder, changes, said):
     import re
 
-    edit(own_folder, config.FILE, **{"auto_map": None, **changes})
+    edit(own_folder, hub_config.FILE, **{"auto_map": None, **changes})
     assert re.search(said, problem(own_folder))
 
 
 def test_what_transformers_5_writes_is_understood(own_folder):
-    values = json.loads((own_folder / config.FILE).read_text())["text_config"]
+    values = json.loads((own_folder / hub_config.FILE).read_text())["text_config"]
     values["rope_parameters"] = {"rope_theta": 10000.0, "rope_type": "default"}
-    edit(own_folder, config.FILE, text_config=values)
-    assert config.read(own_folder).model.layers == 32
+    edit(own_folder, hub_config.FILE, text_config=values)
+    assert hub_config.read(own_folder).model.layers == 32
     values["rope_parameters"] = {"rope_theta": 5e5, "rope_type": "llama3"}
-    edit(own_folder, config.FILE, text_config=values)
+    edit(own_folder, hub_config.FILE, text_config=values)
     assert "rope_type is 'llama3'" in problem(own_folder)
 
 
@@ -308,7 +310,7 @@ def test_a_pinned_revision_is_fetched_and_only_its_data(twin_folder, monkeypatch
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     monkeypatch.setattr(huggingface_hub, "list_repo_files", lambda *_, **__: ["config.json"])
     loaded = load(checkpoint.OPENVLA_7B)
-    assert loaded.folder == twin_folder and loaded.config.kind == "openvla"
+    assert loaded.folder == twin_folder
     assert (asked["repo"], len(asked["revision"])) == ("openvla/openvla-7b", 40)
     assert not [p for p in asked["allow_patterns"] if not p.endswith((".json", ".safetensors"))]
     assert {"config.json", text.FILE} <= set(asked["allow_patterns"])

@@ -44,7 +44,7 @@ def measure(size: str, device: str, out: Path, minutes: float, seed: int) -> Non
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Parse options as `unblind.cli_bench_gpu` has them, and measure.
+    """Parse options as `unblind.cli.bench_gpu` has them, and measure.
 
     Raises:
         UnblindError: see :func:`measure`.

@@ -1,7 +1,7 @@
-"""The configuration of a whole study: one source for loading, checking and the schema.
+"""The configuration of a whole study: loading, checking, and the JSON schema.
 
-Values stand in ``workflow/config/*.yaml`` and nowhere else: no field has a default, so that a
-file always says everything. ``workflow/config/schema.json`` is generated from these classes.
+No field has a default: ``workflow/config/mini.yaml`` says everything, and other files extend it
+(`unblind.config.files`). ``workflow/config/schema.json`` is generated from these classes.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, ValidationError, model_validator
 
-from unblind.config.files import read, replace
+from unblind.config.files import EXTENDS, read, replace, without_null_runs
 from unblind.config.sections import (
     METHODS,
     ActionLoss,
@@ -40,6 +40,7 @@ from unblind.config.sections import (
 )
 from unblind.config_cluster import Cluster
 from unblind.errors import UnblindError, near
+from unblind.study.stages import RECIPE
 from unblind.teachers.registry import TEACHERS, Vit
 
 __all__ = [
@@ -61,7 +62,6 @@ __all__ = [
     "Rollout",
     "Run",
     "Schedule",
-    "Stage",
     "Table1",
     "Training",
     "check",
@@ -70,87 +70,7 @@ __all__ = [
     "schema",
 ]
 
-Stage = Literal[
-    "demos",
-    "pretraining_demos",
-    "warm_up_demos",
-    "questions",
-    "vlm",
-    "robot",
-    "warm_up",
-    "features_low",
-    "features_teacher",
-    "pictures",
-    "training",
-    "replay",
-    "rollout",
-    "table1",
-]
 DemoSet = Literal["training", "pretraining", "warm-up"]
-
-_SCENE = ("catalog", "catalog_missing", "fidelity", "render")
-#: How adapters are trained, in the warm-up too. What decides no more than the last digits or the
-#: speed is left out: device, gpus, gradient_checkpointing, checkpoint_steps.
-_RECIPE = ("recipe", "precision", "augmentation", "betas", "clip", "last_rate")
-#: What each stage's result depends on beside its input files, in pydantic's form of a selection.
-_PARTS: Mapping[Stage, dict[str, Any]] = {
-    "demos": dict.fromkeys((*_SCENE, "seed", "demos"), True),
-    "pretraining_demos": {
-        **dict.fromkeys((*_SCENE, "seed", "demos"), True),
-        "base": {"demos"},
-    },
-    "warm_up_demos": {
-        **dict.fromkeys((*_SCENE, "seed", "demos"), True),
-        "base": {"warm_up_episodes"},
-    },
-    "questions": {"seed": True, "base": {"questions": {"images", "held_out"}}},
-    "vlm": {
-        "seed": True,
-        "base": {
-            **dict.fromkeys(("model", "vlm", "loss", "jitter"), True),
-            "questions": {"turns"},
-        },
-    },
-    "robot": {
-        "seed": True,
-        "demos": {"noop_filter"},
-        "base": {
-            **dict.fromkeys(("robot", "robot_questions", "loss", "jitter"), True),
-            "questions": {"turns"},
-        },
-    },
-    "warm_up": {
-        "seed": True,
-        "demos": {"noop_filter"},
-        "base": {"warm_up", "loss", "unnorm_key"},
-        "training": {"rank", "alpha", *_RECIPE},
-    },
-    "features_low": {"demos": {"noop_filter"}},
-    "features_teacher": {
-        "demos": {"noop_filter"},
-        "training": {"align": {"teacher", "teacher_weights", "interpolate"}},
-    },
-    "pictures": {"demos": {"noop_filter"}, "base": {"model": {"image_size"}}},
-    "training": {
-        "demos": {"noop_filter"},
-        "training": dict.fromkeys(
-            ("schedule", "rank", "alpha", "loss", "snapshots", "align", *_RECIPE), True
-        ),
-    },
-    "replay": dict.fromkeys((*_SCENE, "seed", "demos", "replay"), True),
-    "rollout": {
-        **dict.fromkeys(_SCENE, True),
-        "rollout": {"episodes", "in_distribution_episodes", "max_steps"},
-    },
-    "table1": dict.fromkeys(("scale", "seed", "seeds", "runs", "gates", "table1", "rollout"), True),
-}
-#: How a published model is evaluated besides; mini's own evaluation knows one way.
-_PUBLISHED_ROLLOUT = {
-    "base": {"unnorm_key"},
-    "training": {"precision"},
-    "rollout": {"temperature"},
-}
-
 
 #: Teachers that can look at changing pictures beside a published model.
 _VITS = [name for name, row in TEACHERS.items() if isinstance(row, Vit)]
@@ -163,7 +83,7 @@ OLD_KEYS: Mapping[str, str] = {
     "openvla.temperature": "rollout.temperature",
     **{
         f"openvla.{key}": f"training.{key}"
-        for key in (*_RECIPE, "gradient_checkpointing", "checkpoint_steps", "device", "gpus")
+        for key in (*RECIPE, "gradient_checkpointing", "checkpoint_steps", "device", "gpus")
     },
     "openvla": "base.source",
 }
@@ -259,42 +179,6 @@ class Config(Section):
             )
         return self.runs[name]
 
-    def cluster_entry(self, rule: str, run: str | None = None) -> str:
-        """Return under which name the section `cluster` says what a rule's job may use.
-
-        Args:
-            rule: name of the rule.
-            run: the run that is evaluated, if the rule is ``rollout``.
-
-        Raises:
-            UnblindError: there is no such run.
-        """
-        scripted = run is not None and self.run(run).policy != "vla"
-        return "rollout_scripted" if rule == "rollout" and scripted else rule
-
-    def part(self, stage: Stage, run: str | None = None) -> dict[str, Any]:
-        """Return the plain values that a stage's result depends on, and no other.
-
-        Args:
-            stage: a step of the study.
-            run: the run's name, needed for ``rollout`` and ``training``.
-        """
-        values = self.model_dump(mode="json", include=_PARTS[stage])
-        if stage in ("rollout", "training"):
-            values["run"] = self.run(run or "").model_dump(
-                mode="json", include={"policy", "method"}
-            )
-        if stage == "training" and self.run(run or "").method != "align":
-            del values["training"]["align"]
-        if stage == "rollout" and self.is_published(run or ""):
-            for section, keys in self.model_dump(mode="json", include=_PUBLISHED_ROLLOUT).items():
-                values[section] = values.get(section, {}) | keys
-        if stage == "features_teacher" and self.training.align.teacher_weights is None:
-            del values["training"]["align"]["teacher_weights"]
-        if self.catalog == "builtin":  # which is always whole
-            values.pop("catalog_missing", None)
-        return values
-
     def is_published(self, run: str) -> bool:
         """Return whether a run's policy is a published model, or trained on one.
 
@@ -321,10 +205,12 @@ def check(values: Mapping[str, Any], origin: str) -> Config:
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        problems = "; ".join(_problem(detail) for detail in error.errors())
-        raise UnblindError(
-            f"bad configuration {origin}: {problems}", "see workflow/config/schema.json"
-        ) from None
+        details = error.errors()
+        problems = "; ".join(map(_problem, details))
+        remedy = "see workflow/config/schema.json"
+        if any(detail["type"] == "missing" and len(detail["loc"]) == 1 for detail in details):
+            remedy = f"extend a complete file ('{EXTENDS}: mini.yaml'), or {remedy}"
+        raise UnblindError(f"bad configuration {origin}: {problems}", remedy) from None
 
 
 def _states(values: Any, key: str) -> bool:
@@ -340,17 +226,17 @@ def load(path: Path | str, overrides: Mapping[str, Any] | None = None) -> Config
     """Load and check a YAML file.
 
     Args:
-        path: a complete configuration such as ``workflow/config/mini.yaml``.
+        path: a configuration that is complete, by itself or by extending another.
         overrides: values by dotted key (``{"demos.successes": 8}``) that replace the file's.
 
     Raises:
-        UnblindError: the file is missing or no YAML mapping, a key is unknown or missing, or a
-            value is wrong; the message names key, file and near matches.
+        UnblindError: the file, or one that it extends, is missing or no YAML mapping, a key is
+            unknown or missing, or a value is wrong; the message names key, file and near matches.
     """
     values = read(Path(path))
     for key, value in (overrides or {}).items():
         replace(values, key, value)
-    return check(values, str(path))
+    return check(without_null_runs(values), str(path))
 
 
 def schema() -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The sections of the configuration: every key with its kind, range and meaning.
 
-No field has a default: values stand in ``workflow/config/*.yaml`` and nowhere else, so that a file
-always says everything. `unblind.config` puts the sections together.
+No field has a default: all values are in ``workflow/config/*.yaml``. `unblind.config` puts the
+sections together.
 """
 
 from typing import Annotated, Literal, Self

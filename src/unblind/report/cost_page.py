@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unblind import provenance
 from unblind.config import Config
 from unblind.files import write_text
 from unblind.report import measured, paper_scale
@@ -14,9 +13,11 @@ from unblind.report.measured import Cost, Stage
 from unblind.report.paper_constants import CONSTANTS, FORMULAS
 from unblind.report.published import PAPER
 from unblind.report.render import render
+from unblind.study import provenance
+from unblind.study.stages import STAGES
 
 #: Modules whose content decides the page.
-CODE = (*provenance.CODE["table1"], "unblind.progress", "unblind.training.vlm_data")
+CODE = STAGES["costs"].modules
 _KINDS = ("md", "tex")
 
 

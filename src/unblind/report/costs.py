@@ -5,9 +5,10 @@ from pathlib import Path
 
 from unblind.config import Config, Schedule
 from unblind.errors import UnblindError
-from unblind.progress import START_CPU_S, UNIT_CPU_S
+from unblind.progress import START_CPU_S
 from unblind.report import dag, measured
 from unblind.sim.conditions import CONDITIONS, Space
+from unblind.study.stages import EPISODE_CPU_S, STAGES
 
 TRAINING_OBJECTS = len(Space().objects)
 #: Labelled frames of a demonstration, as a mean over mini's.
@@ -23,8 +24,8 @@ def estimate(config: Config) -> dict[str, float]:
     start = config.rollout.workers * START_CPU_S
     episodes = config.demos.successes + TRAINING_OBJECTS * config.demos.held_out_per_object
     costs = {
-        "demos": start + episodes * UNIT_CPU_S["demos"],
-        "replay": start + 2 * config.replay.episodes * UNIT_CPU_S["replay"],
+        "demos": start + episodes * STAGES["demos"].unit_cpu_s,
+        "replay": start + 2 * config.replay.episodes * STAGES["replay"].unit_cpu_s,
     }
     learning = [run for run in measured.runs(config) if config.runs[run].method]
     models = [run for run in measured.runs(config) if config.runs[run].policy == "vla"]
@@ -32,12 +33,12 @@ def estimate(config: Config) -> dict[str, float]:
         costs |= _rebuilt_base(config, start) if config.rebuild_base else {"base": PULL_CPU_S}
     frames = config.demos.successes * FRAMES
     for kind in measured.feature_kinds(config):
-        costs[kind.replace("_", " ")] = MODEL_CPU_S + frames * UNIT_CPU_S[kind]
-    training = MODEL_CPU_S + _pictures(config.training.schedule) * UNIT_CPU_S["training"]
+        costs[kind.replace("_", " ")] = MODEL_CPU_S + frames * STAGES[kind].unit_cpu_s
+    training = MODEL_CPU_S + _pictures(config.training.schedule) * STAGES["training"].unit_cpu_s
     for run in learning:
         costs[f"training of {run}"] = len(config.seeds) * training
     for run in measured.runs(config):
-        unit = UNIT_CPU_S[config.runs[run].policy] * config.rollout.max_steps / 80
+        unit = EPISODE_CPU_S[config.runs[run].policy] * config.rollout.max_steps / 80
         each = start + sum(config.rollout.count(c.name) for c in CONDITIONS) * unit
         each += MODEL_CPU_S if run in models else 0
         costs[f"rollouts of {run}"] = len(config.seeds) * each
@@ -46,22 +47,21 @@ def estimate(config: Config) -> dict[str, float]:
 
 def questions_cpu_s(config: Config) -> float:
     """Return the CPU-seconds of drawing the pictures with questions, workers' start apart."""
-    from unblind.training.vlm_data import UNIT_CPU_S as QUESTION_CPU_S
-
-    return (config.base.questions.images + config.base.questions.held_out) * QUESTION_CPU_S
+    asked = config.base.questions
+    return (asked.images + asked.held_out) * STAGES["questions"].unit_cpu_s
 
 
 def _rebuilt_base(config: Config, start: float) -> dict[str, float]:
     base = config.base
-    warm_up = base.warm_up_episodes * FRAMES * UNIT_CPU_S["features_low"]
-    warm_up += _pictures(base.warm_up) * UNIT_CPU_S["training"]
-    answers = base.questions.held_out * UNIT_CPU_S["pretraining"]
+    warm_up = base.warm_up_episodes * FRAMES * STAGES["features_low"].unit_cpu_s
+    warm_up += _pictures(base.warm_up) * STAGES["training"].unit_cpu_s
+    answers = base.questions.held_out * STAGES["vlm"].unit_cpu_s
     return {
         "base: questions": start + questions_cpu_s(config),
-        "base: demos": start + base.demos.successes * UNIT_CPU_S["demos"],
-        "base: warm-up demos": start + base.warm_up_episodes * UNIT_CPU_S["demos"],
-        "base: vlm": MODEL_CPU_S + _pictures(base.vlm) * UNIT_CPU_S["pretraining"],
-        "base: robot": MODEL_CPU_S + sum(map(_pictures, base.robot)) * UNIT_CPU_S["pretraining"],
+        "base: demos": start + base.demos.successes * STAGES["demos"].unit_cpu_s,
+        "base: warm-up demos": start + base.warm_up_episodes * STAGES["demos"].unit_cpu_s,
+        "base: vlm": MODEL_CPU_S + _pictures(base.vlm) * STAGES["vlm"].unit_cpu_s,
+        "base: robot": MODEL_CPU_S + sum(map(_pictures, base.robot)) * STAGES["vlm"].unit_cpu_s,
         "base: warm-up": MODEL_CPU_S + warm_up + answers,
     }
 

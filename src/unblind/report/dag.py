@@ -12,7 +12,7 @@ from pathlib import Path
 
 from unblind.config import Config
 from unblind.errors import UnblindError
-from unblind.store import PULLED_BASE
+from unblind.study.store import PULLED_BASE
 
 # Jobs of a group are indented.
 _RULE = re.compile(r"^ *(?:local)?rule (\w+):$")

@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from unblind import places
 from unblind.config import Config, Model
 from unblind.errors import UnblindError
 from unblind.report import costs, measured, paper_scale
 from unblind.report.paper_constants import VALUES
 from unblind.sim.conditions import CONDITIONS
-from unblind.store import base_dir
+from unblind.study import jobs, stages
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ def checks(study: Config) -> list[FormulaCheck]:
 
 
 def _parameters(study: Config) -> Iterator[FormulaCheck]:
-    file, (model, vocabulary) = base_dir(study) / "model.safetensors", _sizes(study)
+    file, (model, vocabulary) = jobs.base_folder(study) / "model.safetensors", _sizes(study)
     shapes = _shapes(file)
     if not shapes or not vocabulary:
         return
@@ -65,8 +64,8 @@ def _parameters(study: Config) -> Iterator[FormulaCheck]:
 def _adapters(study: Config) -> Iterator[FormulaCheck]:
     (model, vocabulary), rank = _sizes(study), study.training.rank
     for run, settings in study.runs.items():
-        folder = places.run_folder(study, run, study.seeds[0])
-        shapes = _shapes(folder / places.ADAPTER_FILES[0]) if settings.method else {}
+        folder = jobs.run_folder(study, run, study.seeds[0])
+        shapes = _shapes(folder / stages.ADAPTER_FILES[0]) if settings.method else {}
         if not shapes or not vocabulary:
             continue
         counts = {name: math.prod(shape) for name, shape in shapes.items()}
@@ -80,13 +79,13 @@ def _adapters(study: Config) -> Iterator[FormulaCheck]:
 
 
 def _demos(study: Config) -> Iterator[FormulaCheck]:
-    folder = places.demos(study)
+    folder = jobs.demos_folder(study)
     stage = next(one for one in measured.stages(study, Path(study.results)) if one.name == "demos")
     with contextlib.suppress(UnblindError, OSError, ValueError, KeyError, TypeError):
         cost = measured.measure(stage)
         if cost is None:
             return
-        manifest = json.loads((folder / places.MANIFEST).read_text(encoding="utf-8"))
+        manifest = json.loads((folder / stages.MANIFEST).read_text(encoding="utf-8"))
         frames = costs.FRAMES * manifest["successes"]
         yield FormulaCheck("frames of training demonstrations", frames, manifest["frames"]["kept"])
         held_out = costs.TRAINING_OBJECTS * study.demos.held_out_per_object
@@ -148,7 +147,7 @@ def _sizes(study: Config) -> tuple[Model, int]:
     A pulled base may be larger than the one that the study would make.
     """
     try:
-        text = (base_dir(study) / "config.json").read_text(encoding="utf-8")
+        text = (jobs.base_folder(study) / "config.json").read_text(encoding="utf-8")
         values = json.loads(text)
         known = {key: values[key] for key in Model.model_fields}
         return Model.model_validate(known), int(values["vocab_size"])

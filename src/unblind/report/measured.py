@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from unblind import places, provenance
 from unblind.config import Config, digest
 from unblind.errors import UnblindError
 from unblind.sim.conditions import CONDITIONS
-from unblind.store import PULLED_BASE
+from unblind.study import jobs, provenance
+from unblind.study.stages import ADAPTER_FILES, MANIFEST
+from unblind.study.store import PULLED_BASE
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,8 @@ def stages(config: Config, results: Path) -> list[Stage]:
     here = config.model_copy(update={"results": str(results)})
     replay = results / "replay.parquet"
     found = [
-        _demos("demos", places.demos(here), config.part("demos")),
-        Stage("replay", {replay: config.part("replay")}, (replay,)),
+        _demos("demos", jobs.demos_folder(here), jobs.settings(config, "demos")),
+        Stage("replay", {replay: jobs.settings(config, "replay")}, (replay,)),
     ]
     if any(config.runs[run].policy == "vla" for run in runs(config)):
         pulled = Stage("base", {}, (PULLED_BASE,), results / "benchmarks" / "pull_base.tsv")
@@ -90,8 +91,8 @@ def stages(config: Config, results: Path) -> list[Stage]:
         else:
             found += _base(here) if config.rebuild_base else [pulled]
     for kind in feature_kinds(config):
-        path = getattr(places, kind)(here)
-        found.append(Stage(kind.replace("_", " "), {path: config.part(kind)}, (path,)))
+        path = jobs.path(here, kind)
+        found.append(Stage(kind.replace("_", " "), {path: jobs.settings(config, kind)}, (path,)))
     found += [_training(here, run) for run in runs(config) if config.runs[run].method]
     found += [_rollouts(here, run) for run in runs(config)]
     tables = tuple(results / f"table1.{kind}" for kind in ("md", "csv", "tex"))
@@ -99,28 +100,35 @@ def stages(config: Config, results: Path) -> list[Stage]:
 
 
 def _demos(name: str, folder: Path, part: Any) -> Stage:
-    return Stage(name, {folder / places.MANIFEST: part}, (folder,))
+    return Stage(name, {folder / MANIFEST: part}, (folder,))
 
 
 def _training(config: Config, run: str) -> Stage:
-    folders = [places.run_folder(config, run, seed) for seed in config.seeds]
-    part = config.part("training", run)
-    weights = {folder / places.ADAPTER_FILES[0]: part for folder in folders}
+    folders = [jobs.run_folder(config, run, seed) for seed in config.seeds]
+    part = jobs.settings(config, "training", run)
+    weights = {folder / ADAPTER_FILES[0]: part for folder in folders}
     return Stage(f"training of {run}", weights, tuple(folders))
 
 
 def _rollouts(config: Config, run: str) -> Stage:
     folders = [Path(config.results, "rollouts", run, str(seed)) for seed in config.seeds]
-    part = config.part("rollout", run)
+    part = jobs.settings(config, "rollout", run)
     records = {folder / f"{c.name}.parquet": part for folder in folders for c in CONDITIONS}
     return Stage(f"rollouts of {run}", records, tuple(folders))
 
 
 def _base(config: Config) -> list[Stage]:
     """Return the stages that make the base."""
-    folder, part = places.rebuilt(config), config.part
+    folder = jobs.rebuilt(config)
+
+    def part(name: str) -> Any:
+        return jobs.settings(config, name)
+
     questions, weights = folder / "questions", "model.safetensors"
-    pretraining, warm_up = places.demos(config, "pretraining"), places.demos(config, "warm-up")
+    pretraining, warm_up = (
+        jobs.demos_folder(config, "pretraining"),
+        jobs.demos_folder(config, "warm-up"),
+    )
     learned = {folder / weights: part("warm_up"), folder / "questions.json": {}}
     return [
         _demos("base: questions", questions, None),
@@ -135,17 +143,21 @@ def _base(config: Config) -> list[Stage]:
 def _published_base(config: Config) -> list[Stage]:
     """Return the stages that fetch the published checkpoint and warm it up."""
     start, warm, demos = (
-        places.fetched_record(config),
-        places.rebuilt(config) / places.RECORD,
-        places.demos(config, "warm-up"),
+        jobs.path(config, "fetch"),
+        jobs.path(config, "published_warm_up"),
+        jobs.demos_folder(config, "warm-up"),
     )
     fetched = Stage("base: fetch", {start: None}, (start,))
     if not config.rebuild_base:
         return [fetched]
     return [
         fetched,
-        _demos("base: warm-up demos", demos, config.part("warm_up_demos")),
-        Stage("base: warm-up", {warm: config.part("warm_up")}, tuple(warm.parent.glob("model*"))),
+        _demos("base: warm-up demos", demos, jobs.settings(config, "warm_up_demos")),
+        Stage(
+            "base: warm-up",
+            {warm: jobs.settings(config, "warm_up")},
+            tuple(warm.parent.glob("model*")),
+        ),
     ]
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from unblind.config import Config, Model, Run, Schedule
 from unblind.errors import UnblindError
-from unblind.progress import UNIT_CPU_S
 from unblind.report import costs, measured
 from unblind.report.costs import FRAMES, TRAINING_OBJECTS, questions_cpu_s
 from unblind.report.paper_constants import VALUES as _C
 from unblind.sim.conditions import CONDITIONS
+from unblind.study.stages import EPISODE_CPU_S, STAGES
 
 _TOWERS = {"dinov2": _C["P_dinov2"], "siglip": _C["P_siglip"]}
 #: Widths of the towers' tokens: DINOv2 ViT-L, SigLIP So400m.
@@ -185,7 +185,7 @@ def _demos(name: str, paper: Config, episodes: int) -> Need:
     return Need(
         name,
         f"{episodes:,} episodes x {FRAMES} frames x {pixels:,} pixels",
-        cpu_s=episodes * UNIT_CPU_S["demos"],
+        cpu_s=episodes * STAGES["demos"].unit_cpu_s,
         disk=episodes * FRAMES * pixels * _C["D_pixel"],
     )
 
@@ -197,7 +197,7 @@ def _data(paper: Config) -> list[Need]:
         Need(
             "replay",
             f"{2 * replays:,} episodes, raw and tokenised",
-            cpu_s=2 * replays * UNIT_CPU_S["replay"],
+            cpu_s=2 * replays * STAGES["replay"].unit_cpu_s,
         ),
     ]
 
@@ -209,7 +209,7 @@ def _features(paper: Config, model: Sizes) -> list[Need]:
         Need(
             "features low",
             f"{frames:,} pictures as the towers see them",
-            cpu_s=frames * UNIT_CPU_S["pictures"],
+            cpu_s=frames * STAGES["pictures"].unit_cpu_s,
             disk=frames * 2 * 3 * paper.base.model.image_size**2,
         ),
         Need(
@@ -265,7 +265,7 @@ def _rollouts(paper: Config, model: Sizes, name: str, run: Run) -> Need:
     episodes = sum(paper.rollout.count(c.name) for c in CONDITIONS)
     calls, neural = episodes * paper.rollout.max_steps, run.policy == "vla"
     # The simulator alone is what an idle policy costs.
-    unit = UNIT_CPU_S["noop" if neural else run.policy] * paper.rollout.max_steps / 80
+    unit = EPISODE_CPU_S["noop" if neural else run.policy] * paper.rollout.max_steps / 80
     return Need(
         f"rollouts of {name}",
         f"{calls:,} policy calls" if neural else f"{episodes:,} episodes",

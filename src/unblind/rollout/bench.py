@@ -21,10 +21,10 @@ from mani_skill.envs.sapien_env import BaseEnv
 
 from unblind import files
 from unblind.config import Config
+from unblind.demos.collect import survey
 from unblind.rollout import bench_policy
 from unblind.rollout.factory import ScenePolicy
 from unblind.sim.actors import build_entity
-from unblind.sim.demos import survey
 from unblind.sim.env import PutOnPlateEnv
 from unblind.sim.episodes import decode, sample_ids
 from unblind.sim.planner import PickAndPlace

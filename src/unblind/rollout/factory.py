@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unblind import places
 from unblind.config import Config
 from unblind.rollout.policies import SCRIPTED, NoopPolicy, Observation, Policy, RandomPolicy
+from unblind.study import jobs
 
 if TYPE_CHECKING:
     from unblind.vla.policy import Policy as Model
@@ -70,8 +70,8 @@ def load_policy(config: Config, run: str, seed: int) -> "Model":
     from unblind.vla.decode import Sampling
     from unblind.vla.loading import check_device
 
-    adapter = places.run_folder(config, run, seed) if config.run(run).method else None
+    adapter = jobs.run_folder(config, run, seed) if config.run(run).method else None
     device, temperature = check_device(config.training.device), config.rollout.temperature
-    loaded = base.load(config, base.folder(config), places.record(config), device)
+    loaded = base.load(config, base.folder(config), jobs.record(config), device)
     sampling = None if temperature is None else Sampling(temperature)
     return vla.load(loaded, adapter, config.base.unnorm_key, sampling)

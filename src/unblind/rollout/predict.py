@@ -34,10 +34,8 @@ class Prediction:
     def __str__(self) -> str:
         """Return a line for each number: name, value with unit, token id."""
         *motion, gripper = self.action.tolist()
-        values = [
-            f"{value:+.5f} {unit}" for value, unit in zip(motion, UNITS.values(), strict=True)
-        ]
-        rows = zip((*UNITS, "gripper"), (*values, GRIPPER[gripper]), self.tokens, strict=True)
+        cells = [f"{value:+.5f} {unit}" for value, unit in zip(motion, UNITS.values(), strict=True)]
+        rows = zip((*UNITS, "gripper"), (*cells, GRIPPER[gripper]), self.tokens, strict=True)
         return "\n".join(f"{name:<8} {value:<14} token {token}" for name, value, token in rows)
 
     def to_json(self) -> dict[str, Any]:

@@ -42,8 +42,8 @@ def watch(
         UnblindError: unknown condition or actor, an id beyond the space, or a model that is
             missing or damaged.
     """
-    chosen = {"split": split} if split else {}
-    episode = decode(condition, episode_id, fidelity=config.fidelity, **chosen)
+    options = {"split": split} if split else {}
+    episode = decode(condition, episode_id, fidelity=config.fidelity, **options)
     if actor in config.runs:
         model_files(config, actor, seed)
     policy = make_policy(config, actor, seed)

@@ -3,13 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from unblind import places
 from unblind.config import Config, DemoSet
 from unblind.errors import UnblindError
-from unblind.progress import UNIT_CPU_S
-from unblind.provenance import CODE
-from unblind.steps.making import Origin, continued, make
-from unblind.store import base_dir
+from unblind.study import jobs, making
+from unblind.study.jobs import Job
+from unblind.study.stages import STAGES
 
 
 def low(config: Config) -> None:
@@ -20,8 +18,8 @@ def low(config: Config) -> None:
             or the disk is full.
     """
     _refuse_changed_pictures(config)
-    path = places.features_low(config)
-    make([path], _low_origin(config), lambda: write_low(config, base_dir(config), "training", path))
+    job = Job(config, "features_low")
+    making.run(job, lambda: write_low(config, jobs.base_folder(config), "training", job.outputs[0]))
 
 
 def write_low(config: Config, folder: Path, which: DemoSet, path: Path) -> None:
@@ -47,7 +45,7 @@ def teacher(config: Config) -> None:
             the teacher is unknown or cannot give the student's grid, or the disk is full.
     """
     _refuse_changed_pictures(config)
-    path = places.features_teacher(config)
+    job = Job(config, "features_teacher")
 
     def work() -> dict[str, Any]:
         import torch
@@ -60,12 +58,13 @@ def teacher(config: Config) -> None:
         align = config.training.align
         source = align.teacher_weights or ""
         loaded = load_teacher(align.teacher, source, interpolate=align.interpolate)
-        student = PrismaticConfig.from_json(_sizes(config).read_text(encoding="utf-8"))
+        (text,) = (path.read_text() for path in job.inputs if path.name == "config.json")
+        student = PrismaticConfig.from_json(text)
         function = cache.of_teacher(loaded, student)
-        _write(config, "training", path, function, "features_teacher")
+        _write(config, "training", job.outputs[0], function, "features_teacher")
         return {"teacher": loaded.describe(student.grid)}
 
-    make([path], _teacher_origin(config), work)
+    making.run(job, work)
 
 
 def pictures(config: Config) -> None:
@@ -80,9 +79,8 @@ def pictures(config: Config) -> None:
             "without base.source, training looks at stored features of unchanged pictures",
             "run: unblind features low",
         )
-    path = places.pictures(config)
-    origin = _pictures_origin(config)
-    make([path], origin, lambda: write_pictures(config, "training", path))
+    job = Job(config, "pictures")
+    making.run(job, lambda: write_pictures(config, "training", job.outputs[0]))
 
 
 def write_pictures(config: Config, which: DemoSet, path: Path) -> None:
@@ -97,12 +95,12 @@ def write_pictures(config: Config, which: DemoSet, path: Path) -> None:
     _write(config, which, path, function, "pictures")
 
 
-def _write(config: Config, which: DemoSet, path: Path, function: Any, unit: str) -> None:
+def _write(config: Config, which: DemoSet, path: Path, function: Any, stage: str) -> None:
     from unblind.training import cache
     from unblind.training.frames import Labelled, Pictures
 
-    labelled = Labelled(places.demos(config, which), "train", config.demos.noop_filter)
-    cache.write(path, Pictures(labelled), function, UNIT_CPU_S[unit])
+    labelled = Labelled(jobs.demos_folder(config, which), "train", config.demos.noop_filter)
+    cache.write(path, Pictures(labelled), function, STAGES[stage].unit_cpu_s)
 
 
 def _refuse_changed_pictures(config: Config) -> None:
@@ -120,30 +118,28 @@ def train(config: Config, run: str, seed: int) -> None:
         UnblindError: the run is unknown or has no method, an input is missing, outdated or does
             not fit, or the disk is full.
     """
-    folder = places.run_folder(config, run, seed)
-    aligned = method_of(config, run) == "align"
-    origin = _run_origin(config, run, seed, aligned)
-    weights, *beside = [folder / name for name in places.run_files(config)]
-    if aligned:
-        beside.append(folder / "projector.safetensors")
+    method_of(config, run)
+    job = Job(config, "training", run, seed)
 
     def work() -> dict[str, Any]:
         from unblind.training import base, finetune, team
 
-        stored = aligned and config.base.source is None
+        teacher = next(
+            (p for made, (p, *_) in job.needed() if made.name == "features_teacher"), None
+        )
         inputs = finetune.Inputs(
             base.folder(config),
-            places.record(config),
-            places.demos(config),
-            places.seen(config),
-            places.features_teacher(config) if stored else None,
+            jobs.record(config),
+            jobs.demos_folder(config),
+            jobs.seen(config),
+            teacher,
         )
-        processes = (config.training.gpus, config.training.device)
-        with continued(folder, origin):
+        processes, folder = (config.training.gpus, config.training.device), job.outputs[0].parent
+        with making.continued(folder, job.origin):
             facts = team.run(finetune.train, *processes, config, run, seed, inputs, folder)
         return {"run_details": facts}
 
-    make([weights], origin, work, beside)
+    making.run(job, work)
 
 
 def method_of(config: Config, run: str) -> str:
@@ -154,58 +150,9 @@ def method_of(config: Config, run: str) -> str:
     """
     method = config.run(run).method
     if method is None:
-        learning = [name for name, one in config.runs.items() if one.method]
+        learning = [name for name, settings in config.runs.items() if settings.method]
         raise UnblindError(
             f"run '{run}' has no method: there is nothing to train",
             f"runs with a method: {', '.join(learning) or 'none'}",
         )
     return method
-
-
-def _low_origin(config: Config) -> Origin:
-    inputs = (*places.base_files(config), _manifest(config))
-    return Origin(config.part("features_low"), CODE["features_low"], inputs)
-
-
-def _teacher_origin(config: Config) -> Origin:
-    """Of the base, the teacher's features depend on its sizes alone."""
-    inputs = (_sizes(config), _manifest(config))
-    return Origin(config.part("features_teacher"), CODE["features_teacher"], inputs)
-
-
-def _sizes(config: Config) -> Path:
-    """Return the file of the base's sizes."""
-    return next(path for path in places.base_files(config) if path.name == "config.json")
-
-
-def _pictures_origin(config: Config) -> Origin:
-    return Origin(config.part("pictures"), CODE["pictures"], (_manifest(config),))
-
-
-def _run_origin(config: Config, run: str, seed: int, aligned: bool) -> Origin:
-    if config.base.source is not None:
-        seen = [current(places.pictures(config), _pictures_origin(config), "pictures")]
-    else:
-        seen = [current(places.features_low(config), _low_origin(config), "low")]
-        if aligned:
-            path = places.features_teacher(config)
-            seen.append(current(path, _teacher_origin(config), "teacher"))
-    inputs = (*places.base_files(config), _manifest(config), *seen)
-    return Origin(config.part("training", run), CODE["training"], inputs, seed)
-
-
-def _manifest(config: Config) -> Path:
-    (path,) = places.required([places.demos(config) / places.MANIFEST], "unblind demos")
-    return path
-
-
-def current(path: Path, origin: Origin, which: str) -> Path:
-    """Return a file of features if it belongs to base and demonstrations as they are now.
-
-    Raises:
-        UnblindError: it is missing, outdated or damaged.
-    """
-    if not origin.is_origin_of(path):
-        state = "outdated or damaged" if path.is_file() else "missing"
-        raise UnblindError(f"{path} is {state}", f"run: unblind features {which}")
-    return path

@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 
-from unblind import files, places, weights
+from unblind import files, weights
 from unblind.config import Config
 from unblind.errors import UnblindError
-from unblind.store import base_dir
+from unblind.study import jobs
 from unblind.vla import checkpoint, hub_config, loading
 from unblind.vla.checkpoint import Checkpoint
 
@@ -27,10 +27,10 @@ def folder(config: Config) -> Path:
     Raises:
         UnblindError: a published one is not there, or is not what its record says.
     """
-    record, source = places.record(config), config.base.source
+    record, source = jobs.record(config), config.base.source
     if record is None or source is None:
-        return base_dir(config)
-    place = places.rebuilt(config) if config.rebuild_base else checkpoint.place(source)
+        return jobs.base_folder(config)
+    place = jobs.rebuilt(config) if config.rebuild_base else checkpoint.place(source)
     check(place, record)
     return place
 

@@ -15,7 +15,8 @@ import torch
 
 from unblind.align.objective import Objective
 from unblind.config import METHODS, Config
-from unblind.store import BASE_FILES, base_dir
+from unblind.study import jobs
+from unblind.study.stages import MODEL_FILES
 from unblind.teachers.loading import load_teacher
 from unblind.training import finetune, loop, pretrain
 from unblind.training.feed import Cached
@@ -40,8 +41,8 @@ def loaded_model(config: Config) -> tuple[checkpoint.Checkpoint, str]:
     Raises:
         UnblindError: the base is damaged, or the package of the tower's weights is missing.
     """
-    folder = base_dir(config)
-    if all((folder / name).is_file() for name in BASE_FILES):
+    folder = jobs.base_folder(config)
+    if all((folder / name).is_file() for name in MODEL_FILES):
         return checkpoint.load(folder), "base"
     vocabulary = pretrain.make_vocabulary()
     model = pretrain.make_model(config.base.model, vocabulary, config.seed).eval()

@@ -12,8 +12,9 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from unblind import png
 from unblind.sim import camera
-from unblind.training.frames import ActionWeights, Labelled, Order, action_turns, picture
+from unblind.training.frames import ActionWeights, Labelled, Order, action_turns
 from unblind.vla.batch import Turn
 from unblind.vla.text import Vocabulary, location
 from unblind.vla.tokens import ActionCodec
@@ -86,7 +87,7 @@ class Demonstrations:
         if self._questions:
             asked = rng.permutation(len(frame.questions))[: self._questions]
             turns += [ask(self._vocabulary, *frame.questions[k]) for k in asked]
-        return Example(picture(frame.image), turns)
+        return Example(png.decode(frame.image), turns)
 
 
 def ask(vocabulary: Vocabulary, question: str, answer: str) -> Turn:
@@ -131,7 +132,8 @@ def _places(episode: dict) -> list[tuple[tuple[str, str], ...]]:
 
 def _names(instruction: str) -> tuple[str, str]:
     """Return the object and the plate of an instruction made from a known template."""
-    from unblind.sim import conditions, pretraining
+    from unblind.demos import pretraining
+    from unblind.sim import conditions
 
     return _parse(instruction, (*pretraining.TEMPLATES, *conditions.TEMPLATES))
 
@@ -148,14 +150,14 @@ def _parse(instruction: str, templates: Sequence[str]) -> tuple[str, str]:
 
 
 class Questions:
-    """Generated pictures with questions (`training.vlm_data`)."""
+    """Generated pictures with questions (`unblind.pictures`)."""
 
     def __init__(
         self, folder: Path, split: str, vocabulary: Vocabulary, turns: int, seed: int
     ) -> None:
-        from unblind.training import vlm_data
+        from unblind.pictures import shards
 
-        self._rows = vlm_data.read(folder, split)
+        self._rows = shards.read(folder, split)
         self._vocabulary, self._turns = vocabulary, turns
         self._order = Order(len(self._rows), seed)
 
@@ -172,7 +174,7 @@ class Questions:
             ask(self._vocabulary, row["turns"][k]["question"], row["turns"][k]["answer"])
             for k in asked
         ]
-        return Example(picture(row["image"]), turns)
+        return Example(png.decode(row["image"]), turns)
 
 
 @dataclass(frozen=True)

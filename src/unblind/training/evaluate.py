@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from unblind.training import data, vlm_data
+from unblind import png
+from unblind.pictures import shards
+from unblind.training import data
 from unblind.training.losses import answer_logits
 from unblind.vla.batch import Batch, Turn, collate
 from unblind.vla.checkpoint import Checkpoint
@@ -28,17 +30,17 @@ def questions(loaded: Checkpoint, folder: Path, pictures: int | None = None) -> 
 
     Args:
         loaded: the model.
-        folder: of a question set (`training.vlm_data`).
+        folder: of a question set (`unblind.pictures`).
         pictures: how many are looked at; all if None.
     """
-    rows = vlm_data.read(folder, "heldout")[:pictures]
+    rows = shards.read(folder, "heldout")[:pictures]
     counts: dict[str, list[bool]] = defaultdict(list)
     for part in _parts(rows):
         turns = [
             [data.ask(loaded.vocabulary, t["question"], t["answer"]) for t in row["turns"]]
             for row in part
         ]
-        images = np.stack([data.picture(row["image"]) for row in part])
+        images = np.stack([png.decode(row["image"]) for row in part])
         batch, found = _answers(loaded, images, turns)
         places = loaded.vocabulary.locations
         is_place = (batch.targets >= places.start) & (batch.targets < places.stop)

@@ -20,8 +20,9 @@ from unblind import config as settings
 from unblind import files, weights
 from unblind.align.objective import Objective
 from unblind.config import Config, digest
-from unblind.progress import UNIT_CPU_S
-from unblind.sim import shards
+from unblind.demos import shards
+from unblind.study import jobs
+from unblind.study.stages import STAGES
 from unblind.training import base, cache, loop, throughput
 from unblind.training.feed import Cached, Feed, Live
 from unblind.training.frames import ActionWeights, Frames, Labelled
@@ -99,7 +100,9 @@ def train(
     """
     loaded = base.load(config, inputs.base, inputs.record, team.device)
     method, values, codec = config.run(run).method, config.training, _codec(config, loaded, inputs)
-    identity = digest(config.part("training", run) | {"seed": seed, "base": loaded.identity})
+    identity = digest(
+        jobs.settings(config, "training", run) | {"seed": seed, "base": loaded.identity}
+    )
     task = Task(
         *(method, values.schedule, values.loss, seed, codec, identity, out, values.snapshots)
     )
@@ -145,7 +148,7 @@ def warm_up(team: Team, config: Config, inputs: Inputs, work: Path, out: Path) -
     """
     loaded = base.load(config, inputs.base, inputs.record, team.device)
     codec = loaded.codec(config.base.unnorm_key, config.training.recipe)
-    identity = digest(config.part("warm_up") | {"base": loaded.identity})
+    identity = digest(jobs.settings(config, "warm_up") | {"base": loaded.identity})
     values = config.base
     task = Task("default", values.warm_up, values.loss, config.seed, codec, identity, work)
     wrapped, _ = tune(team, config, loaded, task, inputs)
@@ -277,7 +280,7 @@ def _job(config: Config, task: Task) -> loop.Job:
         task.identity,
         task.seed,
         config.training.checkpoint_steps,
-        UNIT_CPU_S["training"] * task.schedule.batch if config.base.source is None else 0.0,
+        STAGES["training"].unit_cpu_s * task.schedule.batch if config.base.source is None else 0.0,
     )
 
 

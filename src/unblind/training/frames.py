@@ -6,12 +6,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
+from unblind import png
+from unblind.demos import shards
+from unblind.demos.labels import Labels, Rule, apply
 from unblind.errors import UnblindError
-from unblind.sim import shards
-from unblind.sim.labels import Labels, Rule, apply
 from unblind.vla.batch import Turn
 from unblind.vla.text import EOS, Vocabulary
 from unblind.vla.tokens import ActionCodec
@@ -115,7 +115,7 @@ class Pictures:
     def __iter__(self) -> Iterator[np.ndarray]:
         for episode, labels in self._labelled.episodes(images=True):
             for frame in labels.frames:
-                yield picture(episode["images"][frame])
+                yield png.decode(episode["images"][frame])
 
 
 class Frames:
@@ -186,8 +186,3 @@ def action_turns(
 def _no_frame(labelled: Labelled) -> UnblindError:
     cause = f"{labelled.folder} has no frame of '{labelled.split}'"
     return UnblindError(cause, "collect demonstrations")
-
-
-def picture(data: bytes) -> np.ndarray:
-    """Return PNG bytes as (H, W, 3) uint8 RGB."""
-    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]

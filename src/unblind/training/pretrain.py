@@ -11,10 +11,12 @@ from torch import nn
 
 from unblind import config as settings
 from unblind.config import Config, digest
-from unblind.progress import UNIT_CPU_S
-from unblind.sim import pretraining, shards
-from unblind.sim.catalog import load_catalog
-from unblind.training import data, loop, questions
+from unblind.demos import pretraining, shards
+from unblind.pictures import questions
+from unblind.sim.catalogs import load_catalog
+from unblind.study import jobs
+from unblind.study.stages import STAGES
+from unblind.training import data, loop
 from unblind.training.feed import Inputs
 from unblind.training.frames import ActionWeights, Labelled
 from unblind.training.losses import Learner, TokenLoss
@@ -130,7 +132,7 @@ def _train(
         digest(identity),
         seed,
         _CHECKPOINT_STEPS,
-        UNIT_CPU_S["pretraining"] * plan.batch,
+        STAGES["vlm"].unit_cpu_s * plan.batch,
     )
     slower = [name for name in parameters if name.startswith("vision_backbone.")]
     loop.fit(team, parameters, learner, job, Meter(team, plan.batch), slower)
@@ -142,7 +144,7 @@ def train_vlm(team: Team, config: Config, pictures: Path, out: Path) -> None:
     vocabulary = make_vocabulary()
     model = make_model(base.model, vocabulary, config.seed)
     source = data.Questions(pictures, "train", vocabulary, base.questions.turns, config.seed)
-    shares, identity = [data.Share(source, base.vlm.batch)], config.part("vlm")
+    shares, identity = [data.Share(source, base.vlm.batch)], jobs.settings(config, "vlm")
     _train(team, model, vocabulary, shares, config.seed, config, base.vlm, out, identity)
     if team.leads:
         checkpoint.save(out, model, vocabulary, _NO_STATISTICS.to_json())
@@ -189,7 +191,7 @@ def _robot_round(
     if plan.pictures_with_questions:
         source = data.Questions(pictures, "train", vocabulary, base.questions.turns, seed)
         shares.append(data.Share(source, plan.pictures_with_questions))
-    identity = config.part("robot") | {"round": number, "start": loaded.identity}
+    identity = jobs.settings(config, "robot") | {"round": number, "start": loaded.identity}
     _train(team, model, vocabulary, shares, seed, config, plan, out, identity)
     if team.leads:
         checkpoint.save(out, model, vocabulary, statistics)

@@ -77,25 +77,8 @@ class ActionNormalizer:
                         yield f"{low}[{k}] is {least}, above {high}[{k}], {most}"
 
     @classmethod
-    def fit(cls, actions: np.ndarray, mask: tuple[bool, ...] = _MOTION_ONLY) -> "ActionNormalizer":
-        """Return the statistics of ``actions`` (N, D).
-
-        Raises:
-            UnblindError: there is no action, or the mask has another width.
-        """
-        actions = np.asarray(actions, dtype=np.float64)
-        if actions.ndim != 2 or not len(actions) or actions.shape[1] != len(mask):
-            raise UnblindError(
-                f"cannot take action statistics of shape {actions.shape}",
-                f"give at least one action of {len(mask)} numbers",
-            )
-        low, high = np.quantile(actions, (0.01, 0.99), axis=0).tolist()
-        least, most = actions.min(0).tolist(), actions.max(0).tolist()
-        return cls(tuple(low), tuple(high), tuple(least), tuple(most), mask)
-
-    @classmethod
     def from_json(cls, values: Mapping[str, Any], where: object) -> "ActionNormalizer":
-        """Return the normaliser that :meth:`to_json` described.
+        """Return the normaliser of stored statistics (`to_json`, `demos.manifests`).
 
         Args:
             values: read from a file, which may hold anything.
