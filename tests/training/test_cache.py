@@ -5,11 +5,12 @@ import demonstrations
 import numpy as np
 import pytest
 
+from unblind import png
 from unblind.config import load
+from unblind.demos import shards
 from unblind.errors import UnblindError
-from unblind.sim import shards
 from unblind.training import cache
-from unblind.training.frames import Labelled, Pictures, picture
+from unblind.training.frames import Labelled, Pictures
 
 UNIT = 0.0
 
@@ -30,7 +31,7 @@ def test_rows_are_the_functions_of_the_frames_in_order(labelled, tmp_path):
     stored = cache.read(tmp_path / "x.npy", 32)
     assert stored.dtype == np.float16 and stored.shape == (32, 3)
     episodes = shards.load(labelled.folder, "train")
-    pictures = [picture(png) for episode in episodes for png in episode["images"]]
+    pictures = [png.decode(data) for episode in episodes for data in episode["images"]]
     for row in (0, 7, 8, 31):  # in the first, second and last batch
         np.testing.assert_array_equal(stored[row], halves(pictures[row][None])[0])
     assert (stored[20] != stored[21]).any()

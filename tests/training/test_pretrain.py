@@ -15,9 +15,10 @@ import pytest
 import torch
 
 from unblind.config import load
+from unblind.demos import pretraining
 from unblind.pictures import shards
-from unblind.sim import conditions, pretraining
-from unblind.sim.catalog import load_catalog
+from unblind.sim import conditions
+from unblind.sim.catalogs import load_catalog
 from unblind.training import data, losses, pretrain
 from unblind.training.losses import Learner, TokenLoss
 from unblind.training.team import Team
