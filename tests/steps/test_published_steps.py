@@ -177,19 +177,17 @@ def test_missing_inputs_are_named_with_the_command_that_makes_them(study, tmp_pa
     with pytest.raises(UnblindError, match="unblind demos"):
         finetuning.pictures(config)
     demonstrations.write(jobs.demos_folder(config), config, train=1)
-    with pytest.raises(
-        UnblindError, match=r"pictures\.npy is missing \(run: unblind features pictures"
-    ):
+    with pytest.raises(UnblindError, match=r"base\.json missing \(run: unblind base fetch"):
         finetuning.train(config, "default", 0)
-    finetuning.pictures(config)
-    with pytest.raises(UnblindError, match=r"base\.json is missing \(run: unblind base fetch"):
+    base_steps.fetch(config)
+    with pytest.raises(UnblindError, match=r"pictures\.npy .*run: unblind features pictures"):
         finetuning.train(config, "default", 0)
     with pytest.raises(UnblindError, match="run 'oracle' has no method"):
         finetuning.train(config, "oracle", 0)
     for refused in (finetuning.low, finetuning.teacher):
         with pytest.raises(UnblindError, match="look at each changed picture"):
             refused(config)
-    with pytest.raises(UnblindError, match=r"base\.json is missing .*base fetch"):
+    with pytest.raises(UnblindError, match=r"manifest\.json is missing .*--set-of warm-up"):
         base_steps.warm_up(settings(study, results=str(tmp_path), rebuild_base=True))
 
 
