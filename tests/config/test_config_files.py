@@ -58,12 +58,12 @@ def test_a_file_says_only_what_differs(write):
 
 
 def test_a_section_can_be_filled_and_emptied(write):
-    twin = write("a.yaml", "extends: twin.yaml\nopenvla: null\n")
-    assert read(twin)["openvla"] is None
-    section = json.dumps(read(FOLDER / "twin.yaml")["openvla"])
-    assert read(write("b.yaml", f"extends: mini.yaml\nopenvla: {section}\n")) == (
-        read(MINI) | {"openvla": json.loads(section)}
-    )
+    twin = write("a.yaml", "extends: twin.yaml\ntraining: {augmentation: null}\n")
+    assert read(twin)["training"]["augmentation"] is None
+    section = json.dumps(read(FOLDER / "twin.yaml")["training"]["augmentation"])
+    mine = write("b.yaml", f"extends: mini.yaml\ntraining: {{augmentation: {section}}}\n")
+    training = read(MINI)["training"] | {"augmentation": json.loads(section)}
+    assert read(mine) == read(MINI) | {"training": training}
 
 
 def test_extended_files_lie_beside_the_file_that_extends_them(write, tmp_path, monkeypatch):

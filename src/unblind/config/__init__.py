@@ -143,6 +143,8 @@ class Config(Section):
             ("training.schedule", training.schedule),
             ("base.warm_up", base.warm_up),
         ):
+            if schedule.batch < 2:
+                return f"{key}.batch ({schedule.batch}) must be at least 2: a batch has two parts"
             if schedule.batch % training.gpus:
                 return (
                     f"{key}.batch ({schedule.batch}) cannot be shared by "
