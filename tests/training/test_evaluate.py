@@ -10,6 +10,7 @@ import pytest
 from torch.nn.functional import one_hot
 
 from unblind.config import load
+from unblind.pictures import shards
 from unblind.training import data, evaluate, stages
 from unblind.vla import checkpoint
 from unblind.vla.policy import Policy

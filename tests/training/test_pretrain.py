@@ -16,8 +16,10 @@ import torch
 from unblind.training.parallel import Team
 
 from unblind.config import load
-from unblind.sim import conditions, pretraining
-from unblind.sim.catalog import load_catalog
+from unblind.demos import pretraining
+from unblind.pictures import shards
+from unblind.sim import conditions
+from unblind.sim.catalogs import load_catalog
 from unblind.training import data, stages
 from unblind.vla import checkpoint, policy
 from unblind.vla.batch import TokenLoss, Turn, collate
