@@ -151,7 +151,7 @@ ONLY_FOR = {
     ("training.pretrain", "demos.pretraining"): ("vlm",),
     # Training asks for the names of builtin assets and for templates; episodes are not drawn.
     ("sim.catalogs", "sim.released"): (),
-    ("demos.pretraining", "sim.builtin"): (),
+    ("demos.pretraining", "sim.builtin.extras"): (),
     ("demos.pretraining", "sim.catalogs"): (),
     ("demos.pretraining", "sim.episodes"): (),
     # Only runs are aligned.
