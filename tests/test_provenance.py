@@ -155,8 +155,6 @@ ONLY_FOR = {
     ("training.finetuning", "align.objective"): ("training",),
     # Scripted policies need no model.
     ("rollout.policies", "rollout.vla"): ("rollout_vla",),
-    # Estimates of costs stand in no table.
-    ("report.costs", "training.vlm_data"): (),
 }
 
 

@@ -22,10 +22,10 @@ from unblind.cluster import attempts, failures
 from unblind.cluster.check import before_run
 from unblind.config import check
 from unblind.config_files import arguments, merged
+from unblind.costs.page import CODE as COSTS_CODE
 from unblind.errors import UnblindError
 from unblind.files import check_writable
 from unblind.provenance import CODE, rollout_code
-from unblind.report.cost_page import CODE as COSTS_CODE
 from unblind.report.hyperparameters import load_settings, settings as settings_shown
 from unblind.sim.conditions import CONDITIONS
 from unblind.sim.released_files import check as check_assets

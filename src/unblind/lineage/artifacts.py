@@ -11,10 +11,11 @@ from typing import Literal
 from unblind import carried, places
 from unblind.base import OPTIONAL_FILES
 from unblind.config import Config, load
+from unblind.costs import measured, page
 from unblind.errors import UnblindError
 from unblind.lineage.stored import Stored
 from unblind.provenance import CODE, rollout_code
-from unblind.report import cost_page, hyperparameters, measured
+from unblind.report import hyperparameters
 from unblind.sim.conditions import CONDITIONS
 from unblind.steps.making import Origin
 from unblind.store import BASE_FILES, PULLED_BASE, base_dir
@@ -240,8 +241,8 @@ def _tables(config: Config, rows: Iterable[str]) -> Iterator[Artifact]:
 
 def _costs(config: Config, paper: Path) -> Iterator[Artifact]:
     """Yield the page of costs, which quotes the sidecars of all stages."""
-    settings = cost_page.settings(config, load(paper))
-    origin = Origin(settings, cost_page.CODE, ())
+    settings = page.settings(config, load(paper))
+    origin = Origin(settings, page.CODE, ())
     yield from _pages("tables", Path(config.results, "costs"), ("md", "tex"), origin)
 
 

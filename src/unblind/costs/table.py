@@ -1,0 +1,109 @@
+"""Costs of a study or of one target as text: expected, and measured where that is complete."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from unblind.config import Config
+from unblind.costs import formulas, measured
+from unblind.costs.formulas import Need
+from unblind.study import dryrun
+from unblind.study.dryrun import Job
+
+#: Rules whose jobs are stages by another name than their own (`measured.stages`).
+_STAGES = {
+    "pull_base": "base",
+    "train": "training of {run}",
+    "rollout": "rollouts of {run}",
+    "base_fetch": "base: fetch",
+    "base_questions": "base: questions",
+    "base_vlm": "base: vlm",
+    "base_robot": "base: robot",
+    "base_warm_up": "base: warm-up",
+    "table1": "table 1",
+    "settings_table": "tables 9 and 14",
+}
+
+
+def report(config: Config, target: str | None = None) -> str:
+    """Return a table of what every stage takes: CPU-seconds, or at paper scale hours of GPUs too.
+
+    Args:
+        config: the study; its results tell what was measured.
+        target: a result or a rule, to leave out what it does not need; None: up to Table 1. Of
+            runs with several seeds it gets its share.
+
+    Raises:
+        UnblindError: there is no such target, or this is no checkout.
+    """
+    whole = {stage.name: stage.jobs for stage in measured.stages(config)}
+    if target is None:
+        counts: Mapping[str, int] = whole
+    else:
+        counts = Counter(stage_of(job) for job in dryrun.jobs(config, target))
+    each = formulas.needs(config)
+    # Stages without a formula last.
+    needs = [each[name].times(counts[name]) for name in each if name in counts]
+    needs += [Need(name, "") for name in counts if name not in each]
+    if formulas.is_large(config):
+        return _hours(needs, counts)
+    seconds = {
+        name: cost * counts[name] / whole.get(name, counts[name])
+        for name, cost in measured.cpu_seconds(config).items()
+        if name in counts
+    }
+    return _seconds(needs, seconds)
+
+
+def stage_of(job: Job) -> str:
+    """Return the stage that a job belongs to, as tables of costs name it."""
+    wildcards = dict(job.wildcards)
+    if job.rule == "base_demos":
+        return "base: warm-up demos" if wildcards.get("which") else "base: demos"
+    return _STAGES.get(job.rule, job.rule.replace("_", " ")).format_map(wildcards)
+
+
+def _seconds(needs: list[Need], seconds: Mapping[str, float]) -> str:
+    rows = [(need.stage, need.cpu_s, seconds.get(need.stage)) for need in needs]
+    rows.append(("together", formulas.total(needs).cpu_s, sum(seconds.values()) or None))
+    lines = [f"{'CPU-seconds':<24}{'estimated':>10}{'measured':>10}"]
+    return "\n".join(lines + [f"{row[0]:<24}{_whole(row[1])}{_whole(row[2])}" for row in rows])
+
+
+def _whole(number: float | None) -> str:
+    return f"{'-' if number is None else format(number, '.0f'):>10}"
+
+
+def _hours(needs: list[Need], counts: Mapping[str, int]) -> str:
+    head = f"{'at paper scale':<28}{'jobs':>6}{'GPU-hours':>11}{'GPU memory':>12}"
+    lines = [f"{head}{'CPU-hours':>11}{'disk':>10}"]
+    jobs = {**counts, "together": sum(counts.values())}
+    for need in [*needs, formulas.total(needs)]:
+        lines.append(
+            f"{need.stage:<28}{jobs[need.stage]:>6}{hours(need.gpu_s):>11}"
+            f"{size(need.gpu_bytes):>12}{hours(need.cpu_s):>11}{size(need.disk):>10}"
+        )
+    return "\n".join([*lines, "", _REMARK])
+
+
+_REMARK = (
+    "By formula, not measured: GPU-hours of one A100 at an assumed utilisation, CPU-hours at least.\n"
+    "A dash: nothing, or no formula. Formulas, constants, sources: unblind costs --page"
+)
+
+
+def hours(seconds: float | None) -> str:
+    """Return seconds in hours with three significant digits at least; '-' for None."""
+    if seconds is None:
+        return "-"
+    number = seconds / 3600
+    return f"{number:,.0f}" if number >= 100 else f"{number:.{1 if number >= 10 else 3}f}"
+
+
+def size(count: float | None) -> str:
+    """Return bytes in decimal units; '-' for None."""
+    if count is None:
+        return "-"
+    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
+        if count >= scale:
+            return f"{count / scale:.1f} {unit}"
+    return f"{count / 1e3:.1f} kB"
