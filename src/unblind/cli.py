@@ -17,7 +17,7 @@ from unblind import (
     checkout,
     cli_audit,
     cli_base,
-    cli_bench_gpu,
+    cli_bench,
     cli_cluster,
     cli_crate,
     cli_learning,
@@ -56,7 +56,7 @@ app.add_typer(cli_lineage.app)
 app.add_typer(cli_cluster.app)
 app.add_typer(cli_store.app)
 app.add_typer(cli_paper.app)
-app.add_typer(cli_bench_gpu.app)
+app.add_typer(cli_bench.app)
 # Lets a negative number pass as an argument instead of being taken for an option.
 _NUMBERS = {"ignore_unknown_options": True}
 
@@ -313,19 +313,6 @@ def table1(
     answers = base_dir(settings) / "questions.json"
     for path in render(settings, *inputs, questions or (answers if answers.is_file() else None)):
         print(path)
-
-
-@app.command()
-def bench(
-    config: ConfigFile = MINI,
-    override: Overrides = None,
-    out: Annotated[Path | None, typer.Option(help="Result file.")] = None,
-) -> None:
-    """Measure environment steps a CPU-second, demonstrations a minute, and memory."""
-    settings = load_config(config, override)
-    from unblind.rollout.bench import bench as measure
-
-    measure(settings, out or Path(settings.results, "bench.json"))
 
 
 @app.command()

@@ -86,8 +86,8 @@ def _hours(needs: list[Need], counts: Mapping[str, int]) -> str:
 
 
 _REMARK = (
-    "By formula, not measured: GPU-hours of one A100 at an assumed utilisation, CPU-hours at least.\n"
-    "A dash: nothing, or no formula. Formulas, constants, sources: unblind costs --page"
+    "By formula, not measured: GPU-hours of one A100 at an assumed utilisation, CPU-hours at "
+    "least.\nA dash: nothing, or no formula. Formulas, constants, sources: unblind costs --page"
 )
 
 

@@ -21,7 +21,7 @@ class Meter:
         team: the processes.
         batch: pictures a step, of all processes.
         tokens: of a sequence.
-        operations: of one picture in a step (`throughput.training`).
+        operations: of one picture in a step (`throughput.picture_operations`).
     """
 
     def __init__(self, team: "Accelerator", batch: int, tokens: int, operations: int) -> None:

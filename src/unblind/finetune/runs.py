@@ -148,37 +148,37 @@ def tune(
         config.demos.noop_filter,
         task.seed,
     )
-    shape = throughput.Shape(sizes.grid**2, labelled.longest + ANSWER - 1, ANSWER)
-    operations = throughput.training(loaded.model, shape, config.training.rank, vision)
+    tokens = sizes.grid**2 + labelled.longest + ANSWER
     wrapped = adapt(config, loaded, vision, task.seed)
     teacher = objective = None
     if task.method == "align":
         teacher = _teacher(config, team.device)
         objective = make_objective(config.training.align, loaded, teacher.width, task.seed)
         objective.to(team.device)
-        operations += throughput.alignment(objective, teacher, shape.visual)
     precision = getattr(torch, chosen.precision)
-    learner = Learner(loaded.model, task.codec.tokenizer, objective, precision)
+    learner = Learner(loaded.model, task.codec.tokenizer, objective, precision).to(team.device)
+    feed = Feed(
+        labelled,
+        loaded.pixels,
+        teacher,
+        sizes.grid,
+        loaded.vocabulary.pad,
+        task.seed,
+        chosen.augmentation,
+        chosen.recipe == "released",
+        team.device,
+        precision,
+        team.process_index,
+        team.num_processes,
+        task.schedule.batch,
+    )
+    operations = throughput.picture_operations(learner, feed)
     trainer.fit(
         team,
-        learner.to(team.device),
-        Feed(
-            labelled,
-            loaded.pixels,
-            teacher,
-            sizes.grid,
-            loaded.vocabulary.pad,
-            task.seed,
-            chosen.augmentation,
-            chosen.recipe == "released",
-            team.device,
-            precision,
-            team.process_index,
-            team.num_processes,
-            task.schedule.batch,
-        ),
+        learner,
+        feed,
         plan(config, task),
-        Meter(team, task.schedule.batch, shape.tokens, operations),
+        Meter(team, task.schedule.batch, tokens, operations),
         out,
         _snapshots(wrapped, task.snapshots, task.schedule.steps, out),
     )

@@ -20,15 +20,15 @@ import torch
 from mani_skill.envs.sapien_env import BaseEnv
 
 from unblind import files
+from unblind.bench import policy as bench_policy
+from unblind.bench import training
 from unblind.config import Config
-from unblind.rollout import bench_policy
 from unblind.rollout.vla import VlaPolicy
 from unblind.sim.actors import build_entity
 from unblind.sim.demos import survey
 from unblind.sim.env import PutOnPlateEnv
 from unblind.sim.episodes import decode, sample_ids
 from unblind.sim.planner import PickAndPlace
-from unblind.training import bench as training
 
 #: Names, widths and shaders of the measured pictures: ours, the policy's input at paper scale, and
 #: the released frame.
