@@ -8,7 +8,7 @@ import typer
 
 from unblind.cli_options import MINI, ConfigFile, Overrides, load_config
 
-app = typer.Typer()
+app = typer.Typer(pretty_exceptions_enable=False)
 
 
 class Size(StrEnum):

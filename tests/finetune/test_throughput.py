@@ -1,79 +1,47 @@
-"""Operations by formula against PyTorch's own counter, and against the published sizes by hand."""
+"""Operations of a step as torch counts them, and peaks of GPUs."""
 
-import models
-import numpy as np
-import pytest
+from dataclasses import dataclass
+
 import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
+from torch import nn
+from torch.nn import functional
 
-from unblind.align.objective import Objective, Recipe
 from unblind.finetune import throughput
-from unblind.finetune.learner import ANSWER, Learner, texts
-from unblind.foundation import table
-from unblind.foundation.frozen import FrozenTeacher
-from unblind.foundation.networks import NETWORKS
-from unblind.openvla import checkpoint
-from unblind.vla import lora
-from unblind.vla.prismatic import PrismaticConfig
-from unblind.vla.tokens import ActionTokenizer
-
-PROMPT, RANK = 20, 4
-SHAPE = throughput.Shape(visual=256, text=PROMPT + ANSWER - 1, answers=ANSWER)
 
 
-@pytest.mark.parametrize("vision", [True, False])
-def test_the_formula_is_what_pytorch_counts(root, vision):
-    loaded = checkpoint.load(root / "openvla", dtype=torch.float32)
-    wanted = throughput.training(loaded.model, SHAPE, RANK, vision)
-    lora.add_lora(loaded.model, vision=vision, seed=0, rank=RANK, alpha=RANK)
-    learner = Learner(loaded.model, ActionTokenizer(), None, torch.float32).train()
-    answers = np.full((2, ANSWER), 31800)
-    prompts = texts([tuple(range(100, 100 + PROMPT))] * 2, answers, 32000, PROMPT)
-    pixels = torch.randn(2, 6, 224, 224, generator=torch.Generator().manual_seed(0))
-    # The plain implementation: others recompute attention in the backward pass.
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        loss, _ = learner(pixels, prompts, torch.from_numpy(answers), None)
-        loss.backward()
-    sizes = loaded.model.config
-    angles = 2 * SHAPE.tokens * (sizes.hidden_size // sizes.heads // 2)  # once for the batch
-    assert 2 * wanted == counter.get_total_flops() - angles
+@dataclass(frozen=True)
+class Feed:
+    """Batches of sequences of noise, each of five tokens of width 8."""
+
+    batch: int = 6
+    part: int = 0
+    parts: int = 1
+
+    def __call__(self, step):
+        return (torch.randn(self.batch // self.parts, 5, 8),)
 
 
-def test_the_forward_pass_of_the_published_sizes():
-    with torch.device("meta"):
-        model = models.Prismatic(PrismaticConfig(**models.OPENVLA))
-    n = 1 + 256 + 27
-    decoder = 32 * (4 * 4096**2 + 3 * 4096 * 11008)
-    head, projector = 4096 * 32064, 2176 * 8704 + 8704 * 4096 + 4096**2
-    dino = 23 * 12 * 1024**2
-    siglip = 26 * (4 * 1152**2 + 2 * 1152 * 4304)
-    patches = 3 * 14 * 14 * (1024 + 1152)
-    matrices = decoder * n + head * 8 + (projector + siglip + patches) * 256 + dino * 261
-    attention = 32 * n * n * 4096 + 23 * 261**2 * 1024 + 26 * 256**2 * 1152
-    assert throughput.forward(model, SHAPE) == 2 * matrices + 4 * attention
-    # A LoRA step costs about twice the forward pass: frozen weights have no gradient of their own.
-    step = throughput.training(model, SHAPE, rank=32, vision=True)
-    assert step / throughput.forward(model, SHAPE) == pytest.approx(2.07, abs=0.02)
+class Learner(nn.Module):
+    """A frozen and a trained matrix, then attention of one head."""
+
+    def __init__(self):
+        super().__init__()
+        self.trained, self.frozen = nn.Linear(8, 4, bias=False), nn.Linear(4, 12, bias=False)
+        self.frozen.requires_grad_(False)
+
+    def forward(self, x):
+        query, key, value = self.frozen(self.trained(x)).split(4, dim=-1)
+        attended = functional.scaled_dot_product_attention(query, key, value)
+        return attended.sum(), {}
 
 
-def test_a_teachers_operations_are_what_pytorch_counts(root):
-    teacher = table.load("c-radiov3-l", str(root / "radio"))
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        teacher.features(torch.rand(2, 3, 224, 224), 16)
-    assert 2 * throughput.watching(teacher, 256) == counter.get_total_flops()
-
-
-def test_what_align_adds_at_the_published_sizes():
-    sizes = table.row("c-radiov3-l").sizes
-    with torch.device("meta"):
-        net = NETWORKS["radio"].build(sizes)
-    teacher = FrozenTeacher("c-radiov3-l", "radio", sizes, net, {})
-    objective = Objective(Recipe(layers=(16,), hidden=2048), 32, 4096, 1024)
-    blocks, attention = 24 * 12 * 1024**2, 24 * 4 * 264**2 * 1024
-    patches, projector = 3 * 16 * 16 * 1024, 4096 * 2048 + 2048**2 + 2048 * 1024
-    wanted = 2 * 264 * blocks + attention + 2 * 256 * (patches + 2 * projector)
-    assert throughput.alignment(objective, teacher, 256) == wanted
+def test_operations_of_one_picture_are_those_of_its_matrices():
+    learner = Learner()
+    # Forward and the gradient of the weights; forward and that of the input; attention thrice.
+    wanted = 5 * (2 * 2 * 8 * 4 + 2 * 2 * 4 * 12) + 3 * 4 * 5**2 * 4
+    for parts in (1, 2):
+        assert throughput.picture_operations(learner, Feed(parts=parts)) == wanted
+    assert all(weight.grad is None for weight in learner.parameters())
 
 
 def test_peaks_of_known_devices():

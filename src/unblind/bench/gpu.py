@@ -6,17 +6,17 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.profiler import ProfilerActivity, profile
-from torch.utils.benchmark import Timer
+from torch.profiler import profile
 
 from unblind import files
 from unblind.bench import synthetic
+from unblind.bench.timing import turns
 from unblind.errors import UnblindError
 from unblind.finetune.throughput import peak
 from unblind.openvla.checkpoint import check_device
@@ -126,7 +126,7 @@ class Bench:
         for width in WIDTHS[self.size]:
             call = synthetic.Decoding(self._loaded, width, self._seed)
             call()  # in which libraries choose their kernels
-            took = self._turns({"call": call}, steps=1)["call"]
+            took = turns({"call": call}, 1, _ROUNDS[self.size], self.end)["call"]
             figures[str(width)] = _spread(took) | {
                 "ms_a_picture": round(statistics.median(took) / width, 3)
             }
@@ -161,8 +161,7 @@ class Bench:
         """Measure which of torch's operators take the time of a step of Align."""
         if "align_to_default" not in self.results:
             raise _Unmeasured("needs align")
-        activity = ProfilerActivity.CUDA if self._cuda else ProfilerActivity.CPU
-        with profile(activities=[activity, ProfilerActivity.CPU]) as profiler:
+        with profile() as profiler:
             self._trainee.step("align")
         key = f"self_{'device' if self._cuda else 'cpu'}_time_total"
         took = {event.key: getattr(event, key) / 1000 for event in profiler.key_averages()}
@@ -183,14 +182,17 @@ class Bench:
         gib = torch.cuda.max_memory_allocated(self._device) / 2**30 if self._cuda else None
         return {"loss": round(float(loss), 4), "peak_memory_gib": gib and round(gib, 2)}
 
-    def _speed(self, trainee: synthetic.Trainee, methods: Any) -> dict[str, dict[str, Any]]:
+    def _speed(
+        self, trainee: synthetic.Trainee, methods: Iterable[str]
+    ) -> dict[str, dict[str, Any]]:
         """Return speed by the median of rounds, in which the methods take turns.
 
         ``mfu``: the share of the device's peak in bfloat16; None where that is not known.
         """
         calls = {method: partial(trainee.step, method) for method in methods}
+        timed = turns(calls, _STEPS[self.size], _ROUNDS[self.size], self.end)
         figures = {}
-        for method, took in self._turns(calls, _STEPS[self.size]).items():
+        for method, took in timed.items():
             seconds, operations = statistics.median(took) / 1000, trainee.operations(method)
             top = self.results["device"]["peak_operations_per_s"]
             spread = {
@@ -203,19 +205,6 @@ class Bench:
                 "mfu": top and round(operations / seconds / top, 4),
             }
         return figures
-
-    def _turns(
-        self, calls: Mapping[str, Callable[[], object]], steps: int
-    ) -> dict[str, list[float]]:
-        """Return milliseconds of a call, one number a round; as many rounds as there is time."""
-        timers = {name: Timer("call()", globals={"call": call}) for name, call in calls.items()}
-        took: dict[str, list[float]] = {name: [] for name in calls}
-        for number in range(_ROUNDS[self.size]):
-            if number and time.monotonic() > self.end:
-                break
-            for name, timer in timers.items():
-                took[name].append(1000 * timer.timeit(steps).mean)
-        return took
 
 
 def _spread(took: list[float]) -> dict[str, float]:
