@@ -16,35 +16,13 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/demos.smk"
-
-
-if STUDY.openvla is None:
-
-    include: "workflow/rules/base.smk"
-    include: "workflow/rules/training.smk"
-
-else:
-
-    include: "workflow/rules/openvla.smk"
-
-
-include: "workflow/rules/rollouts.smk"
-include: "workflow/rules/report.smk"
-include: "workflow/rules/audit.smk"
+include: "workflow/rules/stages.smk"
 
 
 rule all:
     default_target: True
     input:
-        expand("{results}/table1.{kind}", results=RESULTS, kind=["md", "csv", "tex"]),
-        expand("{results}/audit.{kind}", results=RESULTS, kind=["md", "json", "html"]),
-        expand(
-            "{results}/{page}.{kind}",
-            results=RESULTS,
-            page=["table9", "table14", "costs"],
-            kind=["md", "tex"],
-        ),
+        STUDY.pages(),
 
 
-check_report(snakemake_options(), rules.all.input)
+patches.check_report(patches.command_line(), STUDY.pages())

@@ -10,7 +10,9 @@ import pyarrow.parquet as pq
 
 from unblind import files
 from unblind.config import Config
-from unblind.sim import camera, shards
+from unblind.demos import manifests, shards
+from unblind.sim import camera
+from unblind.study import jobs
 
 #: Steps of an episode, the one that closes the gripper and the one that opens it again.
 STEPS, CLOSING, OPENING = 16, 7, 14
@@ -71,7 +73,7 @@ def write(
             table = table.replace_schema_metadata({"attempts": json.dumps(log)})
             names[split] = f"{split}-00000.parquet"
             pq.write_table(table, folder / names[split])
-    part = config.part("demos")
-    manifest = shards.manifest(config, part, folder, list(names.values()))
+    part = jobs.settings(config, "demos")
+    manifest = manifests.describe(config, part, folder, list(names.values()))
     files.write_json(folder / "manifest.json", manifest)
     return folder

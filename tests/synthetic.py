@@ -6,19 +6,20 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import save_file
 
-from unblind import provenance
 from unblind.config import Config
 from unblind.files import atomic_path, sha256, write_json
 from unblind.sim.conditions import CONDITIONS
-from unblind.sim.success import STAGES
+from unblind.sim.success import MILESTONES
+from unblind.study import jobs, provenance, stages
+from unblind.study.stages import STAGES
 
 
 def write_records(
     config: Config, run: str, seed: int, folder: Path, finals: dict[str, int], inputs=()
 ):
     """Write the records that are missing; `finals` says how many episodes end in success."""
-    part = config.part("rollout", run)
-    code = provenance.rollout_code(config.run(run).policy)
+    stage = jobs.rollout_stage(config, run)
+    part, code = jobs.settings(config, stage, run), STAGES[stage].modules
     for condition in CONDITIONS:
         path, final = folder / f"{condition.name}.parquet", finals.get(condition.name, 0)
         if not provenance.is_current(path, config=part, code=code, seed=seed, inputs=inputs):
@@ -41,7 +42,7 @@ def episodes(run: str, seed: int, condition: str, n: int, final: int) -> pd.Data
             "episode_id": 1000 * seed + index,
             "success_any": index <= final if final else np.zeros(n, dtype=bool),
             "success_final": index < final,
-            **dict.fromkeys(STAGES, index < final),
+            **dict.fromkeys(MILESTONES, index < final),
             "steps": 80,
         }
     )
@@ -50,7 +51,7 @@ def episodes(run: str, seed: int, condition: str, n: int, final: int) -> pd.Data
 def write_demos(config: Config, folder: Path):
     """Write a manifest: one attempt in four failed."""
     path, successes = folder / "manifest.json", config.demos.successes
-    made_from = {"config": config.part("demos"), "code": provenance.CODE["demos"]}
+    made_from = {"config": jobs.settings(config, "demos"), "code": STAGES["demos"].modules}
     with provenance.record(path, **made_from, seed=config.seed):
         values = {
             "attempts": successes * 4 // 3,
@@ -71,7 +72,9 @@ def write_replay(config: Config, path: Path, inputs=()):
             "tokenised_success": np.arange(n) > 0,
         }
     )
-    _write(path, frame, config.part("replay"), provenance.CODE["replay"], config.seed, inputs)
+    _write(
+        path, frame, jobs.settings(config, "replay"), STAGES["replay"].modules, config.seed, inputs
+    )
 
 
 def leave_out(config: Config, path: Path, run: str, lacking: dict[int, list[str]]):
@@ -79,7 +82,9 @@ def leave_out(config: Config, path: Path, run: str, lacking: dict[int, list[str]
     frame, meta = pd.read_parquet(path), provenance.read(path)
     left = frame[~frame["episode_id"].isin(list(lacking))]
     extra = meta["extra"] | {"not_run": {str(number): files for number, files in lacking.items()}}
-    _write(path, left, config.part("rollout", run), meta["code"], meta["seed"], extra=extra)
+    _write(
+        path, left, jobs.settings(config, "rollout", run), meta["code"], meta["seed"], extra=extra
+    )
 
 
 def _write(
@@ -116,18 +121,16 @@ def tiny_base(folder: Path):
 
 def write_features(path: Path, part: dict, stage: str, inputs=()):
     """Write a file in the place of features."""
-    with provenance.record(path, config=part, code=provenance.CODE[stage], inputs=inputs):
+    with provenance.record(path, config=part, code=STAGES[stage].modules, inputs=inputs):
         write_json(path, part)
 
 
 def write_adapter(config: Config, run: str, seed: int, inputs=()):
     """Write the files of a trained run, of no use beside names and checksums, unless they stand."""
-    from unblind import places
-
-    folder, told = places.run_folder(config, run, seed), {"training_seed": seed}
-    made_from = {"config": config.part("training", run), "code": provenance.CODE["training"]}
-    made_from |= {"seed": seed, "inputs": inputs}
-    weights, *others = (folder / name for name in places.RUN_FILES)
+    folder, told = jobs.run_folder(config, run, seed), {"training_seed": seed}
+    settings, code = jobs.settings(config, "training", run), STAGES["training"].modules
+    made_from = {"config": settings, "code": code, "seed": seed, "inputs": inputs}
+    weights, *others = (folder / name for name in stages.RUN_FILES)
     if config.run(run).method == "align":
         others.append(folder / "projector.safetensors")
     if provenance.is_current(weights, **made_from):

@@ -33,7 +33,7 @@ NOT_RUN = {
     ".venv/bin/snakemake --cores 2 all --configfile workflow/config/twin.yaml": (
         "four minutes; tests/test_paper_workflow.py, and tests/finetune/test_openvla_steps.py"
     ),
-    ".venv/bin/unblind openvla": "needs what was not made; tests/openvla/test_openvla_policy.py",
+    ".venv/bin/unblind openvla": "needs what was not made; tests/vla/test_policy.py",
     "podman build": PODMAN,
     "podman run": PODMAN,
     ".venv/bin/unblind watch": "the real simulator; tests/rollout/test_watch.py",

@@ -240,7 +240,7 @@ UNSTORED = {"demos": 1, "features_low": 1}
     ("text", "wanted"),
     [
         (("rank: 4", "rank: 8"), {"train": 1, "rollout": 1}),
-        (("attempts_per_slot: 8", "attempts_per_slot: 9"), {"train": 1, "rollout": 1, "replay": 1}),
+        (("demos:\n", "demos:\n  attempts_per_slot: 9\n"), {"train": 1, "rollout": 1, "replay": 1}),
     ],
 )
 def test_a_changed_hyper_parameter_runs_its_descendants(pulled, change, text, wanted):
@@ -281,8 +281,10 @@ def test_a_touched_file_runs_nothing(published, change):
         change(published / "src" / "unblind" / name, str)
     change(published / "results" / "demos" / "manifest.json", str)
     place = published / "workflow" / "config" / "smoke.yaml"
-    change(place, lambda text: "# another layout\n" + text.replace("seeds: [0]", "seeds:\n  - 0"))
-    assert "seeds:\n  - 0" in place.read_text()
+    change(
+        place, lambda text: "# another layout\n" + text.replace("layers: [1]", "layers:\n      - 1")
+    )
+    assert "layers:\n      - 1" in place.read_text()
     assert jobs(published, *SMOKE) == {}
 
 

@@ -10,7 +10,8 @@ import pytest
 import toy_study
 from toy_study import SMOKE, TABLE, environment, jobs, snakemake
 
-from unblind.provenance import CODE, source_hash
+from unblind.study.provenance import source_hash
+from unblind.study.stages import STAGES
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +123,7 @@ def test_after_a_complete_run_there_is_nothing_to_do(study):
         ),
         ("runs: {default: {method: freeze}}", {"train": 1, "rollout": 1}),
         # Default knows nothing of what Align adds; no training knows how it will be evaluated.
-        ("{training: {align: {coefficient: 0.3}}, rollout: {max_steps: 70}}", {"rollout": 5}),
+        ("{training: {align: {lambda: 0.3}}, rollout: {max_steps: 70}}", {"rollout": 5}),
         (
             "demos: {successes: 3}",
             {"demos": 1, "replay": 1, "features_low": 1, "train": 1, "rollout": 1},
@@ -200,7 +201,7 @@ def test_a_misspelt_key_stops_the_workflow(project):
 
 
 def test_scripted_policies_know_nothing_of_the_model():
-    scripted, model = CODE["rollout"], CODE["rollout_vla"]
+    scripted, model = STAGES["rollout_scripted"].modules, STAGES["rollout"].modules
     assert set(scripted) < set(model)
     assert not [name for name in scripted if "vla" in name or name == "unblind.rollout"]
     assert source_hash(*scripted) != source_hash(*model)

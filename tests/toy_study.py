@@ -16,7 +16,8 @@ import pytest
 import synthetic
 import yaml
 
-from unblind import base
+from unblind.config import files
+from unblind.study import pulled_base as base
 
 ROOT = Path(__file__).parents[1]
 FAKES = {
@@ -32,23 +33,18 @@ FAKES = {
         "    write_records(config, run, seed, out, finals, model_files(config, run, seed))\n"
     ),
     "steps/finetuning.py": (
-        "from unblind import places\n\n\n"
-        "def _demos(config):\n"
-        "    return places.demos(config) / places.MANIFEST\n\n\n"
+        "from unblind.study.jobs import Job\n"
+        "from unblind.study.making import check_inputs\n\n\n"
+        "def _write(config, name):\n"
+        "    job = Job(config, name)\n"
+        "    write_features(job.outputs[0], job.settings, name, check_inputs(job))\n\n\n"
         "def low(config):\n"
-        "    inputs = [*places.base_files(config), _demos(config)]\n"
-        "    part = config.part('features_low')\n"
-        "    write_features(places.features_low(config), part, 'features_low', inputs)\n\n\n"
+        "    _write(config, 'features_low')\n\n\n"
         "def teacher(config):\n"
-        "    inputs = [places.base_files(config)[0], _demos(config)]\n"
-        "    part, path = config.part('features_teacher'), places.features_teacher(config)\n"
-        "    write_features(path, part, 'features_teacher', inputs)\n\n\n"
+        "    _write(config, 'features_teacher')\n\n\n"
         "def train(config, run, seed):\n"
-        "    features = [places.features_low(config)]\n"
-        "    if config.run(run).method == 'align':\n"
-        "        features.append(places.features_teacher(config))\n"
-        "    inputs = [*places.base_files(config), _demos(config), *features]\n"
-        "    write_adapter(config, run, seed, inputs)\n"
+        "    job = Job(config, 'training', run, seed)\n"
+        "    write_adapter(config, run, seed, check_inputs(job))\n"
     ),
 }
 SMOKE = ("--configfile", "workflow/config/smoke.yaml")
@@ -99,11 +95,13 @@ def checkout(folder: Path) -> Path:
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     configs = folder / "workflow" / "config"
-    mini, tiny = (yaml.safe_load((configs / f"{n}.yaml").read_text()) for n in ("mini", "smoke"))
+    complete = {path: files.read(path) for path in configs.glob("*.yaml")}
+    mini, tiny = complete[configs / "mini.yaml"], dict(complete[configs / "smoke.yaml"])
     tiny["scale"] = mini["scale"]
     tiny["runs"] = {run: mini["runs"][run] for run in _RUNS}
-    tiny["table1"]["rows"] = list(_RUNS)
-    (configs / "mini.yaml").write_text(yaml.safe_dump(tiny, sort_keys=False))
+    tiny["table1"] = {"rows": list(_RUNS)}
+    for path, values in (complete | {configs / "mini.yaml": tiny}).items():
+        path.write_text(yaml.safe_dump(values, sort_keys=False))
     set_up(folder)
     shell(folder, "git init -q && git add . && git commit -qm study")
     return folder

@@ -4,7 +4,8 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from unblind.config_sections import Count, Name, Section
+from unblind.config.sections import Count, Name, Section
+from unblind.study.stages import REQUESTS
 
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
 #: A folder; variables that the compute node knows may stand in it.
@@ -22,27 +23,17 @@ class ClusterJob(Section):
     )
 
 
-class ClusterJobs(Section):
-    """What jobs may use, by rule."""
-
-    demos: ClusterJob = Field(description="The planner's demonstrations.")
-    replay: ClusterJob = Field(description="Their replay.")
-    base_questions: ClusterJob = Field(description="Pictures with questions.")
-    base_demos: ClusterJob = Field(description="Demonstrations of pretraining and warm-up.")
-    base_vlm: ClusterJob = Field(description="VLM pretraining.")
-    base_robot: ClusterJob = Field(description="Robot pretraining.")
-    base_warm_up: ClusterJob = Field(description="Warm-up.")
-    features_low: ClusterJob = Field(description="Features of the tower's frozen part.")
-    features_teacher: ClusterJob = Field(description="Features of the teacher.")
-    train: ClusterJob = Field(description="Fine-tuning of one run with one seed.")
-    rollout: ClusterJob = Field(description="Evaluation of one run of a model with one seed.")
-    rollout_scripted: ClusterJob = Field(
-        description="The same, by rule `rollout`, of a policy that needs no model."
-    )
-    table1: ClusterJob = Field(description="Table 1.")
-    settings_table: ClusterJob = Field(description="Tables 9 and 14.")
-    costs: ClusterJob = Field(description="The page of costs.")
-    audit: ClusterJob = Field(description="The audit's pages.")
+#: Names that jobs had before, with those that they have now.
+_OLD_NAMES = {
+    "base_questions": "questions",
+    "base_demos": "pretraining_demos and warm_up_demos",
+    "base_vlm": "vlm",
+    "base_robot": "robot",
+    "base_warm_up": "warm_up",
+    "train": "training",
+    "settings_table": "table9 and table14",
+}
+_DEFAULT = "default"
 
 
 class Cluster(Section):
@@ -56,12 +47,24 @@ class Cluster(Section):
         description="Folder on the compute node, for example '$TMPDIR' or '/scratch/$USER', in "
         "which each job has a temporary folder of its own; null: as the system has it."
     )
-    jobs: ClusterJobs = Field(description="Time, memory, GPUs and group of each rule.")
+    jobs: dict[Name, ClusterJob] = Field(
+        description="Time, memory, GPUs and group of jobs by rule (`rollout_scripted`: of rule "
+        "`rollout`, where a policy needs no model); 'default' is for all that are not named."
+    )
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        for name in self.jobs.keys() - {*REQUESTS, _DEFAULT}:
+            hint = f"it is {_OLD_NAMES[name]} now" if name in _OLD_NAMES else "see cluster.jobs"
+            raise ValueError(f"jobs names no rule: '{name}' ({hint})")
+        if _DEFAULT not in self.jobs:
+            raise ValueError(f"jobs lacks '{_DEFAULT}'")
+        return self
 
     @model_validator(mode="after")
     def _alike_in_groups(self) -> Self:
         groups: dict[str, dict[tuple[str | None, ...], str]] = {}
-        for rule in ClusterJobs.model_fields:
+        for rule in REQUESTS:
             job = self.job(rule)
             if job.group:
                 kind = (self.partition_of(rule), self.gpu_type if job.gpus else None)
@@ -76,7 +79,7 @@ class Cluster(Section):
 
     def job(self, rule: str) -> ClusterJob:
         """Return what a rule's job may use."""
-        return getattr(self.jobs, rule)
+        return self.jobs.get(rule, self.jobs[_DEFAULT])
 
     def partition_of(self, rule: str) -> str | None:
         """Return the partition of a rule's jobs, None for SLURM's default."""

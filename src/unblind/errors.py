@@ -1,7 +1,9 @@
 """What users are told: errors that end a command, and notes that do not."""
 
+import difflib
 import sys
 import warnings
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -14,6 +16,12 @@ class UnblindError(Exception):
     def __init__(self, cause: str, remedy: str = "") -> None:
         self.cause, self.remedy = cause, remedy
         super().__init__(f"{cause} ({remedy})" if remedy else cause)
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """Return ", did you mean ...?" with up to three known words like ``word``, or nothing."""
+    match = difflib.get_close_matches(word, list(known), n=3, cutoff=0.5)
+    return f", did you mean {' or '.join(repr(m) for m in match)}?" if match else ""
 
 
 class Note(UserWarning):

@@ -9,26 +9,6 @@ from tqdm import tqdm
 tqdm.set_lock(threading.RLock())
 _TEXT = "{n_fmt}/{total_fmt}, {elapsed_s:.0f} s elapsed, {remaining_s:.0f} s left"
 
-#: CPU-seconds of one unit at mini's sizes on two virtual cores of an AMD EPYC: an attempt at a
-#: demonstration, a replayed episode, an episode of 80 steps of each policy, a picture of
-#: pretraining, a frame of either kind of features, a frame of fine-tuning; and a frame of 640 x 480
-#: that is decoded and resized for the published model.
-UNIT_CPU_S = {
-    "demos": 0.65,
-    "replay": 1.1,
-    "oracle": 1.1,
-    "random": 0.65,
-    "noop": 0.55,
-    "vla": 2.2,
-    "pretraining": 0.03,
-    "features_low": 0.006,
-    "features_teacher": 0.03,
-    "training": 0.02,
-    "pictures": 0.06,
-}
-#: CPU-seconds until a worker has imported everything and drawn its first picture.
-START_CPU_S = 8.4
-
 
 class Progress(tqdm):
     """Says what a long step will cost, then how far it is: a bar, or lines where nobody watches.

@@ -7,6 +7,7 @@ import synthetic
 
 from unblind.config import Config, load
 from unblind.sim.conditions import CONDITIONS
+from unblind.study import jobs
 
 MINI = Path(__file__).parents[2] / "workflow" / "config" / "mini.yaml"
 #: Of 16 episodes everywhere: Default 8, Align 14 but on Carrot, Freeze none.
@@ -64,10 +65,11 @@ def rewrite(config: Config, change, run: str = "align", condition: str = "carrot
     """Replace a record by a changed one with a sidecar that fits it."""
     import pandas as pd
 
-    from unblind.provenance import rollout_code
+    from unblind.study.jobs import rollout_stage
+    from unblind.study.stages import STAGES
 
     path = record(config, run, condition)
     frame = change(pd.read_parquet(path))
-    part = config.part("rollout", run)
-    synthetic._write(path, frame, part, rollout_code(config.run(run).policy), 0)
+    part = jobs.settings(config, "rollout", run)
+    synthetic._write(path, frame, part, STAGES[rollout_stage(config, run)].modules, 0)
     return path

@@ -7,11 +7,11 @@ import pytest
 import studies
 import synthetic
 
-from unblind import store
 from unblind.audit import build, integrity
 from unblind.audit.commands import Commands
 from unblind.audit.records import gather
 from unblind.errors import UnblindError
+from unblind.study import store
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from unblind.audit import build, recheck
 from unblind.config import load
 from unblind.errors import UnblindError
 from unblind.rollout.loop import Outcome
-from unblind.sim.success import STAGES, Stages
+from unblind.sim.success import MILESTONES, Milestones
 
 FINALS = {"carrot": 4, "plate": 4}
 
@@ -26,7 +26,7 @@ class Crew(synthetic.CrewStandIn):
             any_step = final or (episode.condition in FINALS and episode.episode_id == 4)
             if episode.episode_id in self.lost:
                 final = any_step = False
-            yield Outcome(episode, any_step, final, Stages(*[final] * len(STAGES)), 80)
+            yield Outcome(episode, any_step, final, Milestones(*[final] * len(MILESTONES)), 80)
 
 
 @pytest.fixture

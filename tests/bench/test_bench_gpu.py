@@ -10,19 +10,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
-from unblind.align.objective import Objective, Recipe
+from unblind.align.objective import Objective
 from unblind.bench import __main__ as entry
 from unblind.bench import gpu, synthetic
 from unblind.errors import UnblindError
-from unblind.finetune import step as steps
-from unblind.finetune.learner import Learner
-from unblind.foundation import networks, table
-from unblind.openvla import checkpoint
-from unblind.openvla.sequence import Prompts
-from unblind.vla.tokens import ActionTokenizer
+from unblind.teachers import networks
+from unblind.teachers.registry import TEACHERS
+from unblind.training import finetune, throughput
+from unblind.training.feed import Inputs
+from unblind.training.losses import Learner, TokenLoss
+from unblind.vla import loading
+from unblind.vla.batch import Turn, collate
 
 ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
@@ -121,31 +120,22 @@ def test_the_table_tells_goal_utilisation_and_what_is_missing(results):
 def test_the_published_size_trains_without_memory(monkeypatch):
     """A step of Align at full size on the meta device, which computes shapes alone."""
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())
-    training = synthetic.study("full").training
-    model = checkpoint.blank(synthetic.settings("full").model)
-    checkpoint.restore_rotations(model, "meta")
-    steps.adapt(
-        model,
-        vision=True,
-        seed=0,
-        rank=training.rank,
-        alpha=training.alpha,
-        recipe="corrected",
-        precision=torch.float32,
-        checkpointing=False,
-    )
-    with torch.device("meta"):
-        objective = Objective(Recipe((16,)), 32, 4096, 1024)
-        learner = Learner(model, ActionTokenizer(32000), objective, torch.float32).to("meta")
-        prompts = Prompts(torch.zeros(1, 28, dtype=int), torch.ones(1, 28, dtype=bool))
-        answers = torch.zeros(1, 8, dtype=int)
-        pictures, teacher = torch.empty(1, 6, 224, 224), torch.empty(1, 256, 1024)
-        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-            learner(pictures, prompts, answers, teacher)[0].backward()
+    training = synthetic.study("full").training.model_copy(update={"precision": "float32"})
+    model = loading.blank(synthetic.settings("full").model)
+    loading.restore_rotations(model, "meta")
+    wrapped = finetune.adapt(model, vision=True, seed=0, training=training)
+    model.to("meta")
+    words = synthetic.model("twin", CPU, torch.float32, seed=0).vocabulary
+    batch = collate([[Turn.of((0,) * 21, (0,) * 7)]]).to("meta")
+    pictures = torch.empty(1, 6, 224, 224, device="meta")
+    seen = Inputs(pictures, batch, torch.empty(1, 256, 1024, device="meta"))
+    objective = Objective(training.align, 0, 32, 4096, 1024).to("meta")
+    token_loss = TokenLoss(words, 0.0, 0.0)
+    learner = Learner(model, lambda step, part: seen, token_loss, words, objective)
+    counted = throughput.operations(lambda: learner(0, 0)[0], wrapped.parameters())
     projector = 4096 * 2048 + 2048 * 2048 + 2048 * 1024
-    assert counter.get_total_flops() == pytest.approx(
-        default_operations(training.rank) + 2 * 2 * 256 * projector, rel=1e-8
-    )
+    wanted = default_operations(training.rank) + 2 * 2 * 256 * projector
+    assert counted == pytest.approx(wanted, rel=1e-6)
 
 
 def default_operations(rank):
@@ -179,19 +169,18 @@ def test_the_full_size_is_that_of_the_publication():
     training = synthetic.study("full").training
     assert training.schedule.batch == 8 and gpu.WIDTHS["full"] == (1, 16, 64)
     with torch.device("meta"):
-        net = networks.NETWORKS["radio"].build(table.ROWS[training.align.teacher].sizes)
+        net = networks.NETWORKS["radio"].build(TEACHERS[training.align.teacher].sizes)
     assert 3.0e8 < sum(weight.numel() for weight in net.parameters()) < 3.3e8
 
 
 def test_prompts_of_a_batch_differ_in_length_as_in_a_run():
     loaded = synthetic.model("twin", CPU, torch.float32, seed=0)
     frames = synthetic.Frames(loaded, seed=0)
-    rows = frames.rows(3, 4, 0, 1)
-    assert rows.pictures.shape == (4, 224, 224, 3) and rows.answers.shape == (4, 8)
-    lengths = [len(prompt) for prompt in rows.prompts]
-    assert len(set(lengths)) > 1 and max(lengths) <= frames.longest == 21
-    again = synthetic.Frames(loaded, seed=0).rows(3, 4, 0, 1)
-    assert (rows.pictures == again.pictures).all() and (rows.answers == again.answers).all()
+    lengths = {len(turn.prompt) for turn in frames.turns}
+    assert len(lengths) > 1 and max(lengths) + 7 == frames.longest == 28
+    assert {len(turn.answer) for turn in frames.turns} == {8}
+    assert frames.rows([0, 5]) == [0, 1]
+    assert synthetic.Frames(loaded, seed=0).turns == frames.turns
 
 
 # ---- what goes wrong -----------------------------------------------------------------------------

@@ -7,7 +7,8 @@ import pytest
 from unblind.bench import policy, timing
 from unblind.config import load
 from unblind.vla import checkpoint
-from unblind.vla.text import Vocabulary, action_prompt
+from unblind.vla.pixels import Squeezed
+from unblind.vla.text import Words
 
 
 def test_calls_take_turns_and_only_they_are_timed():
@@ -46,11 +47,10 @@ def test_the_simulator_is_compared_with_bare_sapien_and_the_released_layout(
 
 
 def test_the_policy_is_timed_at_all_batch_sizes():
-    words = [*models.WORDS, action_prompt("put carrot on plate")]
-    vocabulary = Vocabulary.build(words)
+    vocabulary = Words.build([*models.WORDS, "In: What action should the robot take to"])
     model = models.small(vocab_size=vocabulary.size)
-    codec = checkpoint.make_codec(models.STATISTICS, model.config)
-    loaded = checkpoint.Checkpoint(model, vocabulary, codec, "none")
+    statistics = {"none": models.STATISTICS.to_release()}
+    loaded = checkpoint.Checkpoint(model, vocabulary, Squeezed(64), statistics, None)
     images = np.random.default_rng(0).integers(0, 256, (16, 48, 64, 3), np.uint8)
     figures = policy.milliseconds(loaded, images, "put carrot on plate", rounds=1)
     assert min(figures[f"batch_{size}_ms"] for size in (1, 8, 16)) > 0

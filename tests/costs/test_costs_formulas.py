@@ -8,7 +8,7 @@ from unblind.config import load
 from unblind.costs import formulas, measured
 from unblind.costs.formulas import CONSTANTS, Need
 from unblind.costs.table import size
-from unblind.progress import UNIT_CPU_S
+from unblind.study.stages import STAGES
 
 CONFIGS = Path(__file__).parents[2] / "workflow" / "config"
 TOWERS, REST, LORA = 730_911_680, 6_810_325_504, 110_828_288
@@ -57,7 +57,7 @@ def test_policy_calls(paper):
 def test_gpu_hours_follow_from_the_formula(paper):
     each = formulas.needs(paper)
     call = 2 * (TOWERS * 256 + REST * 288)
-    rollouts = each["rollouts of align"].times(8)
+    rollouts = each["rollout of align"].times(8)
     assert rollouts.amount == "8 jobs of 143,360 policy calls"
     assert rollouts.gpu_s == pytest.approx(1_146_880 * call / (312e12 * 0.25))
     picture = (4 * TOWERS + 2 * 320e6) * 256 + (4 * REST + 6 * LORA) * 288
@@ -66,7 +66,7 @@ def test_gpu_hours_follow_from_the_formula(paper):
     assert 80 * 3600 < 8 * align < 95 * 3600
     default, freeze = (each[f"training of {name}"].gpu_s for name in ("default", "freeze"))
     assert default - freeze == pytest.approx(480_000 * 2 * TOWERS * 256 / (312e12 * 0.35))
-    assert each["rollouts of oracle"].gpu_s is None
+    assert each["rollout of oracle"].gpu_s is None
 
 
 def test_gpu_memory_agrees_with_the_released_remark(paper):
@@ -84,14 +84,14 @@ def test_a_small_study_needs_no_gpu_and_as_many_units_as_the_configuration_says(
     assert all(need.gpu_s is None for need in each.values())
     more = load(CONFIGS / "mini.yaml", {"demos.successes": config.demos.successes + 100})
     further = formulas.needs(more)["demos"].cpu_s - each["demos"].cpu_s
-    assert further == pytest.approx(100 * UNIT_CPU_S["demos"])
+    assert further == pytest.approx(100 * STAGES["demos"].unit_cpu_s)
 
 
 @pytest.mark.parametrize("scale", ["mini", "paper"])
 @pytest.mark.parametrize("rebuild_base", [True, False])
 def test_every_stage_has_a_formula(scale, rebuild_base):
     config = load(CONFIGS / f"{scale}.yaml", {"rebuild_base": rebuild_base})
-    assert {stage.name for stage in measured.stages(config)} <= formulas.needs(config).keys()
+    assert measured.lines(config).keys() <= formulas.needs(config).keys()
 
 
 def test_sums():
@@ -105,10 +105,10 @@ def test_sums():
 
 def test_jobs_may_run_as_long_as_the_formula_expects(paper):
     """On a GPU half as fast, too: two to one, or a quarter of an hour for what takes seconds."""
-    stages = {"train": "training of align", "rollout": "rollouts of align", "demos": "demos"}
-    stages |= {"replay": "replay", "features_low": "features low"}
-    stages |= {"base_demos": "base: warm-up demos", "base_warm_up": "base: warm-up"}
-    stages |= {"rollout_scripted": "rollouts of oracle"}
+    stages = {"training": "training of align", "rollout": "rollout of align", "demos": "demos"}
+    stages |= {"replay": "replay", "pictures": "pictures"}
+    stages |= {"warm_up_demos": "warm up demos", "warm_up": "warm up"}
+    stages |= {"rollout_scripted": "rollout of oracle"}
     each = formulas.needs(paper)
     for rule, stage in stages.items():
         seconds = max(each[stage].gpu_s or 0.0, each[stage].cpu_s or 0.0)

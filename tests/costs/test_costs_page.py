@@ -13,9 +13,9 @@ from unblind.costs.formulas import CONSTANTS
 from unblind.costs.page import cost_page, number
 from unblind.costs.table import hours, size
 from unblind.errors import UnblindError
-from unblind.provenance import sidecar_path
-from unblind.study import dryrun
-from unblind.study.dryrun import Job
+from unblind.study.provenance import sidecar_path
+from unblind.workflow import dryrun
+from unblind.workflow.dryrun import Job
 
 CONFIGS = Path(__file__).parents[2] / "workflow" / "config"
 
@@ -50,10 +50,6 @@ def study(config, tmp_path):
     return tmp_path
 
 
-def stage(config, name):
-    return next(one for one in measured.stages(config) if one.name == name)
-
-
 def make(config, paper):
     return [path.read_text() for path in cost_page(config, paper)]
 
@@ -63,32 +59,32 @@ def line(text, start):
 
 
 def test_a_stage_is_the_sum_of_its_artifacts(config, study):
-    cost = measured.measure(stage(config, "rollouts of noop"))
+    cost = measured.measure(measured.lines(config)["rollout of noop"])
     assert (cost.cpu_s, cost.wall_s, cost.memory_mib) == (252.0, 504.0, 501)
     assert cost.disk == sum(path.stat().st_size for path in study.rglob("*.parquet"))
     assert len(cost.sidecars) == 28
-    assert measured.measure(stage(config, "replay")) is None
+    assert measured.measure(measured.lines(config)["replay"]) is None
 
 
 def test_the_page_tells_measured_from_estimated(config, paper, study):
     markdown, tex = make(config, paper)
     demos = line(markdown, "| demos")
     assert demos.split(" | ")[1:4] == ["1.000", "0.500", "1.0 GB"]
-    assert line(markdown, "| rollouts of noop").split(" | ")[1] == "0.070"
+    assert line(markdown, "| rollout of noop").split(" | ")[1] == "0.070"
     expected = hours(formulas.needs(config)["replay"].cpu_s)
     assert line(markdown, "| replay") == f"| replay | *about {expected}* | - | - | - |"
     # 3,600 + 252 CPU-seconds and 1,800 + 504 seconds; the row belongs to the table above it.
     together = line(markdown, "| **measured together (2 of")
     assert "**1.070** | **0.640** | **1.0 GB**" in together
     assert f"|\n{together}" in markdown
-    assert "| base: robot | *about " in markdown
+    assert "| robot | *about " in markdown
     assert r"demos & 1.000 & 0.500 & 1.0 GB & " in tex and "replay (estimate) & " in tex
 
 
 def test_a_missing_record_leaves_its_stage_to_the_estimate_and_no_other(config, paper, study):
     (study / "rollouts" / "noop" / "1" / "plate.parquet.meta.json").unlink()
     markdown, _ = make(config, paper)
-    assert "*about" in line(markdown, "| rollouts of noop")
+    assert "*about" in line(markdown, "| rollout of noop")
     assert "*about" not in line(markdown, "| demos")
 
 
@@ -96,7 +92,7 @@ def test_costs_of_other_settings_are_not_quoted(config, paper, study):
     changes = {"seeds": [0, 1], "results": config.results, "demos.noop_filter": "none"}
     markdown, _ = make(load(CONFIGS / "smoke.yaml", changes), paper)
     assert "*about" in line(markdown, "| demos")
-    assert "*about" not in line(markdown, "| rollouts of noop")
+    assert "*about" not in line(markdown, "| rollout of noop")
 
 
 @pytest.mark.parametrize("value", [math.nan, -1.0, "9", None, True])
@@ -106,7 +102,7 @@ def test_a_damaged_sidecar_stops_the_page_and_not_the_list(config, paper, study,
         cost_page(config, paper)
     assert not list(study.glob("costs*"))
     assert line(table.report(config), "demos").endswith("-")
-    assert measured.cpu_seconds(config) == {"rollouts of noop": 252.0}
+    assert measured.cpu_seconds(config) == {"rollout of noop": 252.0}
 
 
 def test_the_same_artifacts_give_the_same_bytes(config, paper, study):
@@ -143,23 +139,14 @@ def test_numbers_are_short():
 # ---- the table of a target ---------------------------------------------------------------------
 
 
-def test_jobs_are_named_as_stages():
-    train = Job("train", (("run", "align"), ("seed", "3")))
-    demos = [Job("base_demos", (("which", which),)) for which in ("warm-up-", "")]
-    names = [table.stage_of(job) for job in (train, *demos, Job("pull_base"), Job("features_low"))]
-    assert names == [
-        *("training of align", "base: warm-up demos", "base: demos", "base", "features low")
-    ]
-
-
 def test_a_target_has_its_share_of_a_stages_cost(config, study, monkeypatch):
     jobs = [Job("rollout", (("run", "noop"), ("seed", "0"))), Job("demos"), Job("table1")]
     monkeypatch.setattr(dryrun, "jobs", lambda config, target: jobs)
     each = formulas.needs(config)
-    expected = each["demos"].cpu_s + each["rollouts of noop"].cpu_s
+    expected = each["demos"].cpu_s + each["rollout of noop"].cpu_s
     rows = [row.split() for row in table.report(config, "a target").splitlines()]
     assert rows[-1] == ["together", f"{expected:.0f}", f"{3600 + 252 / 2:.0f}"]
-    assert [row[0] for row in rows[1:]] == ["demos", "rollouts", "table", "together"]
+    assert [row[0] for row in rows[1:]] == ["demos", "rollout", "table1", "together"]
 
 
 def test_a_stage_without_formula_is_not_passed_over_in_silence(paper, monkeypatch):

@@ -19,6 +19,7 @@ from unblind.report.differences import pair
 from unblind.report.records import episode_lists_hash, load_cell, load_run
 from unblind.report.tables import table1
 from unblind.sim.conditions import CONDITIONS
+from unblind.study import jobs
 
 MINI = Path(__file__).parents[2] / "workflow" / "config" / "mini.yaml"
 FINALS = {"default": 8, "align": 12}
@@ -169,7 +170,7 @@ def test_an_episode_is_either_run_or_left_out(copy):
     path = record(copy, "align", "instruct")
     frame = pd.read_parquet(path)
     code, extra = ("unblind.errors",), {"not_run": {"15": [BEAR]}}
-    part = settings().part("rollout", "align")
+    part = jobs.settings(settings(), "rollout", "align")
     synthetic._write(path, frame[frame["episode_id"] != 3], part, code, 0, extra=extra)
     with pytest.raises(UnblindError, match="holds an episode that its sidecar says was not run"):
         load_cell(settings(), "align", 0, "instruct", copy / "rollouts")
@@ -178,7 +179,7 @@ def test_an_episode_is_either_run_or_left_out(copy):
 @pytest.mark.parametrize("told", [[1], {"x": []}, {"1": 5}, "none"])
 def test_a_malformed_list_is_one_error(copy, told):
     path = record(copy, "align", "instruct")
-    part = settings().part("rollout", "align")
+    part = jobs.settings(settings(), "rollout", "align")
     synthetic._write(
         path, pd.read_parquet(path), part, ("unblind.errors",), 0, extra={"not_run": told}
     )

@@ -11,16 +11,19 @@ import synthetic
 
 from unblind.config import load
 from unblind.errors import UnblindError
-from unblind.provenance import rollout_code
 from unblind.report.published import load_claims
 from unblind.report.records import load_run
 from unblind.report.render import markdown, render, tex
 from unblind.report.summary import MEANS, summarise
 from unblind.report.tables import table1
 from unblind.sim.conditions import CONDITIONS
+from unblind.study import jobs
 
 MINI = Path(__file__).parents[2] / "workflow" / "config" / "mini.yaml"
 ORACLE = {condition.name: 30 for condition in CONDITIONS} | {"carrot": 8, "position": 32}
+
+
+CODE = ("unblind.errors",)
 
 
 def write_study(config, folder):
@@ -141,7 +144,7 @@ REACHED = {  # of 32 episodes
 def rewrite(copy, config, run, condition, **columns):
     path = copy / f"rollouts/{run}/0/{condition}.parquet"
     frame = pd.read_parquet(path).assign(**columns)
-    synthetic._write(path, frame, config.part("rollout", run), rollout_code(run), 0)
+    synthetic._write(path, frame, jobs.settings(config, "rollout", run), CODE, 0)
 
 
 def test_stages_are_shares_of_episodes_over_the_13_conditions(config, copy):
@@ -177,8 +180,8 @@ def test_a_record_without_stages_or_with_impossible_ones_is_refused(config, copy
     with pytest.raises(UnblindError, match="with the stage 'lifted' and without 'grasped'"):
         make(config, copy)
     new = ["consecutive_grasp", "reached", "lifted", "over_plate", "released"]
-    part, code = config.part("rollout", "random"), rollout_code("random")
-    synthetic._write(path, old.drop(columns=new), part, code, 0)
+    part = jobs.settings(config, "rollout", "random")
+    synthetic._write(path, old.drop(columns=new), part, CODE, 0)
     words = (
         r"lacks the columns reached, consecutive_grasp, lifted, over_plate, released \(delete it"
     )
@@ -292,8 +295,7 @@ def test_runs_must_share_their_episodes(config, copy):
 def test_a_record_with_too_few_episodes_is_refused(config, copy):
     path = copy / "rollouts/oracle/0/carrot.parquet"
     frame = pd.read_parquet(path).iloc[:-1]
-    code = rollout_code("oracle")
-    synthetic._write(path, frame, config.part("rollout", "oracle"), code, 0)
+    synthetic._write(path, frame, jobs.settings(config, "rollout", "oracle"), CODE, 0)
     with pytest.raises(UnblindError, match="holds 31 episodes instead of 32"):
         make(config, copy)
 

@@ -16,7 +16,6 @@ import pytest
 import sizes
 import synthetic
 
-from unblind import provenance
 from unblind.config import load
 from unblind.errors import UnblindError
 from unblind.files import atomic_path
@@ -28,6 +27,7 @@ from unblind.report.render import signed
 from unblind.report.summary import summarise
 from unblind.report.tables import table1
 from unblind.sim.conditions import CONDITIONS
+from unblind.study import jobs, provenance
 
 MINI = Path(__file__).parents[2] / "workflow" / "config" / "mini.yaml"
 METHODS = {"default": "default", "freeze": "freeze", "align": "align", "base": None}
@@ -69,7 +69,8 @@ def write(config, folder, run, condition, final, seed=0, details=None):
     path = folder / "rollouts" / run / str(seed) / f"{condition}.parquet"
     frame = synthetic.episodes(run, seed, condition, 32, 0)
     frame = frame.assign(success_final=final, success_any=final | (INDEX == 31))
-    made_from = {"config": config.part("rollout", run), "code": ("unblind.errors",), "seed": seed}
+    settings = jobs.settings(config, "rollout", run)
+    made_from = {"config": settings, "code": ("unblind.errors",), "seed": seed}
     extra = {"run_details": DETAILS[run] if details is None else details}
     with provenance.record(path, **made_from, extra=extra), atomic_path(path) as place:
         frame.to_parquet(place)

@@ -14,7 +14,7 @@ from unblind.rollout import loop, worker
 from unblind.rollout.loop import Crew
 from unblind.rollout.worker import Reply, Setup
 from unblind.sim.episodes import decode
-from unblind.sim.success import Stages
+from unblind.sim.success import Milestones
 
 STEPS = 6
 BROKEN, DEADLY = 666, 667  # ids of episodes that raise an error or kill their worker
@@ -28,7 +28,7 @@ class FakeScenes:
 
     def reset(self, scene, episode):
         self.now[scene] = np.array([episode.episode_id, 0])
-        return Reply(self.now[scene].copy(), False, Stages())
+        return Reply(self.now[scene].copy(), False, Milestones())
 
     def step(self, scene, action):
         number, step = self.now[scene]
@@ -41,10 +41,10 @@ class FakeScenes:
         # Ids 0 mod 3 succeed in passing, 1 mod 3 from step 4 on, 2 mod 3 never.
         success = step == 3 if number % 3 == 0 else number % 3 == 1 and step >= 4
         # Odd ids are held in passing; all are reached before, and 0 mod 3 lifted later.
-        stages = Stages(
+        milestones = Milestones(
             reached=step == 1, grasped=number % 2 == 1 and step == 2, lifted=not number % 3
         )
-        return Reply(self.now[scene].copy(), bool(success), stages)
+        return Reply(self.now[scene].copy(), bool(success), milestones)
 
 
 def fake_serve(pipe, setup, scenes):
@@ -106,8 +106,8 @@ def test_every_scene_gets_its_own_actions_and_every_episode_its_outcome(crew, wo
         assert found.steps == STEPS
         assert found.success_any == (number % 3 in (0, 1))
         assert found.success_final == (number % 3 == 1)
-        kept = Stages(reached=True, grasped=number % 2 == 1, lifted=number % 3 == 0)
-        assert found.stages == kept, "a stage stays reached"
+        kept = Milestones(reached=True, grasped=number % 2 == 1, lifted=number % 3 == 0)
+        assert found.milestones == kept, "a stage stays reached"
     assert sum(policy.batches) == 13 * STEPS
     assert max(policy.batches) == min(scenes, 10 // workers)
 

@@ -3,7 +3,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from unblind.errors import UnblindError
 from unblind.rollout.policies import (
     HOLD,
     NoopPolicy,
@@ -11,10 +10,9 @@ from unblind.rollout.policies import (
     OpenLoopPolicy,
     OracleActor,
     RandomPolicy,
-    make_policy,
 )
 from unblind.sim.episodes import decode, sample_ids
-from unblind.sim.success import STAGES, Stages
+from unblind.sim.success import MILESTONES, Milestones
 
 
 def seen(number, step):
@@ -56,15 +54,6 @@ def test_open_loop_plays_each_episodes_actions_and_then_holds():
     actions = policy.act([seen(2, 0), seen(1, 1), seen(2, 1)])
     assert actions[:, 0].tolist() == [0.25, 0.5, 0]
     assert actions[2].tolist() == HOLD.tolist()
-
-
-def test_kinds_of_policies():
-    assert make_policy("oracle", 0) is None, "it acts in the workers"
-    assert isinstance(make_policy("noop", 0), NoopPolicy)
-    first, other = (make_policy("random", seed).act([seen(1, 0)]) for seed in (0, 1))
-    assert (first != other).any()
-    with pytest.raises(UnblindError, match=r"no policy of kind 'vla'.*choose oracle, random"):
-        make_policy("vla", 0)
 
 
 # ---- the oracle -------------------------------------------------------------------------------
@@ -149,16 +138,16 @@ def test_the_oracle_finds_the_object_after_the_published_teleport(renderer, monk
         PickAndPlace, "commands", lambda self, env: planned.append(env.steps) or plan(self, env)
     )
     shared_planner.cache_clear()
-    actor, grasped, success, reached = OracleActor("corrected"), [], False, Stages()
+    actor, grasped, success, reached = OracleActor("corrected"), [], False, Milestones()
     for _ in range(80):
         _, _, _, _, info = env.step(actor.act(env))
         grasped.append(bool(info["is_src_obj_grasped"]))
         success = bool(info["success"])
-        reached |= Stages.from_info(info)
+        reached |= Milestones.from_info(info)
     # The release moves the object once five steps are done; the first plan was for its old place.
     assert planned[:2] == [0, 5]
     assert not any(grasped[:5]) and any(grasped)
-    assert success and reached == Stages(*[True] * len(STAGES))
+    assert success and reached == Milestones(*[True] * len(MILESTONES))
 
 
 @pytest.mark.parametrize("condition", ["in_distribution", "multi_carrot", "plate"])
@@ -170,8 +159,8 @@ def test_the_oracle_reaches_every_stage_in_order(renderer, condition):
     env.reset(options={"episode": episode})
     actor, courses = OracleActor("corrected"), []
     for _ in range(80):
-        courses.append(Stages.from_info(env.step(actor.act(env))[-1]))
-    first = [next(n for n, now in enumerate(courses) if getattr(now, s)) for s in STAGES]
+        courses.append(Milestones.from_info(env.step(actor.act(env))[-1]))
+    first = [next(n for n, now in enumerate(courses) if getattr(now, s)) for s in MILESTONES]
     reached, grasped, consecutive, lifted, over_plate, released = first
     assert reached <= grasped < lifted < over_plate < released
     assert consecutive == grasped + 4, "the fifth step"

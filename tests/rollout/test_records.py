@@ -7,12 +7,13 @@ from unblind.errors import UnblindError
 from unblind.rollout import records
 from unblind.rollout.loop import Outcome
 from unblind.sim.episodes import decode
-from unblind.sim.success import STAGES, Stages
+from unblind.sim.success import MILESTONES, Milestones
 
 
 def entry(number):
-    stages = Stages(reached=True, grasped=True)
-    return records.row(Outcome(decode("carrot", number), stages=stages, steps=80), "random", 3)
+    milestones = Milestones(reached=True, grasped=True)
+    outcome = Outcome(decode("carrot", number), milestones=milestones, steps=80)
+    return records.row(outcome, "random", 3)
 
 
 def test_a_row_tells_the_initial_state_and_how_it_went():
@@ -25,7 +26,7 @@ def test_a_row_tells_the_initial_state_and_how_it_went():
     assert (row["object_x"], row["object_y"], row["object_z"]) == episode.object_xyz
     assert row["third_x"] is None and row["distractor"] is None
     assert (row["success_any"], row["success_final"], row["steps"]) == (False, False, 80)
-    assert [stage for stage in STAGES if row[stage]] == ["reached", "grasped"]
+    assert [name for name in MILESTONES if row[name]] == ["reached", "grasped"]
     third = records.row(Outcome(decode("multi_carrot", 0)), "noop", 0)
     assert (third["third_x"], third["third_y"], third["third_z"]) == decode(
         "multi_carrot", 0

@@ -7,7 +7,6 @@ import pytest
 import sizes
 from synthetic import CrewStandIn
 
-from unblind import provenance
 from unblind.config import load
 from unblind.errors import Note, UnblindError
 from unblind.files import sha256
@@ -16,6 +15,7 @@ from unblind.rollout import run
 from unblind.rollout.loop import Crew, Outcome
 from unblind.sim import blocked
 from unblind.sim.conditions import CONDITIONS, get
+from unblind.study import provenance
 
 THREE = ["in_distribution", "carrot", "position_change_to"]
 

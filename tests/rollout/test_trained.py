@@ -12,13 +12,14 @@ import sizes
 import synthetic
 from PIL import Image
 
-from unblind import places, provenance
 from unblind.config import load
 from unblind.errors import UnblindError
+from unblind.files import sha256
 from unblind.rollout import run
 from unblind.rollout.loop import Outcome
 from unblind.rollout.predict import predict
 from unblind.rollout.trained import details, model_files, trained
+from unblind.study import jobs, provenance, stages
 from unblind.vla import checkpoint, lora
 
 DIMENSIONS = ["x", "y", "z", "roll", "pitch", "yaw", "gripper"]
@@ -29,14 +30,14 @@ def study(tmp_path_factory):
     """A rebuilt base, and an adapter on it that changes what it says."""
     folder = tmp_path_factory.mktemp("study")
     config = load(commands.SMOKE, {"results": str(folder), "rebuild_base": True})
-    base = places.rebuilt(config)
+    base = jobs.rebuilt(config)
     synthetic.tiny_base(base)
     wrapped = lora.add_lora(checkpoint.load(base).model, vision=True, seed=1, rank=2, alpha=2)
     for name, weight in wrapped.named_parameters():
         if "lora_B" in name:
             weight.data.fill_(0.05)
-    adapter = places.run_folder(config, "default", 0)
-    lora.save_adapter(wrapped, adapter, base / "model.safetensors")
+    adapter = jobs.run_folder(config, "default", 0)
+    lora.save_adapter(wrapped, adapter, sha256(base / "model.safetensors"))
     (adapter / "run.json").write_text(json.dumps({"steps": 4, "training_seed": 0}))
     return folder
 
@@ -49,14 +50,14 @@ def config(study, tmp_path):
 
 
 def test_a_method_means_an_adapter_and_none_the_base(config):
-    base = places.rebuilt(config)
+    base = jobs.rebuilt(config)
     assert trained(config, "noop", 0) is None
     assert model_files(config, "noop", 0) == []
     assert (trained(config, "base", 0).base, trained(config, "base", 0).adapter) == (base, None)
     assert trained(config, "default", 3).adapter.parts[-3:] == ("training", "default", "3")
     names = [path.name for path in model_files(config, "default", 0)]
     assert names == ["config.json", "model.safetensors", "tokenizer.json", "statistics.json"] + [
-        *places.ADAPTER_FILES
+        *stages.ADAPTER_FILES
     ]
     assert details(config, "default", 0) == {"steps": 4, "training_seed": 0}
     assert list(details(config, "base", 0)) == ["base"]
@@ -65,15 +66,15 @@ def test_a_method_means_an_adapter_and_none_the_base(config):
 
 def test_what_is_missing_is_named_with_its_remedy(config):
     pulled = load(commands.SMOKE)
-    if not places.base_dir(pulled).exists():
+    if not jobs.base_folder(pulled).exists():
         with pytest.raises(UnblindError, match=r"no base in results/base.*dvc pull results/base"):
             model_files(pulled, "default", 0)
     with pytest.raises(UnblindError, match=r"missing .run: unblind train --run default --seed 7"):
         model_files(config, "default", 7)
-    (places.run_folder(config, "default", 0) / "run.json").write_text("{")
+    (jobs.run_folder(config, "default", 0) / "run.json").write_text("{")
     with pytest.raises(UnblindError, match=r"run\.json is unreadable"):
         details(config, "default", 0)
-    (places.rebuilt(config) / "tokenizer.json").unlink()
+    (jobs.rebuilt(config) / "tokenizer.json").unlink()
     with pytest.raises(UnblindError, match=r"tokenizer\.json missing .run: unblind base warm-up"):
         model_files(config, "base", 0)
 
@@ -107,7 +108,7 @@ def test_a_record_names_base_and_adapter_and_tells_of_the_training(crew, config,
     assert meta["extra"]["run_details"] == {"steps": 4, "training_seed": 0}
     read = [path.name for path in model_files(config, "default", 0)]
     assert sorted(name.rpartition("/")[2] for name in meta["inputs"]) == sorted(read)
-    assert "unblind.vla.prismatic" in meta["code"]
+    assert "unblind.vla" in meta["code"]
     assert len(pd.read_parquet(tmp_path / "default" / "carrot.parquet")) == 2
     assert "base" in provenance.read(tmp_path / "base" / "carrot.parquet")["extra"]["run_details"]
     adapted, plain = crew.actions
@@ -119,16 +120,16 @@ def test_a_record_of_another_adapter_is_made_again(crew, config, tmp_path):
     for _ in range(2):
         run.rollout(config, "default", 0, tmp_path, ["carrot"], 1)
     assert len(crew.actions) == 1
-    folder = places.run_folder(config, "default", 0)
-    base = places.rebuilt(config) / "model.safetensors"
+    folder = jobs.run_folder(config, "default", 0)
+    base = jobs.rebuilt(config) / "model.safetensors"
     again = lora.add_lora(checkpoint.load(base.parent).model, vision=True, seed=2, rank=2, alpha=2)
-    lora.save_adapter(again, folder, base)
+    lora.save_adapter(again, folder, sha256(base))
     run.rollout(config, "default", 0, tmp_path, ["carrot"], 1)
     assert len(crew.actions) == 2
 
 
 def test_an_adapter_of_another_base_is_refused(crew, config, tmp_path):
-    folder = places.rebuilt(config)
+    folder = jobs.rebuilt(config)
     vocabulary, statistics = models.VOCABULARY, models.STATISTICS.to_json()
     checkpoint.save(folder, models.small(seed=9), vocabulary, statistics)
     with pytest.raises(UnblindError, match="was trained on another base"):

@@ -11,7 +11,7 @@ from unblind import files
 from unblind.errors import UnblindError
 from unblind.sim import released, released_files
 from unblind.sim.builtin import BUILTIN
-from unblind.sim.catalog import load_catalog
+from unblind.sim.catalogs import load_catalog
 
 
 def _put(root, path, data):

@@ -3,10 +3,10 @@ import json
 import pytest
 import synthetic
 
-from unblind import provenance
 from unblind.config import load
 from unblind.rollout import replay as rollout_replay
 from unblind.steps.replaying import replay
+from unblind.study import provenance
 
 SMOKE = "workflow/config/smoke.yaml"
 

@@ -6,15 +6,16 @@ import models
 import numpy as np
 import pytest
 
+from unblind import png
 from unblind.config import load
 from unblind.errors import UnblindError
 from unblind.sim import camera
 from unblind.training import data
 from unblind.training.data import ActionWeights, Demonstrations, Order, Share
-from unblind.vla.text import EOS, Vocabulary, action_prompt, question_prompt
+from unblind.vla.text import EOS, Words
 from unblind.vla.tokens import ActionCodec, ActionTokenizer
 
-WORDS = Vocabulary.build([*models.WORDS, data.HEIGHT_QUESTION, data.HOLD_QUESTION, "the where is"])
+WORDS = Words.build([*models.WORDS, data.HEIGHT_QUESTION, data.HOLD_QUESTION, "the where is"])
 CODEC = ActionCodec(models.STATISTICS, ActionTokenizer(WORDS.size))
 WEIGHTS = ActionWeights(gripper_reach=3.6, gripper_lift=6.0, still_motion=0.3)
 CLOSING = demonstrations.CLOSING
@@ -86,7 +87,7 @@ def test_a_frame_is_its_picture_its_instruction_and_its_action(folder):
     rows = demonstrations.episode(1)
     frame = demos.frames[demonstrations.STEPS + 3]
     assert frame.image == rows[3]["image"] and frame.stage == "reach"
-    assert frame.turn.prompt == WORDS.encode(action_prompt("put carrot on plate"))
+    assert frame.turn.prompt == WORDS.action_prompt("put carrot on plate")
     assert frame.turn.answer == (*CODEC.encode(rows[3]["action"]).tolist(), EOS)
     assert frame.turn.family == "action"
     decoded = CODEC.decode(np.array(frame.turn.answer[:7]))
@@ -123,7 +124,7 @@ def test_questions_accompany_the_action(folder):
     frame = demos.frames[demos.index(5)]
     assert example.image.shape == (48, 64, 3)
     assert example.turns[0] == frame.turn and len(example.turns) == 3
-    known = {WORDS.encode(question_prompt(question)) for question, _ in frame.questions}
+    known = {WORDS.question_prompt(question) for question, _ in frame.questions}
     asked = {turn.prompt for turn in example.turns[1:]}
     assert len(asked) == 2 and asked <= known
     others = [demos.draw(5, np.random.default_rng(seed)).turns[1:] for seed in range(8)]
@@ -188,4 +189,4 @@ def test_pictures_are_rgb():
 
     red = np.zeros((2, 2, 3), np.uint8)
     red[..., 2] = 255  # OpenCV's order is BGR
-    assert data.picture(cv2.imencode(".png", red)[1].tobytes())[0, 0].tolist() == [255, 0, 0]
+    assert png.decode(cv2.imencode(".png", red)[1].tobytes())[0, 0].tolist() == [255, 0, 0]

@@ -10,9 +10,9 @@ import pytest
 from torch.nn.functional import one_hot
 
 from unblind.config import load
-from unblind.rollout.vla import VlaPolicy
-from unblind.training import data, evaluate, stages, vlm_data
+from unblind.training import data, evaluate, stages
 from unblind.vla import checkpoint
+from unblind.vla.policy import Policy
 from unblind.vla.text import EOS
 
 #: More than one batch.
@@ -51,7 +51,7 @@ def asked(tmp_path_factory):
         for n in range(PICTURES)
     ]
     folder = tmp_path_factory.mktemp("asked")
-    table = pa.Table.from_pylist(rows, vlm_data.SCHEMA)
+    table = pa.Table.from_pylist(rows, shards.SCHEMA)
     pq.write_table(table, folder / "heldout-00000.parquet")
     return folder
 
@@ -120,7 +120,7 @@ def test_each_answer_counts_for_itself(loaded, asked, monkeypatch):
 def demos(loaded, tmp_path):
     """Three episodes; they are the test's own, to be relabelled."""
     folder = demonstrations.write(tmp_path / "demos", load(commands.SMOKE), train=1, held_out=3)
-    return data.Demonstrations(folder, "held_out", WORDS, loaded.codec, "none", ONES, 0, 0)
+    return data.Demonstrations(folder, "held_out", WORDS, loaded.codec(), "none", ONES, 0, 0)
 
 
 def relabel(demos, ids):
@@ -137,11 +137,9 @@ def turn_of(frame, ids):
 
 def test_what_the_policy_would_do_counts_as_right(loaded, demos):
     """Labels are the policy's own greedy actions, then others, 128 bins away."""
-    policy = VlaPolicy(loaded)
+    policy = Policy(loaded)
     images = np.stack([data.picture(frame.image) for frame in demos.frames])
-    prompts = [frame.turn.prompt for frame in demos.frames]
-    starts = range(0, len(images), 8)
-    ids = np.concatenate([policy.tokens(images[k : k + 8], prompts[k : k + 8]) for k in starts])
+    ids = policy.tokens(images, ["put carrot on plate"] * len(images))
     assert len(np.unique(ids)) > 20
     relabel(demos, ids)
     found = evaluate.actions(loaded, demos)["all"]

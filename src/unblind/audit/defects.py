@@ -91,8 +91,8 @@ def ledger(path: Path | str = PAPER / "defects.yaml") -> list[Defect]:
         UnblindError: the file is missing or malformed, or an id or a check stands twice.
     """
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        defects = TypeAdapter(list[Defect]).validate_python(values)
+        document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        defects = TypeAdapter(list[Defect]).validate_python(document)
     except OSError as error:
         raise UnblindError(
             f"cannot read the defects {path}: {error.strerror}",

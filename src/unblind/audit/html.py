@@ -97,7 +97,9 @@ def render_html(
         return environment.get_template("audit.html.j2").render(
             values,
             groups=groups(values["claims"]),
-            tables=sorted({one["table"] or NO_TABLE for one in values["claims"]}, key=_table_order),
+            tables=sorted(
+                {claim["table"] or NO_TABLE for claim in values["claims"]}, key=_table_order
+            ),
             no_table=NO_TABLE,
             looks=LOOKS,
             meanings=VERDICTS,
@@ -115,9 +117,11 @@ def render_html(
 
 def groups(claims: Sequence[Mapping[str, Any]]) -> list[Group]:
     """Return the claims by section: orderings, contradictions, each table's values, text."""
-    tables = sorted({one["table"] for one in claims if one["kind"] == "value"}, key=_table_order)
+    tables = sorted(
+        {claim["table"] for claim in claims if claim["kind"] == "value"}, key=_table_order
+    )
     numbers = "Printed values with their printed spread; ours with a 95 % interval."
-    found = [
+    all_groups = [
         _group(
             claims,
             "ordering",
@@ -134,7 +138,7 @@ def groups(claims: Sequence[Mapping[str, Any]]) -> list[Group]:
         *(_group(claims, "value", f"Table {name}", numbers, table=name) for name in tables),
         _group(claims, "text", "Numbers of the text", "Numbers that stand outside the tables."),
     ]
-    return [group for group in found if group.claims]
+    return [group for group in all_groups if group.claims]
 
 
 def _group(
@@ -145,10 +149,12 @@ def _group(
     table: str | None = None,
     measured: bool = True,
 ) -> Group:
-    chosen = [
-        one for one in claims if one["kind"] == kind and (table is None or one["table"] == table)
+    members = [
+        claim
+        for claim in claims
+        if claim["kind"] == kind and (table is None or claim["table"] == table)
     ]
-    return Group(anchor(title, "section"), title, note, measured, chosen)
+    return Group(anchor(title, "section"), title, note, measured, members)
 
 
 def _table_order(name: str) -> tuple[bool, int, str]:

@@ -5,13 +5,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from unblind import provenance
 from unblind.audit.html import render_html
 from unblind.audit.verdicts import VERDICTS
 from unblind.config import Config
 from unblind.files import write_text
 from unblind.report.published import PAPER
 from unblind.report.render import render
+from unblind.study import provenance
+from unblind.study.stages import STAGES
 
 _TEMPLATES = ("audit.md.j2", "audit.html.j2", "audit.css", "audit.js")
 SOURCES = (PAPER / "claims.yaml", PAPER / "defects.yaml")
@@ -42,7 +43,7 @@ def write(
     paths = []
     for suffix, text in texts.items():
         path = Path(f"{out}{suffix}")
-        made = {"config": settings, "code": provenance.CODE["audit"], "inputs": inputs}
+        made = {"config": settings, "code": STAGES["audit"].modules, "inputs": inputs}
         with provenance.record(path, **made):
             write_text(path, text)
         paths.append(path)

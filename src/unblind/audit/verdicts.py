@@ -8,7 +8,7 @@ from typing import Literal
 from scipy.stats import norm
 
 from unblind.audit.measure import Effect, Ours
-from unblind.lineage.stored import Origin
+from unblind.custody.stored import Origin
 from unblind.report.render import percent, signed
 
 Verdict = Literal[

@@ -1,4 +1,4 @@
-"""`python -m unblind.bench`: the commands of `unblind.cli_bench` where little is installed."""
+"""`python -m unblind.bench bench-gpu`: the command where few packages are installed."""
 
 import importlib.util
 import sys
@@ -6,7 +6,7 @@ import sys
 #: What bench-gpu needs; their names are the same for import and for pip. Typer and PyYAML come
 #: with transformers.
 PACKAGES = (
-    *("torch", "numpy", "transformers", "timm", "peft", "accelerate"),
+    *("torch", "numpy", "transformers", "timm", "peft"),
     *("safetensors", "tokenizers", "pydantic"),
 )
 
@@ -27,7 +27,6 @@ def check(packages: tuple[str, ...] = PACKAGES) -> None:
 
 if __name__ == "__main__":
     check()
-    from unblind.cli_bench import app
-    from unblind.cli_terminal import run
+    from unblind.cli import main
 
-    run(app)
+    main()

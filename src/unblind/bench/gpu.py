@@ -18,8 +18,8 @@ from unblind import files
 from unblind.bench import synthetic
 from unblind.bench.timing import turns
 from unblind.errors import UnblindError
-from unblind.finetune.throughput import peak
-from unblind.openvla.checkpoint import check_device
+from unblind.training.meter import peak
+from unblind.vla.loading import check_device
 
 #: Align's step may take this many times as long as Default's.
 GOAL = 1.08
@@ -30,7 +30,7 @@ _ROUNDS, _STEPS = {"full": 11, "twin": 2}, {"full": 3, "twin": 1}
 _WARM_UP, _OPERATORS = 3, 12
 #: Share of the time after which nothing new is begun.
 _SOFT = 0.9
-_PACKAGES = ("torch", "transformers", "timm", "peft", "accelerate", "numpy")
+_PACKAGES = ("torch", "transformers", "timm", "peft", "numpy")
 
 
 def bench(size: str, device: str, out: Path, minutes: float, seed: int) -> None:
@@ -178,9 +178,9 @@ class Bench:
         if self._cuda:
             torch.cuda.reset_peak_memory_stats(self._device)
         for _ in range(_WARM_UP - 1):
-            loss = trainee.step(method)
+            trainee.step(method)
         gib = torch.cuda.max_memory_allocated(self._device) / 2**30 if self._cuda else None
-        return {"loss": round(float(loss), 4), "peak_memory_gib": gib and round(gib, 2)}
+        return {"loss": round(trainee.loss(), 4), "peak_memory_gib": gib and round(gib, 2)}
 
     def _speed(
         self, trainee: synthetic.Trainee, methods: Iterable[str]

@@ -5,9 +5,8 @@ from functools import partial
 import numpy as np
 
 from unblind.bench.timing import cpu_ms
-from unblind.rollout.vla import VlaPolicy
 from unblind.vla.checkpoint import Checkpoint
-from unblind.vla.text import action_prompt
+from unblind.vla.policy import Policy
 
 BATCHES = (1, 8, 16)
 _CALLS, _ROUNDS = 5, 5
@@ -24,9 +23,8 @@ def milliseconds(
         instruction: what all are told.
         rounds: how often each batch size has its turn.
     """
-    prompt = loaded.vocabulary.encode(action_prompt(instruction))
     calls = {
-        size: partial(VlaPolicy(loaded, size).predict, images[:size], [prompt] * size)
+        size: partial(Policy(loaded, width=size).act, images[:size], [instruction] * size)
         for size in BATCHES
     }
     medians = cpu_ms(calls, _CALLS, rounds)

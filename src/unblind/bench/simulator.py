@@ -23,8 +23,8 @@ from unblind import files
 from unblind.bench import policy, training
 from unblind.bench.timing import cpu_ms
 from unblind.config import Config
+from unblind.demos.collect import survey
 from unblind.sim.actors import build_entity
-from unblind.sim.demos import survey
 from unblind.sim.env import PutOnPlateEnv
 from unblind.sim.episodes import Episode, decode, sample_ids
 from unblind.sim.planner import PickAndPlace

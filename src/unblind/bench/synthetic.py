@@ -5,32 +5,35 @@ of model and trainer is here.
 """
 
 import dataclasses
-import math
 import tempfile
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate import Accelerator
-from torch import Tensor, nn
 
 from unblind import twin
-from unblind.align.objective import Objective, Recipe
+from unblind.align.objective import Objective
 from unblind.config import Config, load
-from unblind.finetune import step as steps
-from unblind.finetune import throughput
-from unblind.finetune.feed import Feed, Rows
-from unblind.finetune.learner import ANSWER, Learner
-from unblind.foundation import table
-from unblind.foundation.frozen import FrozenTeacher
-from unblind.openvla import checkpoint, config, random
-from unblind.openvla.checkpoint import OpenVla
-from unblind.openvla.pixels import Pixels
-from unblind.openvla.policy import Policy
-from unblind.openvla.text import EOS, LlamaVocabulary
+from unblind.teachers.loading import load_teacher
+from unblind.teachers.teacher import Teacher
+from unblind.teachers.vit import random_teacher
+from unblind.training import finetune, loop
+from unblind.training.feed import Live
+from unblind.training.losses import Learner, TokenLoss
+from unblind.training.meter import Meter
+from unblind.training.team import Team
 from unblind.twin import openvla as published
 from unblind.twin import tokenizer
+from unblind.vla import hub_config, loading, random
+from unblind.vla.batch import Turn
+from unblind.vla.checkpoint import Checkpoint
 from unblind.vla.lora import trainable_parameters
+from unblind.vla.pixels import Released
+from unblind.vla.policy import Policy
+from unblind.vla.text import Llama
+from unblind.vla.tokens import ACTION_WIDTH
 
 #: Of the words that the stand-in tokenizer knows, so that prompts are as long as with Llama-2's,
 #: where "put carrot on plate" has five tokens. They differ in length, as those of a run do.
@@ -55,43 +58,41 @@ def study(size: str) -> Config:
 
 def precision(study: Config) -> torch.dtype:
     """Return the number format of frozen weights and of arithmetic."""
-    return getattr(torch, study.openvla.precision)
+    return getattr(torch, study.training.precision)
 
 
-def settings(size: str) -> config.HubConfig:
+def settings(size: str) -> hub_config.HubConfig:
     """Return what the config.json of OpenVLA-7B, or of its twin, describes."""
     document = published.document("openvla")
     if size == "full":
-        document.pop(config.TWIN_SIZES)
+        document.pop(hub_config.TWIN_SIZES)
         text = document["text_config"].items()
-        document["text_config"] = {key: value for key, value in text if key not in config.LLAMA}
-    return config.parse(Path(config.FILE), document)
+        document["text_config"] = {key: value for key, value in text if key not in hub_config.LLAMA}
+    return hub_config.parse(Path(hub_config.FILE), document)
 
 
 def parameters(size: str) -> int:
     """Return the model's number of weights (full: 7,541,237,184)."""
-    return sum(weight.numel() for weight in checkpoint.blank(settings(size).model).parameters())
+    return sum(weight.numel() for weight in loading.blank(settings(size).model).parameters())
 
 
-def model(size: str, device: torch.device, dtype: torch.dtype, seed: int) -> OpenVla:
+def model(size: str, device: torch.device, dtype: torch.dtype, seed: int) -> Checkpoint:
     """Return OpenVLA with random weights, made on the device."""
     chosen = settings(size)
-    pixels = Pixels(chosen.model.image_size, (_HALF, _HALF), (_HALF, _HALF))
-    vocabulary = LlamaVocabulary(
-        tokenizer.build(), chosen.model.vocab_size - chosen.model.padded, chosen.pad
-    )
+    pixels = Released(chosen.model.image_size, (_HALF, _HALF), (_HALF, _HALF))
+    vocabulary = Llama(tokenizer.build(), chosen.model.vocab_size - chosen.model.padded, chosen.pad)
     weights = random.model(chosen.model, seed, device, dtype)
     folder = Path("random weights")  # for messages alone
-    return OpenVla(weights, chosen, vocabulary, pixels, chosen.statistics, folder)
+    return Checkpoint(weights, vocabulary, pixels, chosen.statistics, folder)
 
 
-def teacher(name: str, size: str, device: torch.device, dtype: torch.dtype) -> FrozenTeacher:
+def teacher(name: str, size: str, device: torch.device, dtype: torch.dtype) -> Teacher:
     """Return a teacher with random weights, made on the device."""
     if size == "full":
-        return table.random_teacher(name, str(device), dtype, seed=0)
+        return random_teacher(name, str(device), dtype, seed=0)
     with tempfile.TemporaryDirectory() as folder:
         made = twin.make("radio", Path(folder, "radio"), seed=0)
-        return table.load(name, str(made), device=str(device), dtype=dtype)
+        return load_teacher(name, str(made), device=str(device), dtype=dtype)
 
 
 def pictures(count: int, seed: int) -> np.ndarray:
@@ -100,35 +101,29 @@ def pictures(count: int, seed: int) -> np.ndarray:
 
 
 class Frames:
-    """Noise with prompts and random actions, in the place of `unblind.finetune.frames.Frames`.
+    """Prompts with random actions, in the place of `unblind.training.frames.Frames`.
 
     Args:
-        loaded: tells the tokens and the size of the pictures.
-        seed: of everything.
+        loaded: tells the tokens.
+        seed: of the actions.
     """
 
-    def __init__(self, loaded: OpenVla, seed: int) -> None:
-        self._side, self._seed = loaded.pixels.size, seed
-        self._prompts = [loaded.vocabulary.action_prompt(text) for text in INSTRUCTIONS]
-        self._actions = loaded.vocabulary.actions
-
-    @property
-    def longest(self) -> int:
-        """Tokens of the longest prompt."""
-        return max(map(len, self._prompts))
-
-    def rows(self, step: int, batch: int, part: int, parts: int) -> Rows:
-        """Return one of the equal ``parts`` of the batch of a step."""
-        positions = [step * batch + k for k in range(part, batch, parts)]
-        rng = np.random.default_rng([self._seed, step, part])
-        size, count = self._side, len(positions)
-        answers = rng.choice(self._actions, (count, 7))
-        return Rows(
-            rng.integers(0, 256, (count, size, size, 3), np.uint8),
-            [self._prompts[position % len(self._prompts)] for position in positions],
-            np.concatenate([answers, np.full((count, 1), EOS)], axis=1),
-            positions,
+    def __init__(self, loaded: Checkpoint, seed: int) -> None:
+        rng, words = np.random.default_rng(seed), loaded.vocabulary
+        answers = rng.choice(words.actions, (len(INSTRUCTIONS), ACTION_WIDTH)).tolist()
+        turns = (
+            Turn.of(words.action_prompt(t), a) for t, a in zip(INSTRUCTIONS, answers, strict=True)
         )
+        self.turns = [dataclasses.replace(turn, family="action") for turn in turns]
+
+    def rows(self, positions: Sequence[int]) -> list[int]:
+        """Return which frames stand at positions of the stream."""
+        return [position % len(self.turns) for position in positions]
+
+    @cached_property
+    def longest(self) -> int:
+        """Tokens of the longest prompt with all but the last token of its answer."""
+        return max(len(turn.prompt) + len(turn.answer) - 1 for turn in self.turns)
 
 
 class Decoding:
@@ -140,7 +135,7 @@ class Decoding:
         seed: of the pictures.
     """
 
-    def __init__(self, loaded: OpenVla, width: int, seed: int) -> None:
+    def __init__(self, loaded: Checkpoint, width: int, seed: int) -> None:
         self._policy, self._images = Policy(loaded, width=width), pictures(width, seed)
         self._texts = [INSTRUCTIONS[k % len(INSTRUCTIONS)] for k in range(width)]
 
@@ -169,73 +164,83 @@ class Trainee:
     """
 
     def __init__(
-        self, study: Config, loaded: OpenVla, size: str, device: torch.device, seed: int
+        self, study: Config, loaded: Checkpoint, size: str, device: torch.device, seed: int
     ) -> None:
-        self._study, self._loaded, self._size, self._device = study, loaded, size, device
-        self._seed, self._done, training = seed, 0, study.training
-        self._rate, self.batch = training.schedule.rate, training.schedule.batch
-        self._team = Accelerator(cpu=device.type == "cpu")
-        frames = Frames(loaded, seed)
-        self.tokens = loaded.model.config.grid**2 + frames.longest + ANSWER
-        wrapped = steps.adapt(
-            loaded.model,
-            vision=True,
-            seed=seed,
-            rank=training.rank,
-            alpha=training.alpha,
-            recipe=study.openvla.recipe,
-            precision=precision(study),
-            checkpointing=False,
-        )
-        self.weights = trainable_parameters(wrapped)
-        self._optimizer = steps.make_optimizer(
-            [weight for weight in wrapped.parameters() if weight.requires_grad],
-            rate=self._rate,
-            betas=tuple(study.openvla.betas),
-            weight_decay=training.schedule.weight_decay,
-            device=device,
-        )
-        feed = Feed(
+        self._study, self._loaded, self._size, self._seed = study, loaded, size, seed
+        training, frames = study.training, Frames(loaded, seed)
+        self._team, self._done, self.batch = Team(device=device.type), 0, training.schedule.batch
+        self.tokens = 1 + loaded.model.config.grid**2 + frames.longest
+        side = loaded.pixels.size
+        self._feed = Live(
+            team=self._team,
             frames=frames,
+            batch=self.batch,
+            pictures=pictures(len(INSTRUCTIONS), seed)[:, :side, :side],
             pixels=loaded.pixels,
             teacher=None,
             grid=loaded.model.config.grid,
-            pad=loaded.vocabulary.pad,
             seed=seed,
-            augmentation=study.openvla.augmentation,
-            diagonal=study.openvla.recipe == "released",
-            device=device,
+            augmentation=training.augmentation,
+            diagonal=training.recipe == "released",
             precision=precision(study),
-            part=0,
-            parts=1,
-            batch=self.batch,
         )
-        self._methods: dict[str, tuple[nn.Module, Feed]] = {"default": (self._learner(None), feed)}
+        # Checkpointing is not what is measured.
+        plain = training.model_copy(update={"gradient_checkpointing": False})
+        wrapped = finetune.adapt(loaded.model, vision=True, seed=seed, training=plain)
+        loaded.model.train()
+        self.weights = trainable_parameters(wrapped)
+        self._parameters = finetune.trained(wrapped, None)
+        self._job = loop.Job(
+            finetune.schedule(training, training.schedule), Path("unused"), "", seed, every=1
+        )
+        self._optimizer = loop.make_optimizer(
+            self._parameters, self._job.schedule, self._team.device
+        )
+        self._meter = Meter(self._team, self.batch)
+        self._methods = {"default": (self._learner(self._feed, None), self._feed)}
 
-    def _learner(self, objective: Objective | None) -> nn.Module:
-        tokenizer = self._loaded.codec().tokenizer
-        learner = Learner(self._loaded.model, tokenizer, objective, precision(self._study))
-        return self._team.prepare(learner.to(self._device).train())
+    def _learner(self, feed: Live, objective: Objective | None) -> Learner:
+        loss = self._study.training.loss
+        return Learner(
+            self._loaded.model,
+            feed,
+            TokenLoss(self._loaded.vocabulary, loss.action_width, loss.location_width),
+            self._loaded.vocabulary,
+            objective,
+            precision(self._study),
+        )
 
     def add_align(self) -> int:
         """Make the teacher and the projector; return the teacher's number of weights."""
         align, sizes = self._study.training.align, self._loaded.model.config
-        seeing = teacher(align.teacher, self._size, self._device, precision(self._study))
-        recipe = Recipe(tuple(align.layers), hidden=align.projector_width, seed=self._seed)
-        objective = Objective(recipe, sizes.layers, sizes.hidden_size, seeing.width)
-        _, feed = self._methods["default"]
-        learner = self._learner(objective)
-        self._methods["align"] = learner, dataclasses.replace(feed, teacher=seeing)
-        return sum(weight.numel() for weight in seeing.parameters())
+        device = self._team.device
+        seeing = teacher(align.teacher, self._size, device, precision(self._study))
+        widths = (sizes.layers, sizes.hidden_size, seeing.width)
+        objective = Objective(align, self._seed, *widths).to(device)
+        feed = dataclasses.replace(self._feed, teacher=seeing)
+        self._methods["align"] = self._learner(feed, objective), feed
+        return sum(weight.numel() for weight in seeing.net.parameters())
 
-    def step(self, method: str) -> Tensor:
-        """Do one step of the trainer; return the loss."""
-        learner, feed = self._methods[method]
+    def step(self, method: str) -> None:
+        """Do one step of the trainer."""
+        learner, _ = self._methods[method]
+        weights = list(self._parameters.values())
+        loop.do_step(
+            self._team, weights, self._optimizer, learner, self._job, self._done, self._meter
+        )
         self._done += 1
-        return steps.step(
-            self._team, learner, self._optimizer, feed(self._done), self._rate, math.inf
-        )["loss"]
+
+    def loss(self) -> float:
+        """Return the mean loss since the last call.
+
+        Raises:
+            UnblindError: a loss or a gradient was not finite.
+        """
+        self._meter.check()
+        return self._meter.line(self._done, 0.0)["loss"]
 
     def operations(self, method: str) -> int:
         """Return the operations of a step; it changes nothing."""
-        return self.batch * throughput.picture_operations(*self._methods[method])
+        learner, feed = self._methods[method]
+        each = finetune.picture_operations(self._team, learner, feed, self._parameters)
+        return self.batch * each

@@ -7,23 +7,26 @@ import io
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import torch
 
 from unblind.align.objective import Objective
 from unblind.config import METHODS, Config
-from unblind.store import BASE_FILES, base_dir
-from unblind.teachers import load_teacher
-from unblind.training import data, finetuning, loop, stages
-from unblind.training.parallel import Team
-from unblind.vla import checkpoint, lora
-from unblind.vla.images import to_model
-from unblind.vla.layout import Turn
-from unblind.vla.text import action_prompt
-from unblind.vla.tokens import ActionNormalizer
+from unblind.study import jobs
+from unblind.study.stages import MODEL_FILES
+from unblind.teachers.loading import load_teacher
+from unblind.training import finetune, loop, pretrain
+from unblind.training.feed import Cached
+from unblind.training.losses import Learner, TokenLoss
+from unblind.training.meter import Meter
+from unblind.training.team import Team
+from unblind.vla import checkpoint
+from unblind.vla.batch import Turn
+from unblind.vla.pixels import Squeezed
+from unblind.vla.tokens import ACTION_WIDTH, ActionNormalizer
 
 INSTRUCTION = "put watering can on plate"
 _FRAMES = 48
@@ -38,14 +41,16 @@ def loaded_model(config: Config) -> tuple[checkpoint.Checkpoint, str]:
     Raises:
         UnblindError: the base is damaged, or the package of the tower's weights is missing.
     """
-    folder = base_dir(config)
-    if all((folder / name).is_file() for name in BASE_FILES):
+    folder = jobs.base_folder(config)
+    if all((folder / name).is_file() for name in MODEL_FILES):
         return checkpoint.load(folder), "base"
-    vocabulary = stages.make_vocabulary()
-    model = stages.make_model(config.base.model, vocabulary, config.seed).eval()
+    vocabulary = pretrain.make_vocabulary()
+    model = pretrain.make_model(config.base.model, vocabulary, config.seed).eval()
     low, high = (-1.0,) * 7, (1.0,) * 7
-    codec = checkpoint.make_codec(ActionNormalizer(low, high, low, high), model.config)
-    return checkpoint.Checkpoint(model, vocabulary, codec, "none"), "random weights"
+    statistics = {"none": ActionNormalizer(low, high, low, high).to_release()}
+    pixels = Squeezed(model.config.image_size)
+    made = checkpoint.Checkpoint(model, vocabulary, pixels, statistics, Path("random weights"))
+    return made, "random weights"
 
 
 def bench(
@@ -62,7 +67,6 @@ def bench(
         steps: optimiser steps in a round, at least 3.
         rounds: how often each method has its turn.
     """
-    torch.set_num_threads(1)
     runs = {method: _Run(config, method, base) for method in METHODS}
     seconds = [{m: run.seconds_a_step(steps) for m, run in runs.items()} for _ in range(rounds)]
     results = {}
@@ -76,68 +80,58 @@ def bench(
 
 
 class _Run:
-    """One method on its own copy of the model, as `finetuning.train` sets it up."""
+    """One method on its own copy of the model, as `finetune.tune` sets it up."""
 
     def __init__(self, config: Config, method: str, base: checkpoint.Checkpoint) -> None:
-        settings = config.training
-        base = checkpoint.Checkpoint(
-            copy.deepcopy(base.model), base.vocabulary, base.codec, base.sha256
-        )
-        frames = _frames(base)
+        self._team, self._training = Team(), config.training
+        base = dataclasses.replace(base, model=copy.deepcopy(base.model))
         low = _low(config, base)
         teacher, objective = None, None
         if method == "align":
             teacher, objective = _alignment(config, base)
-        wrapped = lora.add_lora(
-            base.model,
-            vision=method != "freeze",
-            seed=config.seed,
-            rank=settings.rank,
-            alpha=settings.alpha,
+        wrapped = finetune.adapt(
+            base.model, vision=method != "freeze", seed=config.seed, training=self._training
         )
-        self._parameters = {n: p for n, p in wrapped.named_parameters() if p.requires_grad}
-        if objective is not None:
-            trained = {n: p for n, p in objective.named_parameters() if p.requires_grad}
-            self._parameters |= {f"projector.{n}": p for n, p in trained.items()}
-        self._schedule = settings.schedule
-        self._tuner = finetuning.FineTuner(
+        self._parameters = finetune.trained(wrapped, objective)
+        loss = self._training.loss
+        self._learner = Learner(
             wrapped.get_base_model().train(),
-            frames,
-            stages.token_loss(settings.loss, base.vocabulary),
-            low,
-            settings.schedule.batch,
+            Cached(self._team, Frames(base), self._training.schedule.batch, low, teacher),
+            TokenLoss(base.vocabulary, loss.action_width, loss.location_width),
+            base.vocabulary,
             objective,
-            teacher,
         )
 
     def seconds_a_step(self, steps: int) -> float:
         """Return the median CPU-seconds of a step; the last one, which writes, is left out."""
         marks: list[float] = []
-        schedule = self._schedule.model_copy(update={"steps": steps})
+        plan = self._training.schedule.model_copy(update={"steps": steps})
         quiet = contextlib.redirect_stderr(io.StringIO())  # the loop's lines of progress
         with tempfile.TemporaryDirectory() as out, quiet:
+            schedule = finetune.schedule(self._training, plan)
             loop.fit(
-                Team(0, 1),
+                self._team,
                 self._parameters,
-                [],
-                self._tuner,
-                stages.schedule(schedule),
-                Path(out),
-                "bench",
+                self._learner,
+                loop.Job(schedule, Path(out), "bench", seed=0, every=steps),
+                Meter(self._team, plan.batch),
                 after_step=lambda done: marks.append(time.process_time()),
             )
         return statistics.median(np.diff(marks[:-1]).tolist())
 
 
-def _frames(base: checkpoint.Checkpoint) -> SimpleNamespace:
-    """Return what `FineTuner` asks of demonstrations, with random actions."""
-    rng = np.random.default_rng(0)
-    prompt = base.vocabulary.encode(action_prompt(INSTRUCTION))
-    frames = []
-    for ids in rng.choice(base.vocabulary.actions, (_FRAMES, checkpoint.ACTION_WIDTH)):
-        turn = dataclasses.replace(Turn.of(prompt, ids.tolist()), family="action")
-        frames.append(data.Frame(b"", turn, (), ""))
-    return SimpleNamespace(frames=frames, index=lambda position: position % _FRAMES)
+class Frames:
+    """Random actions for one instruction, in the place of `frames.Frames`."""
+
+    def __init__(self, base: checkpoint.Checkpoint) -> None:
+        prompt, rng = base.vocabulary.action_prompt(INSTRUCTION), np.random.default_rng(0)
+        answers = rng.choice(base.vocabulary.actions, (_FRAMES, ACTION_WIDTH)).tolist()
+        turns = [Turn.of(prompt, answer) for answer in answers]
+        self.turns = [dataclasses.replace(turn, family="action") for turn in turns]
+
+    def rows(self, positions: Sequence[int]) -> list[int]:
+        """Return which frames stand at positions of the stream."""
+        return [position % _FRAMES for position in positions]
 
 
 def pictures(config: Config, count: int) -> np.ndarray:
@@ -148,7 +142,7 @@ def pictures(config: Config, count: int) -> np.ndarray:
 
 def _low(config: Config, base: checkpoint.Checkpoint) -> np.ndarray:
     """Return the frames' stored features of the tower's frozen part."""
-    images = to_model(pictures(config, _FRAMES), base.model.config.image_size)
+    images = base.pixels.training(pictures(config, _FRAMES))
     with torch.no_grad():
         return base.model.vision_backbone.low(images).half().contiguous().numpy()
 
@@ -156,7 +150,8 @@ def _low(config: Config, base: checkpoint.Checkpoint) -> np.ndarray:
 def _alignment(config: Config, base: checkpoint.Checkpoint) -> tuple[np.ndarray, Objective]:
     """Return stored features of the teacher's shape and what Align adds to the loss."""
     align = config.training.align
-    width = load_teacher(align.teacher, align.interpolate).width
+    width = load_teacher(align.teacher, interpolate=align.interpolate).width
     shape = (_FRAMES, base.model.config.grid**2, width)
     features = np.random.default_rng(1).standard_normal(shape, np.float32).astype(np.float16)
-    return features, finetuning.make_objective(align, base, width, config.seed)
+    sizes = base.model.config
+    return features, Objective(align, config.seed, sizes.layers, sizes.hidden_size, width)

@@ -1,6 +1,6 @@
 """What each stage is expected to take: units of work, times what one unit takes.
 
-CPU-seconds of a unit are measured (`unblind.progress.UNIT_CPU_S`). At paper scale models run on a
+CPU-seconds of a unit are measured (`unblind.study.stages`). At paper scale models run on a
 GPU, of which nothing is measured here: its seconds are operations / (peak x utilisation).
 """
 
@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from unblind.config import Config, Run, Schedule
+from unblind.costs.measured import line_of
 from unblind.errors import UnblindError
-from unblind.progress import START_CPU_S, UNIT_CPU_S
 from unblind.sim.conditions import CONDITIONS, Space
+from unblind.study.stages import EPISODE_CPU_S, STAGES, START_CPU_S
 
 #: Labelled frames of a demonstration, as a mean over mini's.
 FRAMES = 31
@@ -79,7 +80,7 @@ class Need:
     """What a stage, or one of its jobs, is expected to need; None: nothing, or not known.
 
     Attributes:
-        stage: its name, as in `measured.stages`.
+        stage: its name (`measured.line_of`).
         amount: what is done, in numbers.
         cpu_s: CPU-seconds.
         gpu_s: seconds of one GPU.
@@ -151,72 +152,68 @@ def _start(config: Config) -> float:
     return config.rollout.workers * START_CPU_S
 
 
+def _units(stage: str, count: int) -> float:
+    """Return the CPU-seconds of so many units of a stage."""
+    return count * STAGES[stage].unit_cpu_s
+
+
 def _demos(config: Config, stage: str, episodes: int) -> Need:
     pixels = config.render.width * config.render.height
-    amount = f"{episodes:,} episodes x {FRAMES} frames x {pixels:,} pixels"
-    seconds = _start(config) + episodes * UNIT_CPU_S["demos"]
-    return Need(stage, amount, seconds, disk=episodes * FRAMES * pixels * _C["D_pixel"])
+    return Need(
+        line_of(stage, None),
+        f"{episodes:,} episodes x {FRAMES} frames x {pixels:,} pixels",
+        _start(config) + _units("demos", episodes),
+        disk=episodes * FRAMES * pixels * _C["D_pixel"],
+    )
 
 
 def _data(config: Config) -> list[Need]:
-    large, frames = is_large(config), config.demos.successes * FRAMES
+    frames, replayed = config.demos.successes * FRAMES, 2 * config.replay.episodes
     held_out = len(Space().objects) * config.demos.held_out_per_object
-    replayed = 2 * config.replay.episodes
-    low = UNIT_CPU_S["pictures" if large else "features_low"]
-    stored = 3 * config.base.model.image_size**2 if large else None
+    stored = frames * 3 * config.base.model.image_size**2
+    amount = f"{frames:,} frames"
     return [
         _demos(config, "demos", config.demos.successes + held_out),
         Need(
             "replay",
             f"{replayed:,} episodes, raw and tokenised",
-            _start(config) + replayed * UNIT_CPU_S["replay"],
+            _start(config) + _units("replay", replayed),
         ),
-        Need(
-            "features low",
-            f"{frames:,} frames",
-            MODEL_CPU_S + frames * low,
-            disk=stored and frames * stored,
-        ),
-        Need(
-            "features teacher",
-            f"{frames:,} frames",
-            MODEL_CPU_S + frames * UNIT_CPU_S["features_teacher"],
-        ),
+        Need("features low", amount, MODEL_CPU_S + _units("features_low", frames)),
+        Need("features teacher", amount, MODEL_CPU_S + _units("features_teacher", frames)),
+        Need("pictures", amount, _units("pictures", frames), disk=stored),
     ]
 
 
 def _base(config: Config) -> list[Need]:
     """Return the stages that make the base from nothing, or from the published weights."""
-    from unblind.training.vlm_data import UNIT_CPU_S as QUESTION_CPU_S
-
     base, few = config.base, config.base.warm_up_episodes
-    questions = base.questions.images + base.questions.held_out
-    demos = _demos(config, "base: warm-up demos", few)
+    demos = _demos(config, "warm_up_demos", few)
     if is_large(config):
-        fetched = Need("base: fetch", f"{_PARAMETERS:,} parameters", disk=2 * _PARAMETERS)
-        tuned = _gpu_training("base: warm-up", base.warm_up, "default")
+        fetched = Need("fetch", f"{_PARAMETERS:,} parameters", disk=2 * _PARAMETERS)
+        tuned = _gpu_training("warm up", base.warm_up, "default")
         return [fetched, demos, replace(tuned, disk=2 * _PARAMETERS)]
+    questions = base.questions.images + base.questions.held_out
     # Beside the pictures of the warm-up itself: their features, and the answers to the questions.
-    beside = few * FRAMES * UNIT_CPU_S["features_low"]
-    beside += base.questions.held_out * UNIT_CPU_S["pretraining"]
-    tuned = _cpu_training("base: warm-up", [base.warm_up], "training")
+    beside = _units("features_low", few * FRAMES) + _units("vlm", base.questions.held_out)
+    tuned = _cpu_training("warm up", [base.warm_up], "training")
     return [
         Need(
-            "base: questions",
+            "questions",
             f"{questions:,} pictures",
-            _start(config) + questions * QUESTION_CPU_S,
+            _start(config) + _units("questions", questions),
         ),
-        _demos(config, "base: demos", base.demos.successes),
+        _demos(config, "pretraining_demos", base.demos.successes),
+        _cpu_training("vlm", [base.vlm], "vlm"),
+        _cpu_training("robot", base.robot, "robot"),
         demos,
-        _cpu_training("base: vlm", [base.vlm], "pretraining"),
-        _cpu_training("base: robot", base.robot, "pretraining"),
         replace(tuned, cpu_s=tuned.cpu_s + beside),
     ]
 
 
-def _cpu_training(stage: str, schedules: Iterable[Schedule], unit: str) -> Need:
+def _cpu_training(name: str, schedules: Iterable[Schedule], stage: str) -> Need:
     pictures = sum(schedule.steps * schedule.batch for schedule in schedules)
-    return Need(stage, f"{pictures:,} pictures", MODEL_CPU_S + pictures * UNIT_CPU_S[unit])
+    return Need(name, f"{pictures:,} pictures", MODEL_CPU_S + _units(stage, pictures))
 
 
 def _gpu_training(stage: str, schedule: Schedule, method: str) -> Need:
@@ -233,7 +230,7 @@ def _gpu_training(stage: str, schedule: Schedule, method: str) -> Need:
 
 
 def _training(config: Config, name: str, run: Run) -> Need:
-    stage, schedule = f"training of {name}", config.training.schedule
+    stage, schedule = line_of("training", name), config.training.schedule
     if not is_large(config):
         return _cpu_training(stage, [schedule], "training")
     kept = (config.training.snapshots + 1) * 2 * _C["P_lora"]
@@ -246,9 +243,9 @@ def _rollouts(config: Config, name: str, run: Run) -> Need:
     neural, large = run.policy == "vla", is_large(config)
     calls = episodes * config.rollout.max_steps
     # The simulator alone is what an idle policy costs; units are episodes of 80 steps.
-    unit = UNIT_CPU_S["noop" if neural and large else run.policy] * config.rollout.max_steps / 80
+    unit = EPISODE_CPU_S["noop" if neural and large else run.policy] * config.rollout.max_steps / 80
     need = Need(
-        f"rollouts of {name}",
+        line_of("rollout", name),
         f"{calls:,} policy calls" if neural else f"{episodes:,} episodes",
         _start(config) + neural * MODEL_CPU_S + episodes * unit,
         disk=len(CONDITIONS) * _C["D_record"] + episodes * _C["D_episode"],

@@ -1,27 +1,22 @@
 """The page of costs: measured where sidecars say so, estimated where not, and at paper scale."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unblind import provenance
 from unblind.config import Config
 from unblind.costs import formulas, measured
 from unblind.costs.formulas import CONSTANTS, FORMULAS, Need
-from unblind.costs.measured import Cost, Stage
+from unblind.costs.measured import Cost
 from unblind.costs.table import hours, size
 from unblind.files import write_text
 from unblind.report.published import PAPER
 from unblind.report.render import render
+from unblind.study import provenance
+from unblind.study.jobs import Job
+from unblind.study.stages import STAGES
 
-#: Modules whose content decides the page.
-CODE = (
-    *provenance.CODE["table1"],
-    "unblind.costs",
-    "unblind.progress",
-    "unblind.training.vlm_data",
-)
 _KINDS = ("md", "tex")
 
 
@@ -53,16 +48,20 @@ def cost_page(config: Config, paper: Config) -> list[Path]:
             then.
     """
     formulas.require_large(paper)
-    stages = measured.stages(config)
+    made_by = measured.lines(config)
     rebuilding = config.model_copy(update={"rebuild_base": True})
     # A study that makes its base lists these among its stages.
-    base = [] if config.rebuild_base else measured.base_stages(rebuilding)
-    lines = _lines(config, stages)
+    base = {
+        name: jobs
+        for name, jobs in measured.lines(rebuilding).items()
+        if jobs[0].stage.group == "base" and not config.rebuild_base
+    }
+    lines = _lines(config, made_by)
     values = {
         "config": config,
         "lines": lines,
         "total": _total(lines),
-        "base": _lines(config, base),
+        "base": _lines(rebuilding, base),
         "paper": paper,
         "needs": _needs(paper),
         "ood_calls": formulas.policy_calls(paper, conditions=13),
@@ -74,7 +73,10 @@ def cost_page(config: Config, paper: Config) -> list[Path]:
         "size": size,
         "number": number,
     }
-    inputs = [path for stage in (*stages, *base) for path in stage.sidecars() if path.is_file()]
+    artifacts = [
+        path for jobs in (*made_by.values(), *base.values()) for job in jobs for path in job.outputs
+    ]
+    inputs = [path for path in map(provenance.sidecar_path, artifacts) if path.is_file()]
     inputs += [PAPER / "templates" / f"costs.{kind}.j2" for kind in _KINDS]
     texts = {kind: render(f"costs.{kind}.j2", values) for kind in _KINDS}
     return [_write(kind, text, config, paper, inputs) for kind, text in texts.items()]
@@ -88,26 +90,22 @@ def settings(config: Config, paper: Config) -> dict[str, Any]:
 def _write(kind: str, text: str, config: Config, paper: Config, inputs: list[Path]) -> Path:
     path = Path(config.results, f"costs.{kind}")
     made_from = settings(config, paper)
-    with provenance.record(path, config=made_from, code=CODE, inputs=inputs):
+    with provenance.record(path, config=made_from, code=STAGES["costs"].modules, inputs=inputs):
         write_text(path, text)
     return path
 
 
-def _lines(config: Config, stages: Iterable[Stage]) -> list[Line]:
+def _lines(config: Config, made_by: Mapping[str, list[Job]]) -> list[Line]:
     each = formulas.needs(config)
     return [
-        Line(
-            stage.name,
-            measured.measure(stage),
-            each[stage.name].times(stage.jobs).cpu_s if stage.name in each else None,
-        )
-        for stage in stages
+        Line(name, measured.measure(jobs), each[name].times(measured.count(jobs)).cpu_s)
+        for name, jobs in made_by.items()
     ]
 
 
 def _needs(paper: Config) -> list[Need]:
-    each = formulas.needs(paper)
-    listed = [each[stage.name].times(stage.jobs) for stage in measured.stages(paper)]
+    each, made_by = formulas.needs(paper), measured.lines(paper)
+    listed = [each[name].times(measured.count(jobs)) for name, jobs in made_by.items()]
     return [*listed, formulas.total(listed)]
 
 

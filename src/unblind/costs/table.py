@@ -6,22 +6,7 @@ from collections.abc import Mapping
 from unblind.config import Config
 from unblind.costs import formulas, measured
 from unblind.costs.formulas import Need
-from unblind.study import dryrun
-from unblind.study.dryrun import Job
-
-#: Rules whose jobs are stages by another name than their own (`measured.stages`).
-_STAGES = {
-    "pull_base": "base",
-    "train": "training of {run}",
-    "rollout": "rollouts of {run}",
-    "base_fetch": "base: fetch",
-    "base_questions": "base: questions",
-    "base_vlm": "base: vlm",
-    "base_robot": "base: robot",
-    "base_warm_up": "base: warm-up",
-    "table1": "table 1",
-    "settings_table": "tables 9 and 14",
-}
+from unblind.workflow import dryrun
 
 
 def report(config: Config, target: str | None = None) -> str:
@@ -35,11 +20,12 @@ def report(config: Config, target: str | None = None) -> str:
     Raises:
         UnblindError: there is no such target, or this is no checkout.
     """
-    whole = {stage.name: stage.jobs for stage in measured.stages(config)}
+    whole = {name: measured.count(made_by) for name, made_by in measured.lines(config).items()}
     if target is None:
         counts: Mapping[str, int] = whole
     else:
-        counts = Counter(stage_of(job) for job in dryrun.jobs(config, target))
+        listed = dryrun.jobs(config, target)
+        counts = Counter(measured.line_of(job.rule, job.run) for job in listed)
     each = formulas.needs(config)
     # Stages without a formula last.
     needs = [each[name].times(counts[name]) for name in each if name in counts]
@@ -52,14 +38,6 @@ def report(config: Config, target: str | None = None) -> str:
         if name in counts
     }
     return _seconds(needs, seconds)
-
-
-def stage_of(job: Job) -> str:
-    """Return the stage that a job belongs to, as tables of costs name it."""
-    wildcards = dict(job.wildcards)
-    if job.rule == "base_demos":
-        return "base: warm-up demos" if wildcards.get("which") else "base: demos"
-    return _STAGES.get(job.rule, job.rule.replace("_", " ")).format_map(wildcards)
 
 
 def _seconds(needs: list[Need], seconds: Mapping[str, float]) -> str:

@@ -127,13 +127,13 @@ def _install(folder: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="fetch-", dir=folder) as name:
         work = Path(name)
         archives = _download(work)
-        found = {}
+        installed = {}
         for archive in archives:
             _run(["dpkg", "-x", str(archive), str(work / "root")], work)
             package, version = _identity(archive, work)
-            found[package] = version
+            installed[package] = version
         _gather(work / "root", work / "lib")
-        files.write_json(work / "lib" / "versions.json", found)
+        files.write_json(work / "lib" / "versions.json", installed)
         shutil.rmtree(folder / "lib", ignore_errors=True)
         os.replace(work / "lib", folder / "lib")
 
@@ -143,7 +143,7 @@ def _gather(root: Path, target: Path) -> None:
     target.mkdir()
     for name in LIBRARIES:
         places = [root / "usr/lib" / TRIPLET / name, root / "lib" / TRIPLET / name]
-        source = next((place for place in places if place.exists()), None)
+        source = next((candidate for candidate in places if candidate.exists()), None)
         if source is None:
             raise UnblindError(
                 f"the Debian packages hold no {name}", "report this with your mirror's name"

@@ -9,14 +9,14 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from unblind import provenance
 from unblind.config import Config, digest
 from unblind.errors import UnblindError
 from unblind.files import sha256
 from unblind.sim.conditions import CONDITIONS
-from unblind.sim.success import IMPLIED, STAGES
+from unblind.sim.success import IMPLIED, MILESTONES
+from unblind.study import jobs, provenance
 
-_FLAGS = ("success_final", "success_any", *STAGES)
+_FLAGS = ("success_final", "success_any", *MILESTONES)
 _NUMBERS = ("seed", "episode_id", "steps")
 #: Columns of a record that reports read, and of these what tells how an episode went.
 EPISODE = ("run", "condition", *_NUMBERS, *_FLAGS)
@@ -94,7 +94,7 @@ def load_cell(
     """
     path = record_path(folder, run, seed, condition)
     frame, meta = _read(path, EPISODE)
-    _check_origin(path, meta, config.part("rollout", run))
+    _check_origin(path, meta, jobs.settings(config, "rollout", run))
     said = {"run": run, "seed": seed, "condition": condition}
     left_out = not_run(meta)
     for problem in problems(frame, said, config.rollout.count(condition) - len(left_out)):
@@ -140,11 +140,11 @@ def problems(frame: pd.DataFrame, said: Mapping[str, Any], n: int | None = None)
             if frame[column].dtype.kind not in kinds:
                 yield f"holds something else than {what} as {column}"
     yield from _contradictions(frame)
-    found = frame["episode_id"].nunique()
-    if found != len(frame):
-        yield f"holds an episode twice: {len(frame)} rows, {found} episodes"
-    elif n is not None and found != n:
-        yield f"holds {found} episodes instead of {n}"
+    distinct = frame["episode_id"].nunique()
+    if distinct != len(frame):
+        yield f"holds an episode twice: {len(frame)} rows, {distinct} episodes"
+    elif n is not None and distinct != n:
+        yield f"holds {distinct} episodes instead of {n}"
 
 
 def _contradictions(frame: pd.DataFrame) -> Iterator[str]:
@@ -163,7 +163,7 @@ def load_replay(config: Config, path: Path | str) -> tuple[pd.DataFrame, dict[st
         UnblindError: the file is missing, corrupt or of another configuration.
     """
     frame, meta = _read(Path(path), _REPLAY)
-    _check_origin(Path(path), meta, config.part("replay"))
+    _check_origin(Path(path), meta, jobs.settings(config, "replay"))
     if frame.empty:
         raise _remake(Path(path), "holds no episode")
     return frame, meta
@@ -176,13 +176,13 @@ def episode_lists_hash(records: Iterable[Records]) -> str:
         UnblindError: two runs were evaluated on different episodes.
     """
     first: Records | None = None
-    for one in records:
-        first = first or one
-        for key, ids in one.asked.items():
+    for run_records in records:
+        first = first or run_records
+        for key, ids in run_records.asked.items():
             if ids != first.asked.get(key):
                 raise UnblindError(
-                    f"runs '{first.run}' and '{one.run}' have different episodes ({key})",
-                    f"delete the records of '{one.run}' and evaluate it again",
+                    f"runs '{first.run}' and '{run_records.run}' have different episodes ({key})",
+                    f"delete the records of '{run_records.run}' and evaluate it again",
                 )
     return digest(first.asked if first else {})
 

@@ -13,7 +13,7 @@ from unblind.errors import UnblindError
 from unblind.rollout.policies import Observation, Policy
 from unblind.rollout.worker import Reply, Scenes, Setup, serve
 from unblind.sim.episodes import Episode
-from unblind.sim.success import Stages
+from unblind.sim.success import Milestones
 
 
 @dataclass
@@ -23,14 +23,14 @@ class Outcome:
     Attributes:
         success_any: the object stood on the plate after some step.
         success_final: it stood there after the last one.
-        stages: those that held after some step.
+        milestones: those that held after some step.
         steps: control steps.
     """
 
     episode: Episode
     success_any: bool = False
     success_final: bool = False
-    stages: Stages = field(default_factory=Stages)
+    milestones: Milestones = field(default_factory=Milestones)
     steps: int = 0
 
     def add(self, reply: Reply) -> None:
@@ -38,12 +38,12 @@ class Outcome:
         self.steps += 1
         self.success_final = reply.success
         self.success_any |= reply.success
-        self.stages |= reply.stages
+        self.milestones |= reply.milestones
 
     def columns(self) -> dict[str, bool | int]:
         """Return how it went, by column of a record."""
-        values = {"success_any": self.success_any, "success_final": self.success_final}
-        return values | vars(self.stages) | {"steps": self.steps}
+        successes = {"success_any": self.success_any, "success_final": self.success_final}
+        return successes | vars(self.milestones) | {"steps": self.steps}
 
 
 @dataclass

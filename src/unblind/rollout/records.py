@@ -12,15 +12,16 @@ import pyarrow.parquet as pq
 
 from unblind import files
 from unblind.rollout.loop import Outcome
-from unblind.sim.success import STAGES
+from unblind.sim.success import MILESTONES
 
 _TEXT = ("run", "condition", "split", "fidelity", "object", "distractor", "plate")
 _TEXT += ("distractor_plate", "table", "texture", "instruction", "chosen_board")
 _PLACES = ("object_xyz", "plate_xyz", "third_xyz")
-_FLAGS = ("success_any", "success_final", *STAGES)
+_FLAGS = ("success_any", "success_final", *MILESTONES)
 
 #: Columns of a record. ``*_x``, ``*_y``, ``*_z`` in m as spawned; ``chosen_board`` is empty where
-#: there are no boards. A stage (`unblind.sim.success.Stages`) is true if it held after some step.
+#: there are no boards. A milestone (`unblind.sim.success.Milestones`) is true if it held after some
+#: step.
 SCHEMA = pa.schema(
     [(name, pa.string()) for name in _TEXT]
     + [("seed", pa.int64()), ("episode_id", pa.int64()), ("steps", pa.int32())]
@@ -33,11 +34,11 @@ SCHEMA = pa.schema(
 def row(outcome: Outcome, run: str, seed: int) -> dict[str, Any]:
     """Return the row of an episode."""
     episode = outcome.episode.to_json()
-    values = {name: episode.get(name) for name in SCHEMA.names}
-    for place in _PLACES:
-        for axis, value in zip("xyz", episode[place] or (None,) * 3, strict=True):
-            values[f"{place[:-4]}_{axis}"] = value
-    return values | outcome.columns() | {"run": run, "seed": seed}
+    fields = {name: episode.get(name) for name in SCHEMA.names}
+    for column in _PLACES:
+        for axis, value in zip("xyz", episode[column] or (None,) * 3, strict=True):
+            fields[f"{column[:-4]}_{axis}"] = value
+    return fields | outcome.columns() | {"run": run, "seed": seed}
 
 
 def write(path: Path, rows: Iterable[dict[str, Any]]) -> None:

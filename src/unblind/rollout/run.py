@@ -7,23 +7,27 @@ from typing import Any
 
 from unblind.config import Config, digest
 from unblind.files import sha256
-from unblind.progress import UNIT_CPU_S, Progress
-from unblind.provenance import code_hash, is_current, record, rollout_code
+from unblind.progress import Progress
 from unblind.rollout import records
+from unblind.rollout.factory import make_policy
 from unblind.rollout.loop import Crew
-from unblind.rollout.policies import Policy, make_policy
-from unblind.rollout.trained import details, model_files, trained
+from unblind.rollout.policies import Policy
+from unblind.rollout.trained import details
 from unblind.rollout.worker import Setup
 from unblind.sim import blocked, conditions
 from unblind.sim.episodes import Episode, decode, sample_ids
+from unblind.study import jobs, making
+from unblind.study.code import code_hash
+from unblind.study.provenance import is_current, record
+from unblind.study.stages import EPISODE_CPU_S
 
 
 def evaluation_episodes(config: Config, condition: str, seed: int) -> list[Episode]:
     """Return the episodes of a condition: the same for every run with this seed."""
-    chosen = conditions.get(condition)
-    wanted = config.rollout.count(condition)
-    ids = sample_ids(condition, wanted, seed, chosen.split, fidelity=config.fidelity)
-    return [decode(condition, number, chosen.split, config.fidelity) for number in ids]
+    tested = conditions.get(condition)
+    size = config.rollout.count(condition)
+    ids = sample_ids(condition, size, seed, tested.split, fidelity=config.fidelity)
+    return [decode(condition, number, tested.split, config.fidelity) for number in ids]
 
 
 @dataclass(frozen=True)
@@ -67,26 +71,28 @@ def rollout(
         UnblindError: unknown run or condition, the catalog lacks files, the base or the run's
             adapter is missing, damaged or of another base, a worker died, or the disk is full.
     """
-    kind, model = config.run(run).policy, trained(config, run, seed)
+    kind = config.run(run).policy
+    unit = 0.0 if config.is_published(run) else EPISODE_CPU_S[kind]
     evaluation = Evaluation(
         run,
         seed,
-        made_from(config, run, seed, rollout_code(kind)),
+        made_from(config, run, seed),
         details(config, run, seed),
-        lambda: make_policy(kind, seed, model),
-        UNIT_CPU_S[kind] * config.rollout.max_steps / 80,
+        lambda: make_policy(config, run, seed),
+        unit * config.rollout.max_steps / 80,
     )
     evaluate(config, evaluation, out, names, n_workers)
 
 
-def made_from(config: Config, run: str, seed: int, code: tuple[str, ...]) -> dict[str, Any]:
+def made_from(config: Config, run: str, seed: int) -> dict[str, Any]:
     """Return what a run's records depend on, as `provenance.record` takes it.
 
     Raises:
         UnblindError: the run is unknown or not trained, or the base is missing.
     """
-    settings, inputs = config.part("rollout", run), model_files(config, run, seed)
-    return {"config": settings, "code": code, "seed": seed, "inputs": inputs}
+    job = jobs.Job(config, jobs.rollout_stage(config, run), run, seed)
+    making.check_inputs(job)
+    return {**vars(job.origin)}
 
 
 def evaluate(
@@ -145,10 +151,10 @@ def _cells(
     Raises:
         UnblindError: unknown condition, or files are missing and ``catalog_missing`` is 'stop'.
     """
-    chosen = [conditions.get(n).name for n in names or [c.name for c in conditions.CONDITIONS]]
-    episodes = {name: evaluation_episodes(config, name, evaluation.seed) for name in chosen}
-    found = blocked.find(config.catalog, episodes)
-    blocked.stop_or_note(config, found)
+    evaluated = [conditions.get(n).name for n in names or [c.name for c in conditions.CONDITIONS]]
+    episodes = {name: evaluation_episodes(config, name, evaluation.seed) for name in evaluated}
+    blocked_ids = blocked.find(config.catalog, episodes)
+    blocked.stop_or_note(config, blocked_ids)
     return [
         _Cell(
             out / f"{name}.parquet",
@@ -156,7 +162,7 @@ def _cells(
             not_run,
             {**evaluation.made_from, "lacking": blocked.paths(config.catalog, not_run)},
         )
-        for name, not_run in found.items()
+        for name, not_run in blocked_ids.items()
     ]
 
 

@@ -1,15 +1,27 @@
 """Which model a run rolls out with, and what tables tell of it."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unblind import places
 from unblind.config import Config
 from unblind.errors import UnblindError
 from unblind.files import sha256
-from unblind.rollout.policies import Trained
-from unblind.store import base_dir
+from unblind.study import jobs, making
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Where a trained policy lies.
+
+    Attributes:
+        base: folder of the base model.
+        adapter: folder of the run; None: the base itself.
+    """
+
+    base: Path
+    adapter: Path | None
 
 
 def trained(config: Config, run: str, seed: int) -> Trained | None:
@@ -18,11 +30,11 @@ def trained(config: Config, run: str, seed: int) -> Trained | None:
     Raises:
         UnblindError: the run is unknown.
     """
-    chosen = config.run(run)
-    if chosen.policy != "vla":
+    evaluated = config.run(run)
+    if evaluated.policy != "vla":
         return None
-    adapter = places.run_folder(config, run, seed) if chosen.method else None
-    return Trained(base_dir(config), adapter)
+    adapter = jobs.run_folder(config, run, seed) if evaluated.method else None
+    return Trained(jobs.base_folder(config), adapter)
 
 
 def model_files(config: Config, run: str, seed: int) -> list[Path]:
@@ -31,11 +43,7 @@ def model_files(config: Config, run: str, seed: int) -> list[Path]:
     Raises:
         UnblindError: the run is unknown or not trained, or the base is missing.
     """
-    model = trained(config, run, seed)
-    if model is None:
-        return []
-    base = places.base_files(config)
-    return base + places.adapter_files(config, run, seed) if model.adapter else base
+    return making.check_inputs(jobs.Job(config, jobs.rollout_stage(config, run), run, seed))
 
 
 def details(config: Config, run: str, seed: int) -> dict[str, Any]:
@@ -48,7 +56,7 @@ def details(config: Config, run: str, seed: int) -> dict[str, Any]:
     if model is None:
         return {}
     if model.adapter is None:
-        return {"base": sha256(places.base_weights(config))[:12]}
+        return {"base": sha256(jobs.base_weights(config))[:12]}
     path = model.adapter / "run.json"
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))

@@ -11,7 +11,7 @@ from unblind import workers
 from unblind.config import Config
 from unblind.rollout.policies import OracleActor
 from unblind.sim.episodes import Episode
-from unblind.sim.success import Stages
+from unblind.sim.success import Milestones
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,12 @@ class Reply:
     Attributes:
         image: (H, W, 3) uint8, or None where the policy looks at nothing.
         success: the object stands on the plate now.
-        stages: those that hold now.
+        milestones: those that hold now.
     """
 
     image: np.ndarray | None
     success: bool
-    stages: Stages
+    milestones: Milestones
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Scenes:
 
 def _reply(obs: dict, info: dict) -> Reply:
     image = obs["image"][0].numpy() if obs else None
-    return Reply(image, bool(info["success"]), Stages.from_info(info))
+    return Reply(image, bool(info["success"]), Milestones.from_info(info))
 
 
 def serve(pipe: Connection, setup: Setup, kind: type[Scenes] = Scenes) -> None:

@@ -18,7 +18,7 @@ from transforms3d.quaternions import quat2mat
 from unblind.machine import renderer
 from unblind.sim import overlay, studio, success
 from unblind.sim.actors import build_entity
-from unblind.sim.catalog import load_catalog
+from unblind.sim.catalogs import load_catalog
 from unblind.sim.episodes import Episode, decode
 from unblind.sim.robot import (
     BASE_POSE,
@@ -173,7 +173,7 @@ class PutOnPlateEnv(BaseEnv):
         self._placed = success.PlacementTest(*halves)
         model, start = self.object_model, self._moment(touched=False, grasped=False)
         corners = np.concatenate(model.collision)
-        self._stages = success.StageTest(self._placed, model.bbox, corners, start)
+        self._milestones = success.MilestoneTest(self._placed, model.bbox, corners, start)
         self.steps = 0
 
     def _settle(self, control_periods: float) -> None:
@@ -205,7 +205,7 @@ class PutOnPlateEnv(BaseEnv):
 
     def _teleport(self) -> None:
         """Drop the object at the third position (released ``PositionChangeTo``)."""
-        self._stages.jump()
+        self._milestones.jump()
         self.object.pose = sapien.Pose(self.episode.third_xyz, self._quaternion("object"))
         self._settle(0.5)
 
@@ -242,9 +242,9 @@ class PutOnPlateEnv(BaseEnv):
         return self._tcp.entity.pose
 
     def evaluate(self) -> dict[str, torch.Tensor]:
-        """Return ``success`` and the stages that hold now, each a (1,) bool tensor.
+        """Return ``success`` and the milestones that hold now, each a (1,) bool tensor.
 
-        The stages are named as in `success.Stages`, ``is_src_obj_grasped`` as in the release. They
+        They are named as in `success.Milestones`, ``is_src_obj_grasped`` as in the release. They
         hold after this step: the release reports grasps that were there after some step.
         """
         placing, left, right = self._contact_forces()
@@ -252,7 +252,7 @@ class PutOnPlateEnv(BaseEnv):
         grasped = success.pushes(left, opens[0]) and success.pushes(right, -opens[1])
         now = self._moment(touched=success.touches(left) or success.touches(right), grasped=grasped)
         flags = {"success": self._placed(now.object_xyz, now.plate_xyz, placing)}
-        flags |= self._stages(self.steps, now).to_info()
+        flags |= self._milestones(self.steps, now).to_info()
         return {name: torch.tensor([flag]) for name, flag in flags.items()}
 
     def _moment(self, touched: bool, grasped: bool) -> success.Moment:

@@ -1,7 +1,7 @@
 """When an episode counts as solved, and how far it has come, in plain numpy.
 
 Success, grasp and settling follow the release (``put_on_in_scene_multi.py``: ``evaluate`` and
-``_initialize_episode``; ``widowx.py``: ``is_grasping``). The other stages are ours.
+``_initialize_episode``; ``widowx.py``: ``is_grasping``). The other milestones are ours.
 """
 
 from collections.abc import Mapping
@@ -108,12 +108,12 @@ def needs_more_settling(linear: np.ndarray, angular: np.ndarray) -> bool:
     return bool(speed > 1e-3 or spin > 1e-2)
 
 
-# ---- stages ---------------------------------------------------------------------------------
+# ---- milestones ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Stages:
-    """Which stages of the task hold after a step; joined with ``|``, which have held so far.
+class Milestones:
+    """Which milestones of the task hold after a step; joined with ``|``, which have held so far.
 
     Attributes:
         reached: a finger touches the object, or the gripper has come close to it.
@@ -131,23 +131,25 @@ class Stages:
     over_plate: bool = False
     released: bool = False
 
-    def __or__(self, other: Self) -> "Stages":
-        """Return the stages that hold in either."""
-        return Stages(*(a or b for a, b in zip(astuple(self), astuple(other), strict=True)))
+    def __or__(self, other: Self) -> "Milestones":
+        """Return the milestones that hold in either."""
+        return Milestones(*(a or b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
     def to_info(self) -> dict[str, bool]:
-        """Return the stages under the environment's names, of which two are the release's."""
-        return {_INFO.get(stage, stage): held for stage, held in vars(self).items()}
+        """Return the milestones under the environment's names, of which two are the release's."""
+        return {_INFO.get(milestone, milestone): held for milestone, held in vars(self).items()}
 
     @classmethod
-    def from_info(cls, info: Mapping[str, Any]) -> "Stages":
-        """Return the stages from what the environment returns."""
-        return cls(**{stage: bool(info[_INFO.get(stage, stage)]) for stage in STAGES})
+    def from_info(cls, info: Mapping[str, Any]) -> "Milestones":
+        """Return the milestones from what the environment returns."""
+        return cls(
+            **{milestone: bool(info[_INFO.get(milestone, milestone)]) for milestone in MILESTONES}
+        )
 
 
-STAGES = tuple(field.name for field in fields(Stages))
-#: Pairs of a stage and another, without which it cannot hold. A grasp that is no reach is one by
-#: luck: see `StageTest.jump`.
+MILESTONES = tuple(field.name for field in fields(Milestones))
+#: Pairs of a milestone and another, without which it cannot hold. A grasp that is no reach is one
+#: by luck: see `MilestoneTest.jump`.
 IMPLIED = (
     ("consecutive_grasp", "grasped"),
     ("lifted", "grasped"),
@@ -160,7 +162,7 @@ _INFO = {"grasped": "is_src_obj_grasped"}
 
 @dataclass(frozen=True)
 class Moment:
-    """What the stages are told from: the state after a control step, world frame.
+    """What the milestones are told from: the state after a control step, world frame.
 
     Attributes:
         object_xyz, object_rotation: pose of the object, (3,) m and (3, 3) to the world.
@@ -178,8 +180,8 @@ class Moment:
     grasped: bool
 
 
-class StageTest:
-    """The stages of one episode, step by step.
+class MilestoneTest:
+    """The milestones of one episode, step by step.
 
     Args:
         placed: the episode's success rule.
@@ -208,8 +210,8 @@ class StageTest:
         """
         self._was_over, self._falls = False, True
 
-    def __call__(self, step: int, now: Moment) -> Stages:
-        """Return the stages that hold after a step; asked again, the same.
+    def __call__(self, step: int, now: Moment) -> Milestones:
+        """Return the milestones that hold after a step; asked again, the same.
 
         Args:
             step: control steps so far; none may be left out.
@@ -226,7 +228,7 @@ class StageTest:
         lifted = now.grasped and is_high and not self._falls
         over = lifted and self._placed.is_over(now.object_xyz, now.plate_xyz)
         self._was_over |= over
-        return Stages(
+        return Milestones(
             reached=close and not self._falls,
             grasped=now.grasped,
             consecutive_grasp=held_steps >= CONSECUTIVE_GRASP,

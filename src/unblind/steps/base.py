@@ -1,18 +1,18 @@
-"""Making the base model: pictures with questions, pretraining in two stages, warm-up.
+"""The base model: a published one is fetched; our own is made of pictures with questions and
+pretrained in two stages; both are warmed up.
 
-Everything lies below `places.rebuilt`; the finished base is that folder itself.
+What is made lies below `jobs.rebuilt`; the finished base is that folder itself.
 """
 
 import shutil
 from pathlib import Path
 
-from unblind import files, locks, places
+from unblind import files, locks
 from unblind.config import Config
-from unblind.provenance import CODE
-from unblind.steps.making import Origin, continued, make
-from unblind.store import BASE_FILES
-
-_WEIGHTS = "model.safetensors"
+from unblind.errors import UnblindError
+from unblind.study import making
+from unblind.study.jobs import Job, Origin, path
+from unblind.study.stages import STAGES
 
 
 def questions(config: Config, n_workers: int) -> None:
@@ -21,12 +21,11 @@ def questions(config: Config, n_workers: int) -> None:
     Raises:
         UnblindError: a worker died, no renderer can be set up, or the disk is full.
     """
-    from unblind.training import vlm_data
+    from unblind.pictures import shards
 
-    wanted = config.base.questions
-    out = _pictures(config)
-    with locks.alone(out / places.MANIFEST):
-        vlm_data.write(out, wanted.images, config.seed, n_workers, wanted.held_out)
+    manifest, asked = path(config, "questions"), config.base.questions
+    with locks.alone(manifest):
+        shards.write(manifest.parent, asked.images, config.seed, n_workers, asked.held_out)
 
 
 def vlm(config: Config, n_workers: int) -> None:
@@ -35,18 +34,17 @@ def vlm(config: Config, n_workers: int) -> None:
     Raises:
         UnblindError: the pictures are missing or damaged, or the disk is full.
     """
-    out = places.rebuilt(config) / "vlm"
-    origin = Origin(config.part("vlm"), CODE["vlm"], (_picture_list(config),), config.seed)
+    job = Job(config, "vlm")
 
     def work() -> None:
-        from unblind.training import parallel, stages
+        from unblind.training import pretrain, team
 
-        with continued(out, origin):
-            parallel.run(
-                stages.train_vlm, min(n_workers, parallel.PARTS), config, _pictures(config), out
-            )
+        out, pictures = job.outputs[0].parent, path(config, "questions").parent
+        processes = min(n_workers, team.PARTS)
+        with making.continued(out, job.origin):
+            team.run(pretrain.train_vlm, processes, "cpu", config, pictures, out)
 
-    make(_model(out), origin, work)
+    making.run(job, work)
 
 
 def robot(config: Config, n_workers: int) -> None:
@@ -55,69 +53,102 @@ def robot(config: Config, n_workers: int) -> None:
     Raises:
         UnblindError: an input is missing or damaged, or the disk is full.
     """
-    start, out = places.rebuilt(config) / "vlm", places.rebuilt(config) / "robot"
-    demos = places.demos(config, "pretraining")
-    inputs = (
-        *places.required(_model(start), "unblind base vlm"),
-        *places.required([demos / places.MANIFEST], "unblind demos --set-of pretraining"),
-        _picture_list(config),
-    )
-    origin = Origin(config.part("robot"), CODE["robot"], inputs, config.seed)
+    job = Job(config, "robot")
 
     def work() -> None:
-        from unblind.training import parallel, stages
+        from unblind.training import pretrain, team
 
-        with continued(out, origin):
-            parallel.run(
-                *(stages.train_robot, min(n_workers, parallel.PARTS)),
-                *(config, start, demos, _pictures(config), out),
-            )
+        out, processes = job.outputs[0].parent, min(n_workers, team.PARTS)
+        inputs = (path(config, name).parent for name in ("vlm", "pretraining_demos", "questions"))
+        with making.continued(out, job.origin):
+            team.run(pretrain.train_robot, processes, "cpu", config, *inputs, out)
 
-    make(_model(out), origin, work)
+    making.run(job, work)
+
+
+def fetch(config: Config) -> None:
+    """Fetch the checkpoint that `base.source` names, check it, and write its record.
+
+    If a run is aligned, the teacher's weights are fetched first: what trains may have no network.
+
+    Raises:
+        UnblindError: `base.source` is null, the hub cannot be reached, or the checkpoint is damaged
+            or another model.
+    """
+    if config.base.source is None:
+        raise UnblindError(
+            "this configuration names no published checkpoint", "run: unblind base pull"
+        )
+    from unblind.teachers import vit
+    from unblind.training import base
+    from unblind.vla import checkpoint
+
+    align = config.training.align
+    if any(run.method == "align" for run in config.runs.values()):
+        vit.fetch(align.teacher, align.teacher_weights or "")
+    record, content = path(config, "fetch"), base.describe(checkpoint.place(config.base.source))
+    origin = Origin(content, STAGES["fetch"].modules, ())
+    making.make([record], origin, lambda: files.write_json(record, content))
 
 
 def warm_up(config: Config) -> None:
-    """Warm up on few demonstrations, then put the finished base and its answers in place.
+    """Warm up on few demonstrations, then put the finished base in place; ours answers questions.
 
     Raises:
         UnblindError: an input is missing or damaged, or the disk is full.
     """
-    folder = places.rebuilt(config)
-    start, work_folder = folder / "robot", folder / "warm-up"
-    demos = places.demos(config, "warm-up")
-    inputs = (
-        *places.required(_model(start), "unblind base robot"),
-        *places.required([demos / places.MANIFEST], "unblind demos --set-of warm-up"),
-    )
-    origin = Origin(config.part("warm_up"), CODE["warm_up"], inputs, config.seed)
+    is_own = config.base.source is None
+    job = Job(config, "warm_up" if is_own else "published_warm_up")
 
     def work() -> None:
-        from unblind.training import warm_up as training
+        from unblind.training import base
 
-        with continued(work_folder, origin):
-            training.warm_up(config, start, demos, work_folder)
-            (work_folder / "low.npy").unlink(missing_ok=True)
-            for name in BASE_FILES:
-                (work_folder / name).replace(folder / name)
+        _train_warm_up(config, job)
+        if not is_own:
+            (record,) = job.outputs
+            files.write_json(record, base.describe(record.parent))
 
-    make(_model(folder), origin, work)
-    _keep_vlm(config)
-    _answer_questions(config)
+    making.run(job, work)
+    if is_own:
+        _keep_vlm(config)
+        _answer_questions(config)
+
+
+def _train_warm_up(config: Config, job: Job) -> None:
+    """Train on the warm-up's demonstrations and put the merged model in its place."""
+    from unblind.steps import finetuning
+    from unblind.training import base, finetune, team
+    from unblind.vla import checkpoint
+
+    folder, source = job.outputs[0].parent, config.base.source
+    work_folder = folder / "warm-up"
+    seen, merged = work_folder / "seen.npy", work_folder / "merged"
+    if source is None:
+        start, record = path(config, "robot").parent, None
+        finetuning.write_low(config, start, "warm-up", seen)
+    else:
+        start, record = checkpoint.place(source), path(config, "fetch")
+        base.check(start, record)
+        finetuning.write_pictures(config, "warm-up", seen)
+    inputs = finetune.Inputs(start, record, path(config, "warm_up_demos").parent, seen)
+    processes = (config.training.gpus, config.training.device)
+    with making.continued(work_folder, job.origin):
+        team.run(finetune.warm_up, *processes, config, inputs, work_folder, merged)
+        for file in merged.iterdir():
+            file.replace(folder / file.name)
+    merged.rmdir()
+    seen.unlink()
 
 
 def _keep_vlm(config: Config) -> None:
     """Lay the weights before robot pretraining beside the base."""
-    (weights,) = places.required([places.rebuilt(config) / "vlm" / _WEIGHTS], "unblind base vlm")
-    out = places.rebuilt(config) / "vlm.safetensors"
-    origin = Origin({}, ("unblind.files",), (weights,))
-    make([out], origin, lambda: _copy(weights, out))
+    job = Job(config, "vlm_copy")
+    making.run(job, lambda: _copy(job.inputs[0], job.outputs[0]))
 
 
 def _answer_questions(config: Config) -> None:
     """Ask the finished base the held-out questions."""
-    folder = places.rebuilt(config)
-    out = folder / "questions.json"
-    origin = Origin({}, CODE["answers"], (*_model(folder), _picture_list(config)))
+    job = Job(config, "answers")
 
     def work() -> None:
         import torch
@@ -126,23 +157,12 @@ def _answer_questions(config: Config) -> None:
         from unblind.vla import checkpoint
 
         torch.set_num_threads(1)
-        answers = evaluate.questions(checkpoint.load(folder), _pictures(config))
+        (out,) = job.outputs
+        model = checkpoint.load(out.parent)
+        answers = evaluate.questions(model, path(config, "questions").parent)
         files.write_json(out, answers)
 
-    make([out], origin, work)
-
-
-def _pictures(config: Config) -> Path:
-    return places.rebuilt(config) / "questions"
-
-
-def _picture_list(config: Config) -> Path:
-    (path,) = places.required([_pictures(config) / places.MANIFEST], "unblind base questions")
-    return path
-
-
-def _model(folder: Path) -> list[Path]:
-    return [folder / name for name in BASE_FILES]
+    making.run(job, work)
 
 
 def _copy(source: Path, target: Path) -> None:

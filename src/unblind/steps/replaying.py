@@ -1,11 +1,12 @@
 """Replaying the demonstrations."""
 
+from dataclasses import replace
 from pathlib import Path
 
-from unblind import locks, places
+from unblind import locks
 from unblind.config import Config
-from unblind.provenance import CODE
-from unblind.steps.making import Origin
+from unblind.study.jobs import Job
+from unblind.study.stages import MANIFEST
 
 
 def replay(config: Config, demos: Path, out: Path, n_workers: int) -> None:
@@ -14,7 +15,7 @@ def replay(config: Config, demos: Path, out: Path, n_workers: int) -> None:
     Raises:
         UnblindError: demonstrations are missing, too few or corrupt, or a worker died.
     """
-    origin = Origin(config.part("replay"), CODE["replay"], (demos / places.MANIFEST,), config.seed)
+    origin = replace(Job(config, "replay").origin, inputs=(demos / MANIFEST,))
     with locks.alone(out):
         if origin.is_origin_of(out):
             print(f"{out}: up to date")

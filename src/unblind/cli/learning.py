@@ -1,0 +1,77 @@
+"""The commands of fine-tuning: features, training, and asking a trained model."""
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unblind.cli.options import MINI, AsJson, ConfigFile, Overrides, RunSeed, load_config
+
+app = typer.Typer()
+
+
+class Features(StrEnum):
+    """What is computed once for all runs."""
+
+    low = "low"
+    teacher = "teacher"
+    pictures = "pictures"
+
+
+@app.command()
+def features(
+    which: Annotated[
+        Features,
+        typer.Argument(
+            help="Features of the tower's frozen part or of the teacher; for a published model "
+            "(base.source) pictures at its size."
+        ),
+    ],
+    config: ConfigFile = MINI,
+    override: Overrides = None,
+) -> None:
+    """Compute once what fine-tuning needs of every frame of the demonstrations."""
+    settings = load_config(config, override)
+    from unblind.steps import finetuning
+
+    getattr(finetuning, which.value)(settings)
+
+
+@app.command()
+def train(
+    run: Annotated[str, typer.Option(help="A run of the configuration that has a method.")],
+    seed: RunSeed = 0,
+    config: ConfigFile = MINI,
+    override: Overrides = None,
+) -> None:
+    """Fine-tune a run from the base; an interrupted call is continued."""
+    settings = load_config(config, override)
+    from unblind.steps import finetuning
+
+    finetuning.train(settings, run, seed)
+
+
+@app.command()
+def predict(
+    image: Annotated[Path, typer.Argument(help="A picture of any size.")],
+    instruction: Annotated[str, typer.Argument(help="For instance 'put carrot on plate'.")],
+    run: Annotated[str, typer.Option(help="A run with a trained policy.")] = "align",
+    seed: RunSeed = 0,
+    config: ConfigFile = MINI,
+    override: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the action that a trained policy takes for a picture and an instruction."""
+    settings = load_config(config, override)
+    from unblind.rollout.predict import predict as ask
+
+    answer = ask(settings, run, seed, image, instruction)
+    if as_json:
+        print(json.dumps(answer.to_json(), indent=2))
+        return
+    if answer.unknown:
+        print(f"note: the model knows no word {', '.join(answer.unknown)}", file=sys.stderr)
+    print(answer)

@@ -1,0 +1,73 @@
+"""The commands of settings and costs: Tables 9 and 14, and what every stage takes."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unblind.cli.options import MINI, ConfigFile, Overrides, load_config
+
+app = typer.Typer()
+
+PAPER_SCALE = Path("workflow/config/paper.yaml")
+
+
+class SettingsTable(StrEnum):
+    """The paper's tables of hyper-parameters."""
+
+    fine_tuning = "9"
+    probe = "14"
+
+
+@app.command()
+def hyperparameters(
+    table: Annotated[SettingsTable, typer.Argument(help="9: fine-tuning, 14: linear probe.")],
+    config: ConfigFile = MINI,
+    override: Overrides = None,
+    out: Annotated[Path | None, typer.Option(help="Output without suffix.")] = None,
+) -> None:
+    """Render the configuration's hyper-parameters beside the published ones."""
+    settings = load_config(config, override)
+    from unblind.report.hyperparameters import hyperparameters as render
+
+    for path in render(settings, table.value, out or Path(settings.results, f"table{table.value}")):
+        print(path)
+
+
+class Scale(StrEnum):
+    """Sizes of the study, each a file in workflow/config."""
+
+    mini = "mini"
+    paper = "paper"
+    smoke = "smoke"
+
+
+@app.command()
+def costs(
+    target: Annotated[
+        str | None, typer.Argument(help="A result or a rule; default: the whole study.")
+    ] = None,
+    scale: Annotated[
+        Scale | None, typer.Option(help="Size of the study, instead of --config.")
+    ] = None,
+    config: ConfigFile = MINI,
+    override: Overrides = None,
+    page: Annotated[
+        bool, typer.Option("--page", help="Write a page instead, with costs at paper scale.")
+    ] = False,
+) -> None:
+    """Print what the study or one target costs: CPU-seconds; GPU-hours and disk at paper scale."""
+    settings = load_config(MINI.with_name(f"{scale}.yaml") if scale else config, override)
+    if page:
+        from unblind.costs.page import cost_page
+
+        for path in cost_page(settings, load_config(PAPER_SCALE, None)):
+            print(path)
+    else:
+        from unblind.costs.table import report
+
+        print(report(settings, target))
+
+
+app.command("cost", hidden=True)(costs)

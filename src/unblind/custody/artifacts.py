@@ -1,0 +1,138 @@
+"""Every artifact of a study: where it lies, and what it must be made from.
+
+The graph's table says it (`unblind.study.stages`); tests compare it with what is written down.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from unblind.config import Config, load
+from unblind.costs import page
+from unblind.custody import carried
+from unblind.custody.stored import Stored
+from unblind.errors import UnblindError
+from unblind.report import hyperparameters
+from unblind.study import jobs
+from unblind.study.jobs import Job, Origin
+from unblind.study.pulled_base import OPTIONAL_FILES
+from unblind.study.stages import Group
+from unblind.study.store import PULLED_BASE
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A file with a sidecar.
+
+    Attributes:
+        group: kind of result.
+        path: the file.
+        origin: what it must be made from; None for a pulled base, which is what its pointer
+            names, whoever made it. Of its inputs only results are named, no sources.
+        beside: files without a sidecar that belong to it.
+        optional: results that it reads if they stand.
+        scratch: whether nobody misses it once everything that reads it is there.
+        job: what makes it.
+    """
+
+    group: Group
+    path: Path
+    origin: Origin | None
+    beside: tuple[Path, ...] = ()
+    optional: tuple[Path, ...] = ()
+    scratch: bool = False
+    job: Job | None = None
+
+    def is_there(self) -> bool:
+        """Tell whether there is such a file."""
+        return self.path.is_file()
+
+
+def study(config: Config, paper: Path) -> list[Artifact]:
+    """Return all artifacts of a study, each after those that it is made from.
+
+    Runs beside the rows of Table 1 count as far as their results are there.
+
+    Args:
+        config: the study.
+        paper: configuration of the published sizes, which the page of costs shows.
+
+    Raises:
+        UnblindError: ``paper`` or the paper's tables of settings are malformed.
+    """
+    own = own_settings(config, paper)
+    artifacts: list[Artifact] = []
+    for job in jobs.of_study(config):
+        artifacts += _artifacts(job, own.get(job.name))
+        if job.name == "replay":
+            artifacts += _carried(config)
+    records = tuple(artifact.path for artifact in artifacts if artifact.group == "rollouts")
+    return [
+        replace(artifact, optional=records) if artifact.group == "audit" else artifact
+        for artifact in artifacts
+    ]
+
+
+def own_settings(config: Config, paper: Path) -> dict[str, Any]:
+    """Return the settings of stages that write down settings of their own, by name.
+
+    Raises:
+        UnblindError: ``paper`` or the paper's tables of settings are malformed.
+    """
+    asked = config.base.questions
+    tables = hyperparameters.load_settings()
+    return {
+        "questions": {
+            "images": asked.images,
+            "heldout": asked.held_out,
+            "catalog": "pretraining",
+            "seed": config.seed,
+        },
+        "costs": page.settings(config, load(paper)),
+        **{f"table{n}": hyperparameters.settings(config, table) for n, table in tables.items()},
+    }
+
+
+def _artifacts(job: Job, own: Any) -> Iterator[Artifact]:
+    """Yield what a job makes; ``own`` are settings that it writes down instead of its part."""
+    stage, inputs = job.stage, tuple(_standing(job))
+    if job.name in ("pull", "fetch"):
+        origin = None
+    elif own is not None or stage.settings is None:
+        origin = Origin(own, stage.modules, inputs, job.seed)
+    else:
+        origin = replace(job.origin, inputs=inputs)
+    for path in (*job.outputs, *(_optional_files() if job.name == "pull" else ())):
+        yield Artifact(stage.group, path, origin, tuple(job.beside), scratch=stage.scratch, job=job)
+
+
+def _standing(job: Job) -> Iterator[Path]:
+    """Yield what a job reads: for tables, the copies that pulled runs bring along count too."""
+    if not job.stage.page:
+        yield from job.inputs
+        return
+    yield from carried.substituted(job.config, job.inputs)
+    answers = jobs.base_folder(job.config) / "questions.json"
+    if job.name == "table1" and answers not in job.inputs and answers.is_file():
+        yield answers
+
+
+def _optional_files() -> Iterator[Path]:
+    """Yield what the published base holds beside the model."""
+    try:
+        stored = Stored()
+        listed = [name for name in OPTIONAL_FILES if stored.named(PULLED_BASE / name)]
+    except UnblindError:
+        listed = []
+    yield from (PULLED_BASE / name for name in listed)
+
+
+def _carried(config: Config) -> Iterator[Artifact]:
+    """Yield the copies that pulled runs bring along, where the study's own are absent."""
+    for name in ("demos", "replay"):
+        job = Job(config, name)
+        (own,) = job.outputs
+        copy = carried.folder(config) / own.name
+        if copy.is_file() and not own.is_file():
+            yield Artifact("training", copy, job.origin, scratch=True, job=job)

@@ -1,0 +1,284 @@
+"""The stages of one study as jobs: which there are, what they read and write, their settings."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from unblind import files
+from unblind.config import Config, DemoSet, digest
+from unblind.sim.conditions import CONDITIONS
+from unblind.study.code import code_hash
+from unblind.study.provenance import is_current
+from unblind.study.stages import BASES, STAGES, Input, Stage, rule_of
+
+#: The stage that makes each set of demonstrations.
+DEMO_STAGES: Mapping[DemoSet, str] = {
+    "training": "demos",
+    "pretraining": "pretraining_demos",
+    "warm-up": "warm_up_demos",
+}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What an artifact is made from.
+
+    Attributes:
+        config: the plain settings that its content depends on.
+        code: modules that make it.
+        inputs: files that are read.
+        seed: of the artifact, if it has one.
+    """
+
+    config: Any
+    code: tuple[str, ...]
+    inputs: tuple[Path, ...]
+    seed: int | None = None
+
+    def is_origin_of(self, path: Path) -> bool:
+        """Tell whether the artifact is whole and was made from this."""
+        return is_current(path, **vars(self))
+
+    def stamp(self) -> str:
+        """Return a digest of all of it."""
+        inputs = [files.sha256(path) for path in self.inputs]
+        return digest([self.config, code_hash(*self.code, config=self.config), inputs, self.seed])
+
+
+@dataclass(frozen=True)
+class Job:
+    """A stage of a study; of a run and a seed, if it is a stage of runs.
+
+    Attributes:
+        config: the study.
+        name: of the stage (`stages.STAGES`).
+        run: name of the run.
+        seed_of_run: its seed.
+    """
+
+    config: Config
+    name: str
+    run: str | None = None
+    seed_of_run: int | None = None
+
+    @property
+    def stage(self) -> Stage:
+        """Its row of the table."""
+        return STAGES[self.name]
+
+    @property
+    def rule(self) -> str:
+        """The rule of the workflow that makes its results."""
+        return rule_of(self.name)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The plain settings that its results depend on, and no others."""
+        return settings(self.config, self.name, self.run)
+
+    @property
+    def seed(self) -> int | None:
+        """The seed of its results, if they have one."""
+        if not self.stage.seeded:
+            return None
+        return self.config.seed if self.stage.per == "study" else self.seed_of_run
+
+    @property
+    def outputs(self) -> list[Path]:
+        """The files with a sidecar that it makes."""
+        return self._paths(self.stage.outputs)
+
+    @property
+    def beside(self) -> list[Path]:
+        """The files without a sidecar that it makes."""
+        run = None if self.run is None else self.config.run(self.run)
+        files = (file for file in self.stage.beside if file.when(self.config, run))
+        return self._paths(tuple(file.path for file in files))
+
+    @property
+    def inputs(self) -> list[Path]:
+        """The results that it reads, in the order of the table."""
+        return [path for _, paths in self.needed() for path in paths]
+
+    @property
+    def before(self) -> list[Path]:
+        """Results that must be there before it runs, although it does not read them itself."""
+        return [
+            path
+            for needed in self.stage.after
+            for job in self._jobs(needed.stage)
+            for path in job.files(needed)
+        ]
+
+    @property
+    def origin(self) -> Origin:
+        """What its results are made from."""
+        return Origin(self.settings, self.stage.modules, tuple(self.inputs), self.seed)
+
+    @property
+    def call(self) -> str:
+        """The command line that makes its results, without the configuration file."""
+        words = f"unblind {self.stage.command}"
+        return words if self.run is None else f"{words} --run {self.run} --seed {self.seed_of_run}"
+
+    def needed(self) -> Iterator[tuple["Job", list[Path]]]:
+        """Yield the jobs whose results it reads, each with the files that it reads."""
+        for needed in self.stage.inputs:
+            if self.run is None or needed.when(self.config.run(self.run)):
+                for job in self._jobs(needed.stage):
+                    yield job, job.files(needed)
+
+    def files(self, needed: Input) -> list[Path]:
+        """Return those of its files that another job reads."""
+        named = {path.name: path for path in (*self.outputs, *self.beside)}
+        return [named[name] for name in needed.files] if needed.files else self.outputs
+
+    def _jobs(self, name: str) -> list["Job"]:
+        """Return the jobs whose results the stage ``name`` stands for, as this job sees them."""
+        config = self.config
+        if name == "base":
+            return [Job(config, base_stage(config))]
+        if name == "rollout":
+            return [job for run in table_rows(config) for job in rollouts(config, run)]
+        if name == "training" and self.run is not None:
+            return [Job(config, "training", self.run, self.seed_of_run)]
+        return [Job(config, name)] if STAGES[name].when(config) else []
+
+    def _paths(self, patterns: tuple[str, ...]) -> list[Path]:
+        known = {
+            "results": self.config.results,
+            "run": self.run,
+            "seed": self.seed_of_run,
+            "teacher": self.config.training.align.teacher,
+        }
+        return [Path(path.format(**known)) for path in each_condition(patterns)]
+
+
+def each_condition(patterns: tuple[str, ...]) -> Iterator[str]:
+    """Yield file patterns, those with ``{condition}`` once for each condition."""
+    for pattern in patterns:
+        if "{condition}" in pattern:
+            for condition in CONDITIONS:
+                yield pattern.replace("{condition}", condition.name)
+        else:
+            yield pattern
+
+
+def settings(config: Config, name: str, run: str | None = None) -> dict[str, Any]:
+    """Return the plain settings that a stage's results depend on, and no others.
+
+    Args:
+        config: the study.
+        name: of the stage.
+        run: the run's name, needed for stages of runs.
+    """
+    selection = STAGES[name].settings
+    if selection is None:
+        raise ValueError(f"the stage {name} writes down settings of its own")
+    values = config.model_dump(mode="json", include=None if selection is True else selection)
+    if STAGES[name].per != "study":
+        values["run"] = config.run(run or "").model_dump(mode="json", include={"policy", "method"})
+    if name == "training" and run and config.run(run).method != "align":
+        del values["training"]["align"]
+    if selection is not True and config.catalog == "builtin":  # which is always whole
+        values.pop("catalog_missing", None)
+    return values
+
+
+def base_stage(config: Config) -> str:
+    """Return the name of the stage that makes the model which methods start from."""
+    return next(name for name in BASES if STAGES[name].when(config))
+
+
+def table_rows(config: Config) -> list[str]:
+    """Return the runs that Table 1 needs."""
+    return [row for row in config.table1.rows if row in config.runs]
+
+
+def trainings(config: Config, run: str) -> list[Job]:
+    """Return the trainings of a run, one for each seed; none for a run without a method."""
+    if config.run(run).method is None:
+        return []
+    return [Job(config, "training", run, seed) for seed in config.seeds]
+
+
+def rollout_stage(config: Config, run: str) -> str:
+    """Return the name of the stage that evaluates a run."""
+    return "rollout" if config.run(run).policy == "vla" else "rollout_scripted"
+
+
+def rollouts(config: Config, run: str) -> list[Job]:
+    """Return the evaluations of a run, one for each seed."""
+    return [Job(config, rollout_stage(config, run), run, seed) for seed in config.seeds]
+
+
+def of_study(config: Config) -> Iterator[Job]:
+    """Yield all jobs of a study but those of runs that nothing is left of, in the table's order.
+
+    Runs beside the rows of Table 1 count as far as their results are there. A model, and features
+    for its training, are made only if a run needs them.
+    """
+    needed = table_rows(config)
+    methods = {config.runs[run].method for run in needed} - {None}
+    has_model = any(run.policy == "vla" for run in config.runs.values())
+    for name, stage in STAGES.items():
+        if not stage.when(config) or (stage.group == "base" and not has_model):
+            continue
+        if stage.group == "features" and not methods:
+            continue
+        if name == "features_teacher" and "align" not in methods:
+            continue
+        yield from _jobs(config, name) if stage.per != "study" else [Job(config, name)]
+
+
+def _jobs(config: Config, name: str) -> Iterator[Job]:
+    """Yield the jobs of a stage of runs."""
+    needed = table_rows(config)
+    for run in config.runs:
+        for job in (*trainings(config, run), *rollouts(config, run)):
+            if job.name != name:
+                continue
+            if run in needed or any(path.is_file() for path in job.outputs):
+                yield job
+
+
+def path(config: Config, name: str) -> Path:
+    """Return the first result of a stage that is run once for a study."""
+    return Job(config, name).outputs[0]
+
+
+def rebuilt(config: Config) -> Path:
+    """Return the folder of a base that is made here, with all its intermediate results."""
+    return Path(config.results, "rebuilt-base")
+
+
+def base_folder(config: Config) -> Path:
+    """Return the folder of the base model: the pulled one, or the one made here."""
+    return path(config, base_stage(config)).parent
+
+
+def base_weights(config: Config) -> Path:
+    """Return the file whose checksum names the base: weights, or the record of published ones."""
+    outputs = Job(config, base_stage(config)).outputs
+    return next((file for file in outputs if file.name == "model.safetensors"), outputs[0])
+
+
+def demos_folder(config: Config, which: DemoSet = "training") -> Path:
+    """Return the folder of a set of demonstrations."""
+    return path(config, DEMO_STAGES[which]).parent
+
+
+def record(config: Config) -> Path | None:
+    """Return the record of the published model that methods start from; None: it is our own."""
+    return None if config.base.source is None else base_weights(config)
+
+
+def seen(config: Config) -> Path:
+    """Return the file of what the model sees of the demonstrations: features or pictures."""
+    return path(config, "features_low" if config.base.source is None else "pictures")
+
+
+def run_folder(config: Config, run: str, seed: int) -> Path:
+    """Return the folder of a trained run."""
+    return Path(config.results, "training", run, str(seed))

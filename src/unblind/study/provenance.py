@@ -1,0 +1,255 @@
+"""Sidecars: where every artifact came from.
+
+Beside each artifact ``X`` lies ``X.meta.json`` with what was read, which settings and code made
+it, on what machine, and what it cost. Reports quote these files, never the clock or HEAD. The
+module imports nothing heavy: the Snakefile calls `code_hash` at parse time.
+"""
+
+import contextlib
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import resource
+import subprocess
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from unblind.config import digest
+from unblind.errors import UnblindError
+from unblind.files import sha256, write_json
+from unblind.machine import processor
+from unblind.study.code import code_hash, known_as, source_hash
+
+PACKAGES = (
+    "mani-skill",
+    "mplib",
+    "numpy",
+    "opencv-python-headless",
+    "pandas",
+    "peft",
+    "pyarrow",
+    "sapien",
+    "torch",
+    "transformers",
+    "unblind",
+)
+_ROOT = Path(__file__).resolve().parents[1]
+_EMPTY = hashlib.sha256().hexdigest()
+
+
+def sidecar_path(path: Path | str) -> Path:
+    """Return where the sidecar of the artifact ``path`` lies."""
+    path = Path(path)
+    return path.with_name(path.name + ".meta.json")
+
+
+def read(path: Path | str) -> dict[str, Any]:
+    """Return the sidecar of the artifact ``path``.
+
+    Raises:
+        UnblindError: it is missing or unreadable.
+    """
+    place = sidecar_path(path)
+    try:
+        values = json.loads(place.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = "is missing" if isinstance(error, FileNotFoundError) else "is unreadable"
+        raise UnblindError(
+            f"the sidecar {place} {reason}", f"delete {path} and run the command that makes it"
+        ) from None
+    if not isinstance(values, dict):
+        raise UnblindError(f"the sidecar {place} is unreadable", f"delete {path} and make it again")
+    return values
+
+
+def is_current(
+    path: Path | str,
+    *,
+    config: Any,
+    code: Iterable[str],
+    seed: int | None = None,
+    inputs: Iterable[Path | str] = (),
+    lacking: Iterable[Path | str] = (),
+) -> bool:
+    """Tell whether an artifact is whole and was made from these inputs, settings and code."""
+    path = Path(path)
+    try:
+        meta = read(path)
+        return (
+            meta.get("config_hash") == digest(config)
+            and known_as(meta.get("code_hash"), config) == code_hash(*code, config=config)
+            and meta.get("seed") == seed
+            and meta.get("inputs") == _hashes(inputs, lacking)
+            and meta.get("sha256") == sha256(path)
+        )
+    except (OSError, UnblindError):
+        return False
+
+
+@contextlib.contextmanager
+def record(
+    path: Path | str,
+    *,
+    config: Any,
+    code: Iterable[str],
+    seed: int | None = None,
+    inputs: Iterable[Path | str] = (),
+    lacking: Iterable[Path | str] = (),
+    extra: Mapping[str, Any] | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Measure the block that makes the artifact ``path``, then write its sidecar.
+
+    Args:
+        path: the file that exists when the block ends.
+        config: the plain settings that the result depends on (`Config.part`).
+        code: modules or subpackages that make the result.
+        seed: seed of the result, if it has one.
+        inputs: files that were read.
+        lacking: files without which the artifact is made in part only: missing or changed ones.
+            They stand among the inputs, so that the artifact is outdated once they are mended.
+        extra: further plain facts; the yielded dictionary takes more of them.
+
+    Nothing is written if the block fails. Times cover this block alone: work that an earlier,
+    interrupted call has left behind is not counted.
+    """
+    path, facts = Path(path), dict(extra or {})
+    started, wall, cpu = datetime.now(UTC), time.monotonic(), cpu_seconds()
+    yield facts
+    write_json(
+        sidecar_path(path),
+        {
+            "artifact": path.name,
+            "sha256": sha256(path),
+            "inputs": _hashes(inputs, lacking),
+            "config": config,
+            "config_hash": digest(config),
+            "code": sorted(code),
+            "code_hash": code_hash(*code, config=config),
+            "source_hash": source_hash(*code),
+            "seed": seed,
+            "started": started.isoformat(timespec="seconds"),
+            "wall_s": round(time.monotonic() - wall, 3),
+            "cpu_s": round(cpu_seconds() - cpu, 3),
+            "peak_memory_mib": peak_memory_mib(),
+            **describe_machine(),
+            "extra": facts,
+        },
+    )
+
+
+def cpu_seconds() -> float:
+    """Return the CPU-seconds so far of this process and all its descendants, dead or alive."""
+    own = psutil.Process()
+    total = 0.0
+    for process in [own, *own.children(recursive=True)]:
+        with contextlib.suppress(psutil.Error):
+            times = process.cpu_times()
+            total += times.user + times.system + times.children_user + times.children_system
+    return total
+
+
+def peak_memory_mib() -> int:
+    """Return the peak resident memory in MiB: this process plus its descendants' peaks."""
+    own = psutil.Process()
+    living = sum(_peak_kib(child.pid) for child in own.children(recursive=True))
+    dead = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + max(living, dead)) // 1024
+
+
+def describe_machine() -> dict[str, Any]:
+    """Return commit, package versions, hardware and renderer of this process."""
+    from unblind.machine import renderer
+
+    return {**_describe_once(), "renderer": renderer.describe()}
+
+
+@cache
+def _describe_once() -> dict[str, Any]:
+    """Return what cannot change while a process lives (the renderer is chosen late)."""
+    return {
+        **_git(),
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "hardware": {
+            "cpu": _cpu_model(),
+            "cores": len(os.sched_getaffinity(0)),
+            "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+            "processor": processor.kind(),
+        },
+        "lock": lock(),
+    }
+
+
+def _hashes(inputs: Iterable[Path | str], lacking: Iterable[Path | str] = ()) -> dict[str, str]:
+    """Hash files by path, relative to the working folder where that is possible.
+
+    Of ``lacking`` ones, those that are not there count as empty.
+    """
+    here, hashes = Path.cwd(), {}
+    absent = [path for path in lacking if not Path(path).is_file()]
+    for path in (*inputs, *lacking):
+        place = Path(path).absolute()
+        name = place.relative_to(here) if place.is_relative_to(here) else place
+        hashes[name.as_posix()] = _EMPTY if path in absent else sha256(path)
+    return hashes
+
+
+def _git() -> dict[str, Any]:
+    """Return the commit and whether tracked files differ from it; unknown outside a checkout."""
+    root = _ROOT.parents[1]
+    commit = _run_git(root, "rev-parse", "HEAD") if (root / ".git").exists() else None
+    if not commit:
+        return {"commit": "unknown", "dirty": None}
+    # What the workflow itself writes into the checkout is no change of it.
+    written = (":(exclude).snakemake", ":(exclude)paper/published")
+    status = _run_git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", *written)
+    return {"commit": commit, "dirty": None if status is None else bool(status)}
+
+
+@cache
+def lock() -> str | None:
+    """Return the SHA-256 of ``requirements.lock``; None where there is no checkout."""
+    path = _ROOT.parents[1] / "requirements.lock"
+    return sha256(path) if path.is_file() else None
+
+
+def _run_git(root: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=20
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _cpu_model() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _peak_kib(process: int) -> int:
+    """Return a living process's peak resident memory in KiB, 0 if it is gone."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{process}/status").read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1])
+    return 0

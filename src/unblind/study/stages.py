@@ -1,0 +1,557 @@
+"""The graph of a study as one table: what each stage reads, makes, costs and depends on.
+
+Everything that knows stages reads this table: the rules of the workflow, the commands, sidecars,
+`unblind verify` and `trace`, costs, the research-object crate and requests to a cluster. How a new
+stage is added: docs/architecture.md. The table imports nothing, so that the configuration can check
+names against it; `unblind.study.jobs` binds it to a configuration.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+#: Kinds of results, as `unblind verify` lists them.
+Group = Literal[
+    "base", "demos", "replay", "features", "training", "rollouts", "tables", "audit", "store"
+]
+#: Whether a stage is run once for a study, or for each seed of runs that are trained or evaluated.
+Per = Literal["study", "trained run", "run"]
+
+#: The files of a model.
+MODEL_FILES = ("config.json", "model.safetensors", "tokenizer.json", "statistics.json")
+#: Files of an adapter, of which the first carries the sidecar.
+ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json", "identity.json")
+#: Files that make a folder a trained run: adapter, what tables tell of it, log.
+RUN_FILES = (*ADAPTER_FILES, "run.json", "training.jsonl")
+#: Beside an adapter of the published model: the action statistics that it was trained with.
+STATISTICS = "dataset_statistics.json"
+#: Every set of demonstrations or pictures has one, which names its other files by checksum.
+MANIFEST = "manifest.json"
+#: What stands for a published checkpoint: the checksums of its files.
+RECORD = "base.json"
+
+
+def _always(_: Any) -> bool:
+    return True
+
+
+def _is_published(config: Any) -> bool:
+    return config.base.source is not None
+
+
+def _is_own(config: Any) -> bool:
+    return config.base.source is None
+
+
+def _is_rebuilt(config: Any) -> bool:
+    return _is_own(config) and config.rebuild_base
+
+
+def _is_aligned(run: Any) -> bool:
+    return run.method == "align"
+
+
+def _is_trained(run: Any) -> bool:
+    return run.method is not None
+
+
+@dataclass(frozen=True)
+class Input:
+    """Results of another stage that a stage reads.
+
+    Attributes:
+        stage: its name; 'base' is the stage that makes the model which methods start from.
+        files: names of the files that are read; empty: all its outputs.
+        when: which runs read them (`config.Run`), for stages of runs.
+    """
+
+    stage: str
+    files: tuple[str, ...] = ()
+    when: Callable[[Any], bool] = _always
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A file without a sidecar that a training makes.
+
+    Attributes:
+        path: as in `Stage.outputs`.
+        when: which runs of which study make it (`config.Config`, `config.Run`).
+    """
+
+    path: str
+    when: Callable[[Any, Any], bool] = lambda config, run: True
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A node of the graph.
+
+    Attributes:
+        title: what it does, in one line.
+        command: what it calls, after ``unblind``; stages of runs get ``--run`` and ``--seed``.
+        group: kind of its results.
+        outputs: files with a sidecar; ``{results}``, ``{run}``, ``{seed}``, ``{condition}`` and
+            ``{teacher}`` are filled in.
+        settings: which settings decide the results, as pydantic selects them; True: all of them;
+            None: the module that makes it says so.
+        modules: whose content decides the results.
+        inputs: results that it reads.
+        sources: tracked files that it reads, such as templates.
+        beside: files without a sidecar that it makes too.
+        per: see `Per`.
+        when: in which studies it exists (`config.Config`).
+        seeded: whether its results have a seed: the study's, or that of the run.
+        scratch: whether nobody misses its results once everything that reads them is there.
+        unit_cpu_s: CPU-seconds of one unit of its work at mini's sizes on two virtual cores of an
+            AMD EPYC, for estimates before it starts; 0 where nothing is known.
+        after: results that must be there before it runs, although it reads others, or sidecars.
+        rule: its rule of the workflow; empty: named as the stage.
+        request: under which name the section `cluster` says what a job may use; empty: its rule's.
+        processes: how many it may have at most; 0: as many as evaluation has workers.
+        on_gpus: whether it has a process for each GPU that training uses.
+        is_local: whether it runs where Snakemake runs, and fetches what is never made again.
+        page: what `snakemake --report` calls the page that it renders.
+    """
+
+    title: str
+    command: str
+    group: Group
+    outputs: tuple[str, ...]
+    settings: Mapping[str, Any] | Literal[True] | None
+    modules: tuple[str, ...]
+    inputs: tuple[Input, ...] = ()
+    sources: tuple[str, ...] = ()
+    beside: tuple[Beside, ...] = ()
+    per: Per = "study"
+    when: Callable[[Any], bool] = field(default=_always)
+    seeded: bool = False
+    scratch: bool = False
+    unit_cpu_s: float = 0.0
+    after: tuple[Input, ...] = ()
+    rule: str = ""
+    request: str = ""
+    processes: int = 1
+    on_gpus: bool = False
+    is_local: bool = False
+    page: str = ""
+
+
+def _in(package: str, *names: str) -> tuple[str, ...]:
+    """Return modules of a package."""
+    return tuple(f"unblind.{package}.{name}" for name in names)
+
+
+def _keys(*names: str) -> dict[str, Any]:
+    """Return a selection of whole sections or single keys."""
+    return dict.fromkeys(names, True)
+
+
+def _files(folder: str, names: tuple[str, ...] = MODEL_FILES) -> tuple[str, ...]:
+    return tuple(f"{folder}/{name}" for name in names)
+
+
+_REBUILT, _RUN = "{results}/rebuilt-base", "{results}/training/{run}/{seed}"
+_SCENE = _keys("catalog", "catalog_missing", "fidelity", "render")
+_DEMOS = _SCENE | _keys("seed", "demos")
+
+_MODEL = ("unblind.hub", "unblind.vla", "unblind.weights")
+_DEMONSTRATIONS = ("unblind.demos", "unblind.png", "unblind.sim")
+_FRAMES = (
+    *_in("demos", "labels", "shards"),
+    "unblind.png",
+    "unblind.training.frames",
+    "unblind.vla",
+)
+_CACHE = (*_FRAMES, *_in("training", "cache"))
+_LEARNING = (
+    *_FRAMES,
+    *_MODEL,
+    *_in("training", "augment", "feed", "losses", "loop", "meter", "state", "team"),
+)
+_PRETRAINING = (*_LEARNING, *_in("training", "data", "pretrain"))
+_FINETUNING = (*_LEARNING, *_CACHE, *_in("training", "base", "finetune", "throughput"))
+_ROLLOUT = (
+    "unblind.sim",
+    *_in("rollout", "factory", "loop", "policies", "records", "run", "trained", "worker"),
+)
+_REPORT = ("unblind.report", *_in("sim", "conditions", "success"))
+#: Settings of how adapters are trained, in the warm-up too. What decides no more than the last
+#: digits or the speed is left out: device, gpus, gradient_checkpointing, checkpoint_steps.
+RECIPE = ("recipe", "precision", "augmentation", "betas", "clip", "last_rate")
+_WARM_UP = {
+    "seed": True,
+    "demos": {"noop_filter"},
+    "base": {"warm_up", "loss", "unnorm_key"},
+    "training": {"rank", "alpha", *RECIPE},
+}
+
+BASE, DEMOS = Input("base"), Input("demos")
+
+_STAGES = {
+    "pull": Stage(
+        title="Pull the published base",
+        command="base pull",
+        group="base",
+        outputs=_files("results/base"),
+        settings=None,
+        modules=(),
+        when=lambda config: _is_own(config) and not config.rebuild_base,
+        is_local=True,
+    ),
+    "fetch": Stage(
+        title="Fetch a published checkpoint",
+        command="base fetch",
+        group="base",
+        outputs=(f"{{results}}/published-base/{RECORD}",),
+        settings={"base": {"source"}, "training": {"align": {"teacher", "teacher_weights"}}},
+        modules=(*_MODEL, "unblind.training.base"),
+        when=_is_published,
+        is_local=True,
+    ),
+    "questions": Stage(
+        title="Draw pictures with questions and answers",
+        command="base questions",
+        group="base",
+        outputs=(f"{_REBUILT}/questions/{MANIFEST}",),
+        settings={"seed": True, "base": {"questions": {"images", "held_out"}}},
+        modules=(
+            *("unblind.pictures", "unblind.png", "unblind.sim"),
+            *_in("vla", "documents", "text"),
+        ),
+        when=_is_rebuilt,
+        seeded=True,
+        scratch=True,
+        unit_cpu_s=0.008,
+        processes=0,
+    ),
+    "pretraining_demos": Stage(
+        title="Collect demonstrations for pretraining",
+        command="demos --set-of pretraining",
+        group="base",
+        outputs=(f"{_REBUILT}/demos/{MANIFEST}",),
+        settings=_DEMOS | {"base": {"demos"}},
+        modules=_DEMONSTRATIONS,
+        when=_is_rebuilt,
+        seeded=True,
+        scratch=True,
+        unit_cpu_s=0.65,
+        processes=0,
+    ),
+    "vlm": Stage(
+        title="Pretrain the model on pictures with questions",
+        command="base vlm",
+        group="base",
+        outputs=_files(f"{_REBUILT}/vlm"),
+        settings={
+            "seed": True,
+            "base": _keys("model", "vlm", "loss", "jitter") | {"questions": {"turns"}},
+        },
+        # Its vocabulary is made of the simulator's names and templates, and of all questions.
+        modules=(
+            *_PRETRAINING,
+            "unblind.demos.pretraining",
+            *_in("pictures", "icons", "pictograms", "questions", "scenes"),
+            *_in("sim", "builtin", "camera", "catalog", "catalogs", "conditions"),
+        ),
+        inputs=(Input("questions"),),
+        when=_is_rebuilt,
+        seeded=True,
+        scratch=True,
+        unit_cpu_s=0.03,
+        processes=2,
+    ),
+    "robot": Stage(
+        title="Pretrain the model on demonstrations",
+        command="base robot",
+        group="base",
+        outputs=_files(f"{_REBUILT}/robot"),
+        settings={
+            "seed": True,
+            "demos": {"noop_filter"},
+            "base": _keys("robot", "robot_questions", "loss", "jitter") | {"questions": {"turns"}},
+        },
+        modules=(
+            *_PRETRAINING,
+            "unblind.demos.pretraining",
+            *_in("sim", "camera", "conditions"),
+        ),
+        inputs=(Input("vlm"), Input("pretraining_demos"), Input("questions")),
+        when=_is_rebuilt,
+        seeded=True,
+        scratch=True,
+        unit_cpu_s=0.03,
+        processes=2,
+    ),
+    "warm_up_demos": Stage(
+        title="Collect demonstrations for the warm-up",
+        command="demos --set-of warm-up",
+        group="base",
+        outputs=(f"{_REBUILT}/warm-up-demos/{MANIFEST}",),
+        settings=_DEMOS | {"base": {"warm_up_episodes"}},
+        modules=_DEMONSTRATIONS,
+        when=lambda config: config.rebuild_base,
+        seeded=True,
+        scratch=True,
+        unit_cpu_s=0.65,
+        processes=0,
+    ),
+    "warm_up": Stage(
+        title="Warm the base up",
+        command="base warm-up",
+        group="base",
+        outputs=_files(_REBUILT),
+        settings=_WARM_UP,
+        modules=_FINETUNING,
+        inputs=(Input("robot"), Input("warm_up_demos")),
+        when=_is_rebuilt,
+        seeded=True,
+        unit_cpu_s=0.02,
+        on_gpus=True,
+    ),
+    # Weights of published checkpoints are large: a record of their checksums stands for them.
+    "published_warm_up": Stage(
+        title="Warm the published checkpoint up",
+        command="base warm-up",
+        group="base",
+        outputs=(f"{_REBUILT}/{RECORD}",),
+        settings=_WARM_UP,
+        modules=_FINETUNING,
+        inputs=(Input("fetch"), Input("warm_up_demos")),
+        when=lambda config: _is_published(config) and config.rebuild_base,
+        seeded=True,
+        rule="warm_up",
+        on_gpus=True,
+    ),
+    "vlm_copy": Stage(
+        title="Keep the weights before robot pretraining",
+        command="base warm-up",
+        group="base",
+        outputs=(f"{_REBUILT}/vlm.safetensors",),
+        settings={},
+        modules=("unblind.files",),
+        inputs=(Input("vlm", ("model.safetensors",)),),
+        when=_is_rebuilt,
+        rule="warm_up",
+    ),
+    "answers": Stage(
+        title="Ask the base the held-out questions",
+        command="base warm-up",
+        group="base",
+        outputs=(f"{_REBUILT}/questions.json",),
+        settings={},
+        modules=(*_PRETRAINING, "unblind.training.evaluate"),
+        inputs=(Input("warm_up"), Input("questions")),
+        when=_is_rebuilt,
+        rule="warm_up",
+    ),
+    "demos": Stage(
+        title="Collect the planner's demonstrations",
+        command="demos",
+        group="demos",
+        outputs=(f"{{results}}/demos/{MANIFEST}",),
+        settings=_DEMOS,
+        modules=_DEMONSTRATIONS,
+        seeded=True,
+        scratch=True,
+        unit_cpu_s=0.65,
+        processes=0,
+    ),
+    "replay": Stage(
+        title="Replay demonstrations open loop",
+        command="replay",
+        group="replay",
+        outputs=("{results}/replay.parquet",),
+        settings=_DEMOS | _keys("replay"),
+        modules=(
+            *_DEMONSTRATIONS,
+            *_in("rollout", "loop", "policies", "replay", "worker"),
+            "unblind.vla.tokens",
+        ),
+        inputs=(DEMOS,),
+        seeded=True,
+        scratch=True,
+        unit_cpu_s=1.1,
+        processes=0,
+    ),
+    "features_low": Stage(
+        title="Compute the features of the tower's frozen part",
+        command="features low",
+        group="features",
+        outputs=("{results}/features/low.npy",),
+        settings={"demos": {"noop_filter"}},
+        modules=(*_CACHE, *_MODEL, "unblind.training.base"),
+        inputs=(BASE, DEMOS),
+        when=_is_own,
+        scratch=True,
+        unit_cpu_s=0.006,
+    ),
+    "features_teacher": Stage(
+        title="Compute the teacher's features",
+        command="features teacher",
+        group="features",
+        outputs=("{results}/features/{teacher}.npy",),
+        settings={
+            "demos": {"noop_filter"},
+            "training": {"align": {"teacher", "teacher_weights", "interpolate"}},
+        },
+        modules=(*_CACHE, *_MODEL, "unblind.teachers"),
+        # Of the base, they depend on its sizes alone.
+        inputs=(Input("base", ("config.json",)), DEMOS),
+        when=_is_own,
+        scratch=True,
+        unit_cpu_s=0.03,
+    ),
+    "pictures": Stage(
+        title="Write the demonstrations' pictures at the model's size",
+        command="features pictures",
+        group="features",
+        outputs=("{results}/features/pictures.npy",),
+        settings={"demos": {"noop_filter"}, "base": {"model": {"image_size"}}},
+        modules=(*_CACHE, *_MODEL),
+        inputs=(DEMOS,),
+        when=_is_published,
+        scratch=True,
+        unit_cpu_s=0.06,
+    ),
+    "training": Stage(
+        title="Fine-tune a run",
+        command="train",
+        group="training",
+        outputs=(f"{_RUN}/{ADAPTER_FILES[0]}",),
+        settings={
+            "demos": {"noop_filter"},
+            "training": {"schedule", "rank", "alpha", "loss", "snapshots", "align", *RECIPE},
+        },
+        modules=(*_FINETUNING, "unblind.align", "unblind.teachers"),
+        inputs=(
+            BASE,
+            DEMOS,
+            Input("features_low"),
+            Input("pictures"),
+            Input("features_teacher", when=_is_aligned),
+        ),
+        beside=(
+            *map(Beside, _files(_RUN, RUN_FILES[1:])),
+            Beside(f"{_RUN}/{STATISTICS}", lambda config, run: _is_published(config)),
+            Beside(f"{_RUN}/projector.safetensors", lambda config, run: _is_aligned(run)),
+        ),
+        per="trained run",
+        seeded=True,
+        unit_cpu_s=0.02,
+        on_gpus=True,
+    ),
+    "rollout_scripted": Stage(
+        title="Evaluate a scripted policy in closed loop",
+        command="rollout",
+        group="rollouts",
+        outputs=("{results}/rollouts/{run}/{seed}/{condition}.parquet",),
+        settings=_SCENE | {"rollout": {"episodes", "in_distribution_episodes", "max_steps"}},
+        modules=_ROLLOUT,
+        per="run",
+        seeded=True,
+        rule="rollout",
+        request="rollout_scripted",
+        processes=0,
+    ),
+}
+_STAGES["rollout"] = replace(
+    _STAGES["rollout_scripted"],
+    title="Evaluate a model in closed loop",
+    settings=_SCENE
+    | {
+        "base": {"unnorm_key"},
+        "training": {"precision"},
+        "rollout": {"episodes", "in_distribution_episodes", "max_steps", "temperature"},
+    },
+    modules=(*_ROLLOUT, *_MODEL, "unblind.training.base"),
+    inputs=(BASE, Input("training", ADAPTER_FILES, _is_trained)),
+    rule="",
+    request="",
+)
+
+
+def _page(page: str, command: str, outputs: tuple[str, ...], **facts: Any) -> Stage:
+    """Return a stage that renders a page, in several formats, from results."""
+    facts = {"title": f"Render {page}", "group": "tables", "settings": None} | facts
+    facts = {"modules": _REPORT} | facts
+    paths = tuple(f"{{results}}/{name}" for name in outputs)
+    return Stage(command=command, outputs=paths, page=page, **facts)
+
+
+def _settings_table(number: int) -> Stage:
+    return _page(
+        f"Table {number}",
+        f"hyperparameters {number}",
+        (f"table{number}.md", f"table{number}.tex"),
+        sources=(
+            "paper/hyperparameters.yaml",
+            *(f"paper/templates/hyperparameters.{kind}.j2" for kind in ("md", "tex")),
+        ),
+    )
+
+
+_PAGES = {
+    "table1": _page(
+        "Table 1",
+        "table1",
+        ("table1.md", "table1.csv", "table1.tex"),
+        settings=_keys("scale", "seed", "seeds", "runs", "gates", "table1", "rollout"),
+        inputs=(Input("rollout"), Input("answers"), DEMOS, Input("replay")),
+        sources=(
+            "paper/claims.yaml",
+            *(f"paper/templates/table1.{kind}.j2" for kind in ("md", "tex")),
+        ),
+    ),
+    "table9": _settings_table(9),
+    "table14": _settings_table(14),
+    # What the stages took is known when the table is there, whose footer quotes them too.
+    "costs": _page(
+        "Costs",
+        "costs --page",
+        ("costs.md", "costs.tex"),
+        after=(Input("table1", ("table1.md",)),),
+        modules=(*_REPORT, "unblind.costs", *_in("study", "jobs", "stages")),
+        sources=(
+            *(f"workflow/config/{name}.yaml" for name in ("paper", "mini")),
+            *(f"paper/templates/costs.{kind}.j2" for kind in ("md", "tex")),
+        ),
+    ),
+    "audit": _page(
+        "Audit",
+        "audit",
+        ("audit.md", "audit.json", "audit.html"),
+        title="Judge the published claims",
+        after=(Input("rollout"), Input("table1")),
+        group="audit",
+        settings=True,
+        # Checks of the release's defects run code of every part; an audit takes seconds.
+        modules=("unblind",),
+        sources=(
+            *("paper/claims.yaml", "paper/defects.yaml"),
+            *(f"paper/templates/audit.{name}" for name in ("md.j2", "html.j2", "css", "js")),
+        ),
+    ),
+}
+#: The graph: every stage by name, each after those that it reads.
+STAGES: Mapping[str, Stage] = {**_STAGES, **_PAGES}
+#: Stages that may make the model from which methods start, the first that exists counts.
+BASES = ("published_warm_up", "fetch", "warm_up", "pull")
+#: CPU-seconds of an episode of 80 steps by kind of policy, measured as `Stage.unit_cpu_s`.
+EPISODE_CPU_S = {"oracle": 1.1, "random": 0.65, "noop": 0.55, "vla": 2.2}
+#: CPU-seconds until a worker has imported everything and drawn its first picture.
+START_CPU_S = 8.4
+
+
+def rule_of(name: str) -> str:
+    """Return the rule of the workflow that runs a stage."""
+    return STAGES[name].rule or name
+
+
+def request_of(name: str) -> str:
+    """Return under which name the section `cluster` says what a job of a stage may use."""
+    return STAGES[name].request or rule_of(name)
+
+
+#: Names of all requests to a cluster, in the order of the stages.
+REQUESTS = tuple(dict.fromkeys(request_of(name) for name in STAGES if not STAGES[name].is_local))
