@@ -6,8 +6,7 @@ import pytest
 
 from unblind.config import load
 from unblind.costs import formulas, measured
-from unblind.costs.formulas import CONSTANTS, Need
-from unblind.costs.table import size
+from unblind.costs.formulas import CONSTANTS, Need, size
 from unblind.study.stages import STAGES
 
 CONFIGS = Path(__file__).parents[2] / "workflow" / "config"

@@ -9,9 +9,8 @@ import synthetic
 
 from unblind.config import load
 from unblind.costs import formulas, measured, table
-from unblind.costs.formulas import CONSTANTS
+from unblind.costs.formulas import CONSTANTS, hours, size
 from unblind.costs.page import cost_page, number
-from unblind.costs.table import hours, size
 from unblind.errors import UnblindError
 from unblind.study.provenance import sidecar_path
 from unblind.workflow import dryrun

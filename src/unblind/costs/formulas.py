@@ -255,3 +255,21 @@ def _rollouts(config: Config, name: str, run: Run) -> Need:
     memory = 2 * _PARAMETERS + _C["calls"] * _C["T"] * _C["D_token"]
     seconds = calls * _CALL_OPERATIONS / (_C["peak"] * _C["u_roll"])
     return replace(need, gpu_s=seconds, gpu_bytes=memory)
+
+
+def hours(seconds: float | None) -> str:
+    """Return seconds in hours with three significant digits at least; '-' for None."""
+    if seconds is None:
+        return "-"
+    number = seconds / 3600
+    return f"{number:,.0f}" if number >= 100 else f"{number:.{1 if number >= 10 else 3}f}"
+
+
+def size(count: float | None) -> str:
+    """Return bytes in decimal units; '-' for None."""
+    if count is None:
+        return "-"
+    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
+        if count >= scale:
+            return f"{count / scale:.1f} {unit}"
+    return f"{count / 1e3:.1f} kB"

@@ -7,9 +7,8 @@ from typing import Any
 
 from unblind.config import Config
 from unblind.costs import formulas, measured
-from unblind.costs.formulas import CONSTANTS, FORMULAS, Need
+from unblind.costs.formulas import CONSTANTS, FORMULAS, Need, hours, size
 from unblind.costs.measured import Cost
-from unblind.costs.table import hours, size
 from unblind.files import write_text
 from unblind.report.published import PAPER
 from unblind.report.render import render

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from unblind.config import Config
 from unblind.costs import formulas, measured
-from unblind.costs.formulas import Need
+from unblind.costs.formulas import Need, hours, size
 from unblind.workflow import dryrun
 
 
@@ -67,21 +67,3 @@ _REMARK = (
     "By formula, not measured: GPU-hours of one A100 at an assumed utilisation, CPU-hours at "
     "least.\nA dash: nothing, or no formula. Formulas, constants, sources: unblind costs --page"
 )
-
-
-def hours(seconds: float | None) -> str:
-    """Return seconds in hours with three significant digits at least; '-' for None."""
-    if seconds is None:
-        return "-"
-    number = seconds / 3600
-    return f"{number:,.0f}" if number >= 100 else f"{number:.{1 if number >= 10 else 3}f}"
-
-
-def size(count: float | None) -> str:
-    """Return bytes in decimal units; '-' for None."""
-    if count is None:
-        return "-"
-    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
-        if count >= scale:
-            return f"{count / scale:.1f} {unit}"
-    return f"{count / 1e3:.1f} kB"
