@@ -8,10 +8,10 @@ import openvla_reference
 import pytest
 import torch
 from safetensors.torch import load_file
-from unblind.training.stages import answer_logits
 
 from unblind.errors import UnblindError
-from unblind.vla.batch import PAD, TokenLoss, Turn, collate
+from unblind.training.losses import TokenLoss, answer_logits
+from unblind.vla.batch import PAD, Turn, collate
 from unblind.vla.decode import Sampling, decode
 from unblind.vla.prismatic import Prismatic, PrismaticConfig, sine_positions
 

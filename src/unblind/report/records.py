@@ -77,7 +77,7 @@ def load_run(config: Config, run: str, folder: Path | str) -> Records:
 
 
 def record_path(folder: Path | str, run: str, seed: int, condition: str) -> Path:
-    """Return where the record of a run, seed and condition lies in a folder of records."""
+    """Return the path of the record of a run, seed and condition in a folder of records."""
     return Path(folder, run, str(seed), f"{condition}.parquet")
 
 
