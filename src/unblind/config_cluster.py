@@ -8,7 +8,7 @@ from unblind.config.sections import Count, Name, Section
 from unblind.study.stages import REQUESTS
 
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
-#: A folder; variables that the compute node knows may stand in it.
+#: A folder; variables that the compute node knows may be part of it.
 NodeFolder = Annotated[str, Field(pattern=r"^(/|\$)[A-Za-z0-9_.${}/-]*$")]
 
 

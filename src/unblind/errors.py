@@ -1,4 +1,4 @@
-"""What users are told: errors that end a command, and notes that do not."""
+"""Messages to users: errors that end a command, and notes that do not."""
 
 import difflib
 import sys
@@ -37,10 +37,10 @@ def print_notes() -> None:
     """Print each note as one line on standard error; other warnings stay as they are."""
     shown = warnings.showwarning
 
-    def show(message: Any, category: type[Warning], *place: Any, **options: Any) -> None:
+    def show(message: Any, category: type[Warning], *location: Any, **options: Any) -> None:
         if issubclass(category, Note):
             print(f"note: {message}", file=sys.stderr)
         else:
-            shown(message, category, *place, **options)
+            shown(message, category, *location, **options)
 
     warnings.showwarning = show

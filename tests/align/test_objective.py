@@ -23,6 +23,7 @@ def teacher(seed=1, batch=2):
 def objective(*layers, **changes):
     align = {
         "teacher": "c-radiov3-l",
+        "teacher_weights": None,
         "interpolate": False,
         "layers": list(layers),
         "lambda": 0.2,

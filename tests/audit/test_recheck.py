@@ -10,6 +10,7 @@ from unblind.audit import build, recheck
 from unblind.config import load
 from unblind.errors import UnblindError
 from unblind.rollout.loop import Outcome
+from unblind.rollout.run import made_from
 from unblind.sim.success import MILESTONES, Milestones
 
 FINALS = {"carrot": 4, "plate": 4}
@@ -78,7 +79,8 @@ def test_a_difference_is_named(study, monkeypatch):
 
 
 def test_records_of_other_code_are_marked(study, monkeypatch):
-    monkeypatch.setattr(recheck, "rollout_code", lambda policy: ("unblind.files",))
+    by_other_code = {"code": ("unblind.files",)}
+    monkeypatch.setattr(recheck, "made_from", lambda *run: made_from(*run) | by_other_code)
     found = recheck.recheck(study, build.evidence(study), 1, 1)
     assert "made by other code or from another model" in recheck.report(found)
 

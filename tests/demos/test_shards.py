@@ -129,6 +129,11 @@ def test_quantiles_are_interpolated_as_numpy_does():
     }
 
 
+def test_there_are_no_statistics_of_nothing():
+    with pytest.raises(UnblindError, match="no action is left"):
+        manifests.action_statistics(np.zeros((0, 7), np.float32))
+
+
 def test_a_split_is_loaded_alone_and_in_order(folder):
     assert [e["episode_id"] for e in shards.load(folder, "train")] == [11, 12, 13]
     assert [e["episode_id"] for e in shards.load(folder, "held_out")] == [14]

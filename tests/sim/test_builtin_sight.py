@@ -1,4 +1,4 @@
-"""Can the twins be told apart in the study's small frames, by a network that never saw them?"""
+"""Can a network that never saw the builtin assets tell them apart in the study's small frames?"""
 
 from importlib.util import find_spec
 from pathlib import Path

@@ -339,7 +339,11 @@ def test_asking_twice_in_a_step_changes_nothing(blind):
     for _ in range(12):
         info = blind.step(HOLD)[-1]
         again = blind.evaluate(), blind.evaluate()
-        assert Milestones.from_info(again[0]) == Milestones.from_info(again[1]) == Milestones.from_info(info)
+        assert (
+            Milestones.from_info(again[0])
+            == Milestones.from_info(again[1])
+            == Milestones.from_info(info)
+        )
         seen.append((info["is_src_obj_grasped"].item(), info["consecutive_grasp"].item()))
     first = seen.index((True, False))
     assert seen[first : first + 6] == [(True, False)] * 4 + [(True, True)] * 2

@@ -8,10 +8,10 @@ import pytest
 from unblind.sim.success import (
     IMPLIED,
     MILESTONES,
-    Moment,
-    PlacementTest,
     Milestones,
     MilestoneTest,
+    Moment,
+    PlacementTest,
     needs_more_settling,
     pushes,
     rotated_half_size,

@@ -1,4 +1,4 @@
-"""The commands with a section `openvla`, on twins: from the checkpoint to an action."""
+"""The commands with a published model (`base.source`), on twins: from checkpoint to action."""
 
 import json
 import shutil
@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 import pytest
 import small_study
 from typer.testing import CliRunner
-from unblind.finetune import base
 
 from unblind.cli import app
 from unblind.config import load
@@ -19,8 +18,10 @@ from unblind.errors import UnblindError
 from unblind.rollout.factory import ScenePolicy, load_policy
 from unblind.rollout.policies import Observation
 from unblind.sim.episodes import decode
-from unblind.steps import openvla
+from unblind.steps import base as base_steps
+from unblind.steps import finetuning
 from unblind.study import jobs
+from unblind.training import base
 from unblind.vla import checkpoint
 
 INSTRUCTION = "put carrot on plate"
@@ -66,7 +67,7 @@ def picture(tmp_path):
 def test_from_the_checkpoint_to_an_action_in_under_a_minute(study, call, picture):
     start = time.process_time()
     call("base", "fetch")
-    call("features", "low")
+    call("features", "pictures")
     call("train", "--run", "align")
     words = ("predict", str(picture), INSTRUCTION, "--run", "align", "--json")
     first = json.loads(call(*words))
@@ -82,7 +83,7 @@ def test_from_the_checkpoint_to_an_action_in_under_a_minute(study, call, picture
 
 
 def test_what_stands_is_not_made_again(study, call):
-    for words in (("base", "fetch"), ("features", "low"), ("train", "--run", "align")):
+    for words in (("base", "fetch"), ("features", "pictures"), ("train", "--run", "align")):
         assert "up to date" in call(*words)
 
 
@@ -97,7 +98,7 @@ def test_the_record_names_every_tensor_and_no_place(study):
 def test_the_warm_up_is_merged_and_becomes_the_base(study):
     config = settings(study, rebuild_base=True)
     demonstrations.write(jobs.demos_folder(config, "warm-up"), config, train=1)
-    openvla.warm_up(config)
+    base_steps.warm_up(config)
     folder = base.folder(config)
     assert folder == jobs.rebuilt(config)
     before = checkpoint.load(study / "openvla").model.state_dict()
@@ -105,8 +106,8 @@ def test_the_warm_up_is_merged_and_becomes_the_base(study):
     changed = {name for name in before if not before[name].equal(after[name])}
     assert any("language_model.model.layers.0." in name for name in changed)
     assert "language_model.model.embed_tokens.weight" not in changed
-    assert not (jobs.rebuilt(config) / "warm-up" / "low.npy").exists()
-    openvla.train(config, "default", 1)
+    assert not (jobs.rebuilt(config) / "warm-up" / "seen.npy").exists()
+    finetuning.train(config, "default", 1)
     run = jobs.run_folder(config, "default", 1)
     identity = json.loads((run / "identity.json").read_text())
     assert (
@@ -129,7 +130,7 @@ def observations():
 def test_scenes_get_the_same_actions_alone_and_together(study):
     seen = observations()
     for temperature in (None, 0.6):
-        config = settings(study, **{"openvla.temperature": temperature})
+        config = settings(study, **{"rollout.temperature": temperature})
         policy = ScenePolicy(load_policy(config, "align", 0), seed=0)
         together = policy.act(seen)
         assert together.shape == (2, 7) and set(together[:, 6]) <= {-1.0, 1.0}
@@ -139,7 +140,7 @@ def test_scenes_get_the_same_actions_alone_and_together(study):
 
 
 def test_the_base_acts_with_its_own_statistics(study):
-    config = settings(study, **{"openvla.unnorm_key": "bridge_orig"})
+    config = settings(study, **{"base.unnorm_key": "bridge_orig"})
     codec = load_policy(config, "base", 0).codec
     document = json.loads((study / "openvla" / "config.json").read_text())
     assert list(codec.normalizer.q99) == document["norm_stats"]["bridge_orig"]["action"]["q99"]
@@ -174,34 +175,41 @@ def test_a_closed_loop_of_two_steps(study, renderer, tmp_path):
 def test_missing_inputs_are_named_with_the_command_that_makes_them(study, tmp_path):
     config = settings(study, results=str(tmp_path))
     with pytest.raises(UnblindError, match="unblind demos"):
-        openvla.pictures(config)
+        finetuning.pictures(config)
     demonstrations.write(jobs.demos_folder(config), config, train=1)
-    with pytest.raises(UnblindError, match=r"low\.npy is missing \(run: unblind features low"):
-        openvla.train(config, "default", 0)
-    openvla.pictures(config)
-    with pytest.raises(UnblindError, match=r"base\.json is missing \(run: unblind base fetch"):
-        openvla.train(config, "default", 0)
+    with pytest.raises(UnblindError, match=r"base\.json missing \(run: unblind base fetch"):
+        finetuning.train(config, "default", 0)
+    base_steps.fetch(config)
+    with pytest.raises(UnblindError, match=r"pictures\.npy .*run: unblind features pictures"):
+        finetuning.train(config, "default", 0)
     with pytest.raises(UnblindError, match="run 'oracle' has no method"):
-        openvla.train(config, "oracle", 0)
-    with pytest.raises(UnblindError, match="looks at each changed picture"):
-        openvla.no_features(config)
-    with pytest.raises(UnblindError, match=r"base\.json is missing .*base fetch"):
-        openvla.warm_up(settings(study, results=str(tmp_path), rebuild_base=True))
+        finetuning.train(config, "oracle", 0)
+    for refused in (finetuning.low, finetuning.teacher):
+        with pytest.raises(UnblindError, match="look at each changed picture"):
+            refused(config)
+    with pytest.raises(UnblindError, match=r"manifest\.json is missing .*--set-of warm-up"):
+        base_steps.warm_up(settings(study, results=str(tmp_path), rebuild_base=True))
 
 
-def test_a_configuration_without_the_section_fetches_nothing():
+def test_a_configuration_without_a_source_fetches_nothing_and_stores_no_pictures():
+    mini = load(small_study.PAPER.with_name("mini.yaml"))
     with pytest.raises(UnblindError, match="names no published checkpoint"):
-        openvla.fetch(load(small_study.PAPER.with_name("mini.yaml")))
+        base_steps.fetch(mini)
+    with pytest.raises(UnblindError, match="stored features of unchanged pictures"):
+        finetuning.pictures(mini)
 
 
 def test_the_teacher_is_fetched_with_the_base(study, tmp_path):
     """What trains may have no network."""
-    lacking = {"openvla.teacher": str(tmp_path / "nowhere"), "results": str(tmp_path / "results")}
+    lacking = {
+        "training.align.teacher_weights": str(tmp_path / "nowhere"),
+        "results": str(tmp_path / "results"),
+    }
     with pytest.raises(UnblindError, match=r"no folder .*nowhere"):
-        openvla.fetch(settings(study, **lacking))
+        base_steps.fetch(settings(study, **lacking))
     assert not (tmp_path / "results").exists()
     default = {f"runs.{name}.method": "default" for name in ("default", "freeze", "align")}
-    openvla.fetch(settings(study, **lacking, **default))
+    base_steps.fetch(settings(study, **lacking, **default))
     assert jobs.path(settings(study, **lacking), "fetch").exists()
 
 
@@ -211,7 +219,7 @@ def test_weights_that_changed_since_they_were_recorded_are_refused(study, tmp_pa
     with open(folder / "config.json", "a") as handle:
         handle.write(" ")
     with pytest.raises(UnblindError, match=r"config\.json is not what .*base\.json says"):
-        base.check(folder, jobs.base_weights(config))
+        base.check(folder, jobs.record(config))
     with pytest.raises(UnblindError, match="missing or unreadable"):
         base.check(folder, tmp_path / "base.json")
 
@@ -221,6 +229,6 @@ def test_a_gpu_that_is_not_there_is_one_error(study):
 
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
-    config = settings(study, **{"openvla.device": "cuda"})
+    config = settings(study, **{"training.device": "cuda"})
     with pytest.raises(UnblindError, match="use cpu"):
-        openvla.train(config, "freeze", 0)
+        finetuning.train(config, "freeze", 0)

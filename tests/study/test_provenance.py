@@ -138,7 +138,6 @@ BESIDE = imports.inside(
 ONLY_FOR = {
     # A type.
     ("sim.conditions", "sim.catalog"): (),
-    ("training.features", "teachers.teacher"): ("features_teacher",),
     # Demonstrations, and pictures with questions, are read from files: their contents count.
     ("training.data", "pictures.shards"): ("questions",),
     ("training.evaluate", "pictures.shards"): ("questions",),
@@ -147,16 +146,20 @@ ONLY_FOR = {
     ("training.data", "sim.conditions"): ("robot",),
     ("training.data", "demos.pretraining"): ("robot",),
     # Only a new model has a new vocabulary.
-    ("training.stages", "pictures.questions"): ("vlm",),
-    ("training.stages", "sim.catalogs"): ("vlm",),
-    ("training.stages", "demos.pretraining"): ("vlm",),
+    ("training.pretrain", "pictures.questions"): ("vlm",),
+    ("training.pretrain", "sim.catalogs"): ("vlm",),
+    ("training.pretrain", "demos.pretraining"): ("vlm",),
     # Training asks for the names of builtin assets and for templates; episodes are not drawn.
     ("sim.catalogs", "sim.released"): (),
-    ("demos.pretraining", "sim.builtin"): (),
+    ("demos.pretraining", "sim.builtin.extras"): (),
     ("demos.pretraining", "sim.catalogs"): (),
     ("demos.pretraining", "sim.episodes"): (),
     # Only runs are aligned.
-    ("training.finetuning", "align.objective"): ("training",),
+    ("training.finetune", "align.objective"): ("training",),
+    ("training.finetune", "teachers.loading"): ("training",),
+    ("training.losses", "align.objective"): ("training",),
+    ("training.throughput", "align.objective"): ("training",),
+    ("training.cache", "teachers.teacher"): ("features_teacher",),
     # Scripted policies need no model.
     ("rollout.factory", "training.base"): ("rollout",),
     ("rollout.factory", "vla.decode"): ("rollout",),
@@ -187,7 +190,7 @@ def test_a_stage_lists_all_modules_that_it_imports(stage):
 @pytest.mark.parametrize(
     ("stage", "module"),
     [
-        ("answers", "unblind.training.stages"),
+        ("answers", "unblind.training.losses"),
         ("features_teacher", "unblind.teachers"),
         ("robot", "unblind.sim.camera"),
         ("rollout", "unblind.rollout.factory"),

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 from commands import ROOT
-from unblind.finetune import augment
 
 from unblind.config import load
+from unblind.training import augment
 
-HOW = load(ROOT / "workflow" / "config" / "paper.yaml").openvla.augmentation
+HOW = load(ROOT / "workflow" / "config" / "paper.yaml").training.augmentation
 #: No change: the crop is the whole picture and all colour draws lie in the middle.
 NONE = HOW.model_copy(update={"crop_area": 1.0})
 MIDDLE = np.full((1, augment.DRAWS), 0.5, np.float32)

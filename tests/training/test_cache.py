@@ -1,72 +1,73 @@
-"""Features that are computed once: of the right frames, in order, as the networks give them."""
+"""What is computed once: of the right frames, in order, as the functions give it."""
 
 import commands
 import demonstrations
-import models
 import numpy as np
 import pytest
-import torch
 
+from unblind import png
 from unblind.config import load
+from unblind.demos import shards
 from unblind.errors import UnblindError
-from unblind.teachers.loading import load_teacher
-from unblind.training import data, features
-from unblind.training.data import ActionWeights, Demonstrations
-from unblind.vla import checkpoint
-from unblind.vla.pixels import Squeezed
+from unblind.training import cache
+from unblind.training.frames import Labelled, Pictures
+
+UNIT = 0.0
 
 
 @pytest.fixture(scope="module")
-def model():
-    return models.small()
-
-
-@pytest.fixture(scope="module")
-def demos(model, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("features") / "demos"
+def labelled(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cache") / "demos"
     demonstrations.write(folder, load(commands.SMOKE), train=2)
-    codec = checkpoint.make_codec(models.STATISTICS, model.config)
-    ones = ActionWeights(1, 1, 1)
-    return Demonstrations(folder, "train", models.VOCABULARY, codec, "none", ones, 0, 0)
+    return Labelled(folder, "train", "none")
 
 
-def test_low_features_are_the_towers_in_half_precision(model, demos, tmp_path):
-    features.write_low(model, demos, tmp_path / "low.npy")
-    stored = features.read(tmp_path / "low.npy", len(demos.frames))
-    assert stored.dtype == np.float16 and stored.shape == (32, 40, 8, 8)
-    for row in (0, 17, 31):  # in the first, second and last batch
-        image = Squeezed(64).training(data.picture(demos.frames[row].image)[None])
-        with torch.no_grad():
-            wanted = model.vision_backbone.low(image)[0].numpy()
-        np.testing.assert_allclose(stored[row], wanted, rtol=2e-3, atol=2e-3)
+def halves(images):
+    return (images.mean((1, 2)) / 3).astype(np.float16)
 
 
-def test_teacher_features_are_the_teachers_of_the_same_picture(demos, tmp_path):
-    teacher = load_teacher("lite2-128")
-    path = tmp_path / "teacher.npy"
-    features.write_teacher(teacher, 4, 64, demos, path)
-    stored = features.read(path, 32)
-    assert stored.shape == (32, 16, teacher.width)
-    image = Squeezed(64).training(data.picture(demos.frames[20].image)[None])
-    wanted = teacher.features(image, 4)[0].numpy()
-    np.testing.assert_allclose(stored[20], wanted, rtol=2e-3, atol=2e-3)
+def test_rows_are_the_functions_of_the_frames_in_order(labelled, tmp_path):
+    cache.write(tmp_path / "x.npy", Pictures(labelled), halves, UNIT)
+    stored = cache.read(tmp_path / "x.npy", 32)
+    assert stored.dtype == np.float16 and stored.shape == (32, 3)
+    episodes = shards.load(labelled.folder, "train")
+    pictures = [png.decode(data) for episode in episodes for data in episode["images"]]
+    for row in (0, 7, 8, 31):  # in the first, second and last batch
+        np.testing.assert_array_equal(stored[row], halves(pictures[row][None])[0])
     assert (stored[20] != stored[21]).any()
 
 
-def test_writing_twice_gives_the_same_bytes(model, demos, tmp_path):
+def test_functions_see_few_pictures_at_a_time(labelled, tmp_path):
+    seen = []
+
+    def note(images):
+        seen.append(len(images))
+        return images
+
+    cache.write(tmp_path / "x.npy", Pictures(labelled), note, UNIT)
+    assert seen == [8, 8, 8, 8]
+    assert cache.read(tmp_path / "x.npy", 32).dtype == np.uint8
+
+
+def test_writing_twice_gives_the_same_bytes(labelled, tmp_path):
     for name in ("one.npy", "two.npy"):
-        features.write_low(model, demos, tmp_path / name)
+        cache.write(tmp_path / name, Pictures(labelled), halves, UNIT)
     assert (tmp_path / "one.npy").read_bytes() == (tmp_path / "two.npy").read_bytes()
+
+
+def test_demonstrations_without_a_frame_are_refused(labelled, tmp_path):
+    with pytest.raises(UnblindError, match="no frame of 'held_out'"):
+        Pictures(Labelled(labelled.folder, "held_out", "none"))
 
 
 def test_missing_damaged_and_foreign_files_are_refused(tmp_path):
     path = tmp_path / "low.npy"
     with pytest.raises(UnblindError, match=r"no readable features in .*low\.npy"):
-        features.read(path, 3)
+        cache.read(path, 3)
     np.save(path, np.zeros((3, 4), np.float16))
-    assert features.read(path, 3).shape == (3, 4)
+    assert cache.read(path, 3).shape == (3, 4)
     with pytest.raises(UnblindError, match=r"has 3 rows for 4 frames"):
-        features.read(path, 4)
+        cache.read(path, 4)
     path.write_bytes(path.read_bytes()[:-5])
     with pytest.raises(UnblindError, match=r"no readable features"):
-        features.read(path, 3)
+        cache.read(path, 3)

@@ -13,14 +13,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from unblind.training.parallel import Team
 
 from unblind.config import load
-from unblind.sim import conditions, pretraining
-from unblind.sim.catalog import load_catalog
-from unblind.training import data, stages
+from unblind.demos import pretraining
+from unblind.pictures import shards
+from unblind.sim import conditions
+from unblind.sim.catalogs import load_catalog
+from unblind.training import data, losses, pretrain
+from unblind.training.losses import Learner, TokenLoss
+from unblind.training.team import Team
 from unblind.vla import checkpoint, policy
-from unblind.vla.batch import TokenLoss, Turn, collate
+from unblind.vla.batch import Turn, collate
 from unblind.vla.lite import load_lite
 
 SETTINGS = {"base.model.image_size": 64, "base.model.hidden_size": 32}
@@ -33,7 +36,7 @@ def config():
 
 @pytest.fixture(scope="module")
 def words():
-    return stages.make_vocabulary()
+    return pretrain.make_vocabulary()
 
 
 # ---- vocabulary -------------------------------------------------------------------------------
@@ -74,7 +77,7 @@ def test_every_instruction_of_the_study_fits_the_policys_fixed_length(words):
 def test_a_new_model_has_the_pretrained_tower_and_a_seeded_rest(config, words):
     before = torch.random.get_rng_state()
     one, same, other = (
-        stages.make_model(config.base.model, words, seed).state_dict() for seed in (0, 0, 1)
+        pretrain.make_model(config.base.model, words, seed).state_dict() for seed in (0, 0, 1)
     )
     assert torch.equal(torch.random.get_rng_state(), before)
     tower = {
@@ -93,7 +96,7 @@ def test_a_new_model_has_the_pretrained_tower_and_a_seeded_rest(config, words):
 
 def test_all_but_the_towers_first_blocks_is_trained():
     model = models.small()
-    chosen = stages.trained(model)
+    chosen = pretrain.trained(model)
     fixed = {name for name, p in model.named_parameters() if not p.requires_grad}
     tower = "vision_backbone.featurizer"
     starts = {f"{tower}.stem.", *(f"{tower}.blocks.{n}." for n in range(5))}
@@ -113,12 +116,22 @@ def test_accuracies_are_counted_apart():
     ]
     batch = collate([turns, turns])
     logits = torch.nn.functional.one_hot(batch.targets, models.VOCABULARY.size).float()
-    right = stages.accuracies(logits, batch)
-    assert right == {f"accuracy_{name}": 1.0 for name in (*stages.DIMENSIONS, "answers")}
-    logits[2] = logits[3]  # z of the first picture
+    right = numbers(logits, batch)
+    perfect = {f"accuracy_{name}": 1.0 for name in (*losses.DIMENSIONS, "answers")}
+    assert right == perfect | {"l1": 0.0}
+    logits[2] = logits[3]  # z of the first picture, one bin off
     logits[8] = logits[3]  # the answer of its question; EOS is right
-    found = stages.accuracies(logits, batch)
-    assert found == right | {"accuracy_z": 0.5, "accuracy_answers": 0.75}
+    changed = {"accuracy_z": 0.5, "accuracy_answers": 0.75}
+    # One of fourteen tokens is one of 255 bins of [-1, 1] off.
+    assert numbers(logits, batch) == pytest.approx(right | changed | {"l1": 2 / 255 / 14})
+    alone = numbers(logits[8:10], collate([[turns[1]]]))
+    assert alone["accuracy_answers"] == 0.5
+    assert all(np.isnan(alone[name]) for name in ("accuracy_x", "l1"))
+
+
+def numbers(logits, batch):
+    found = losses.accuracies(logits, batch, models.VOCABULARY)
+    return {name: number.item() for name, number in found.items()}
 
 
 class Still:
@@ -132,14 +145,18 @@ class Still:
 
 def test_a_learners_loss_depends_on_step_and_part_alone():
     model = models.small()
-    shares, targets = [data.Share(Still(), 4)], TokenLoss(models.VOCABULARY, 0, 0)
-    learner = stages.Learner(model, shares, targets, 0, 0.2)
-    first = [learner(step, part)[0].item() for step, part in ((0, 0), (0, 1), (1, 0))]
-    again = stages.Learner(model, shares, targets, 0, 0.2)
-    assert [again(step, part)[0].item() for step, part in ((0, 0), (0, 1), (1, 0))] == first
+    words, shares = models.VOCABULARY, [data.Share(Still(), 4)]
+
+    def learner(jitter):
+        feed = pretrain.Drawn(Team(), model, shares, 0, jitter)
+        return Learner(model, feed, TokenLoss(words, 0, 0), words)
+
+    jittered, places = learner(0.2), ((0, 0), (0, 1), (1, 0))
+    first = [jittered(step, part)[0].item() for step, part in places]
+    again = learner(0.2)
+    assert [again(step, part)[0].item() for step, part in places] == first
     assert len(set(first)) == 3
-    calm = stages.Learner(model, shares, targets, 0, 0.0)
-    assert calm(0, 0)[0].item() != first[0], "jitter changes the pictures"
+    assert learner(0.0)(0, 0)[0].item() != first[0], "jitter changes the pictures"
 
 
 # ---- whole stages -----------------------------------------------------------------------------
@@ -167,17 +184,17 @@ def made(config, tmp_path_factory):
     root = tmp_path_factory.mktemp("stages")
     pictures = write_pictures(root / "pictures")
     demos = demonstrations.write(root / "demos", config, train=2)
-    alone = Team(0, 1)
-    stages.train_vlm(alone, config, pictures, root / "vlm")
-    stages.train_robot(alone, config, root / "vlm", demos, pictures, root / "robot")
+    alone = Team()
+    pretrain.train_vlm(alone, config, pictures, root / "vlm")
+    pretrain.train_robot(alone, config, root / "vlm", demos, pictures, root / "robot")
     return SimpleNamespace(root=root, pictures=pictures, demos=demos)
 
 
 def test_each_stage_changes_what_it_trains_and_nothing_else(made, config, words):
-    new = stages.make_model(config.base.model, words, config.seed).state_dict()
+    new = pretrain.make_model(config.base.model, words, config.seed).state_dict()
     seen, robot = (checkpoint.load(made.root / n).model.state_dict() for n in ("vlm", "robot"))
     fixed = {n for n, p in checkpoint.load(made.root / "vlm").model.named_parameters()}
-    fixed -= stages.trained(stages.make_model(config.base.model, words, 0)).keys()
+    fixed -= pretrain.trained(pretrain.make_model(config.base.model, words, 0)).keys()
     for name in fixed:
         assert torch.equal(seen[name], new[name].half().float()), name
         assert torch.equal(robot[name], seen[name]), name
@@ -206,12 +223,12 @@ def test_a_round_goes_on_from_the_last_in_an_order_of_its_own(made, config, tmp_
     again = tmp_path / "robot"
     shutil.copytree(robot, again)
     (again / checkpoint.WEIGHTS).unlink()
-    stages.train_robot(Team(0, 1), config, made.root / "vlm", made.demos, made.pictures, again)
+    pretrain.train_robot(Team(), config, made.root / "vlm", made.demos, made.pictures, again)
     assert (again / checkpoint.WEIGHTS).read_bytes() == (robot / checkpoint.WEIGHTS).read_bytes()
 
 
 def test_a_stage_gives_the_same_bytes_again(made, config, tmp_path):
-    stages.train_vlm(Team(0, 1), config, made.pictures, tmp_path)
+    pretrain.train_vlm(Team(), config, made.pictures, tmp_path)
     for name in (checkpoint.WEIGHTS, checkpoint.CONFIG, checkpoint.TOKENIZER):
         assert (tmp_path / name).read_bytes() == (made.root / "vlm" / name).read_bytes()
 

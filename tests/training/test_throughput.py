@@ -1,23 +1,25 @@
 """Operations by formula against PyTorch's own counter, and against the published sizes by hand."""
 
 import models
-import numpy as np
 import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
-from unblind.finetune import throughput
-from unblind.finetune.learner import ANSWER, Learner, texts
 
 from unblind.align.objective import Objective
 from unblind.config import load
+from unblind.teachers import registry, vit
 from unblind.teachers.loading import load_teacher
 from unblind.teachers.networks import NETWORKS
+from unblind.training import throughput
+from unblind.training.feed import Inputs
+from unblind.training.losses import Learner, TokenLoss
+from unblind.training.meter import peak
 from unblind.vla import checkpoint, lora
+from unblind.vla.batch import Turn, collate
 from unblind.vla.prismatic import PrismaticConfig
-from unblind.vla.tokens import ActionTokenizer
 
-PROMPT, RANK = 20, 4
+PROMPT, RANK, ANSWER = 20, 4, 8
 SHAPE = throughput.Shape(visual=256, text=PROMPT + ANSWER - 1, answers=ANSWER)
 
 
@@ -26,17 +28,17 @@ def test_the_formula_is_what_pytorch_counts(root, vision):
     loaded = checkpoint.load(root / "openvla", dtype=torch.float32)
     wanted = throughput.training(loaded.model, SHAPE, RANK, vision)
     lora.add_lora(loaded.model, vision=vision, seed=0, rank=RANK, alpha=RANK)
-    learner = Learner(loaded.model, ActionTokenizer(), None, torch.float32).train()
-    answers = np.full((2, ANSWER), 31800)
-    prompts = texts([tuple(range(100, 100 + PROMPT))] * 2, answers, PROMPT)
+    turn = Turn.of(tuple(range(100, 100 + PROMPT)), [31800] * (ANSWER - 1))
     pixels = torch.randn(2, 6, 224, 224, generator=torch.Generator().manual_seed(0))
+    inputs, words = Inputs(pixels, collate([[turn], [turn]]), None), loaded.vocabulary
+    learner = Learner(loaded.model, lambda step, part: inputs, TokenLoss(words, 0, 0), words)
     # The plain implementation: others recompute attention in the backward pass.
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        loss, _ = learner(pixels, prompts, torch.from_numpy(answers), None)
+        loss, _ = learner(0, 0)
         loss.backward()
     sizes = loaded.model.config
-    angles = 2 * 2 * SHAPE.tokens * (sizes.hidden_size // sizes.heads // 2)  # of both rows
-    assert 2 * wanted == counter.get_total_flops() - angles
+    angles = 2 * SHAPE.tokens * (sizes.hidden_size // sizes.heads // 2)
+    assert 2 * (wanted + angles) == counter.get_total_flops()
 
 
 def test_the_forward_pass_of_the_published_sizes():
@@ -65,10 +67,10 @@ def test_a_teachers_operations_are_what_pytorch_counts(root):
 
 def test_what_align_adds_at_the_published_sizes(request):
     paper = load(request.config.rootpath / "workflow" / "config" / "paper.yaml")
-    sizes = table.row("c-radiov3-l").sizes
+    row = registry.row("c-radiov3-l")
     with torch.device("meta"):
-        net = NETWORKS["radio"].build(sizes)
-    teacher = FrozenTeacher("c-radiov3-l", "radio", sizes, net, {})
+        net = NETWORKS["radio"].build(row.sizes)
+    teacher = vit.frozen("c-radiov3-l", row, net, {})
     objective = Objective(paper.training.align, 0, 32, 4096, 1024)
     blocks, attention = 24 * 12 * 1024**2, 24 * 4 * 264**2 * 1024
     patches, projector = 3 * 16 * 16 * 1024, 4096 * 2048 + 2048**2 + 2048 * 1024
@@ -77,7 +79,7 @@ def test_what_align_adds_at_the_published_sizes(request):
 
 
 def test_peaks_of_known_devices():
-    assert throughput.peak("NVIDIA H200") == throughput.peak("NVIDIA H100 80GB HBM3") == 989.4e12
-    assert throughput.peak("NVIDIA H100 PCIe") == 756e12
-    assert throughput.peak("NVIDIA A100-SXM4-80GB") == 312e12
-    assert throughput.peak("cpu") is None
+    assert peak("NVIDIA H200") == peak("NVIDIA H100 80GB HBM3") == 989.4e12
+    assert peak("NVIDIA H100 PCIe") == 756e12
+    assert peak("NVIDIA A100-SXM4-80GB") == 312e12
+    assert peak("cpu") is None

@@ -9,9 +9,12 @@ import models
 import pytest
 import torch
 from safetensors.torch import load_file
-from unblind.training.warm_up import warm_up
 
 from unblind.config import load
+from unblind.steps import finetuning
+from unblind.study import jobs
+from unblind.training.finetune import Inputs, warm_up
+from unblind.training.team import Team
 from unblind.vla import checkpoint
 
 SETTINGS = {
@@ -26,9 +29,12 @@ def made(tmp_path_factory):
     root = tmp_path_factory.mktemp("warm-up")
     config, start = load(commands.SMOKE, SETTINGS), root / "start"
     checkpoint.save(start, models.small(), models.VOCABULARY, models.STATISTICS.to_json())
-    demos = demonstrations.write(root / "demos", config, train=2)
-    warm_up(config, start, demos, root / "out")
-    return SimpleNamespace(config=config, start=start, demos=demos, out=root / "out")
+    config = config.model_copy(update={"results": str(root), "rebuild_base": True})
+    demos = demonstrations.write(jobs.demos_folder(config, "warm-up"), config, train=2)
+    finetuning.write_low(config, start, "warm-up", root / "low.npy")
+    inputs = Inputs(start, None, demos, root / "low.npy")
+    warm_up(Team(), config, inputs, root / "work", root / "out")
+    return SimpleNamespace(config=config, inputs=inputs, start=start, demos=demos, out=root / "out")
 
 
 def weights(folder):
@@ -73,18 +79,18 @@ def test_statistics_tokenizer_and_sizes_are_the_start_s(made):
 
 
 def test_the_same_again_gives_the_same_bytes(made, tmp_path):
-    wanted = (made.out / checkpoint.WEIGHTS).read_bytes()
-    warm_up(made.config, made.start, made.demos, tmp_path)
-    assert (tmp_path / checkpoint.WEIGHTS).read_bytes() == wanted
-    lines = (tmp_path / "training.jsonl").read_text()
-    warm_up(made.config, made.start, made.demos, tmp_path)  # goes on behind its last step
-    assert (tmp_path / checkpoint.WEIGHTS).read_bytes() == wanted
-    assert (tmp_path / "training.jsonl").read_text() == lines
+    kept = (made.out / checkpoint.WEIGHTS).read_bytes()
+    work, out = tmp_path / "work", tmp_path / "out"
+    warm_up(Team(), made.config, made.inputs, work, out)
+    assert (out / checkpoint.WEIGHTS).read_bytes() == kept
+    lines = (work / "training.jsonl").read_text()
+    warm_up(Team(), made.config, made.inputs, work, out)  # goes on behind its last step
+    assert (out / checkpoint.WEIGHTS).read_bytes() == kept
+    assert (work / "training.jsonl").read_text() == lines
 
 
 def test_another_seed_gives_another_model(made, tmp_path):
-    config = load(commands.SMOKE, SETTINGS | {"seed": 1})
-    warm_up(config, made.start, made.demos, tmp_path)
-    assert (tmp_path / checkpoint.WEIGHTS).read_bytes() != (
-        made.out / checkpoint.WEIGHTS
-    ).read_bytes()
+    config = made.config.model_copy(update={"seed": 1})
+    warm_up(Team(), config, made.inputs, tmp_path / "work", tmp_path / "out")
+    other = (tmp_path / "out" / checkpoint.WEIGHTS).read_bytes()
+    assert other != (made.out / checkpoint.WEIGHTS).read_bytes()

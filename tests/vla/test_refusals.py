@@ -1,4 +1,4 @@
-"""What is no checkpoint of this model is refused before anything is read, and how to mend it."""
+"""What is no checkpoint of this model is refused before anything is read, and how to fix it."""
 
 import json
 import shutil

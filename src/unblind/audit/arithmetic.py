@@ -46,7 +46,7 @@ def evaluate(claims: Claims) -> list[ArithmeticFinding]:
 
 
 def _run(claims: Claims, name: str, check: str, arguments: Mapping[str, Any]) -> Outcome:
-    remedy = "mend paper/claims.yaml"
+    remedy = "fix paper/claims.yaml"
     if check not in CHECKS:
         cause = f"contradiction '{name}': there is no check '{check}'{near(check, CHECKS)}"
         raise UnblindError(cause, remedy)

@@ -44,7 +44,7 @@ def _number(claims: Claims, name: str) -> float:
     numbers = {number.id: number.value for number in claims.text}
     if name not in numbers:
         cause = f"there is no number '{name}' of the text{near(name, numbers)}"
-        raise UnblindError(cause, "mend paper/claims.yaml")
+        raise UnblindError(cause, "fix paper/claims.yaml")
     return numbers[name]
 
 

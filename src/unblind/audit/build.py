@@ -20,7 +20,7 @@ SCHEMA = 1
 
 
 def evidence(config: Config) -> Evidence:
-    """Return the records of a study that stand; see `unblind.audit.records.gather`."""
+    """Return the readable records of a study; see `unblind.audit.records.gather`."""
     return gather(config, Path(config.results, "rollouts"))
 
 

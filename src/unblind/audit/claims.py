@@ -38,7 +38,7 @@ _NO_RECORDS = {
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim of the paper, our numbers beside it, and the verdict.
+    """One claim of the paper with our numbers and the verdict.
 
     Attributes:
         id: its name, such as ``1/align/Carrot``.
@@ -249,7 +249,7 @@ def _runs(study: Study, ordering: Ordering) -> list[str | None]:
 def _records(
     study: Study, measure: str, runs: Sequence[str | None], headings: Sequence[str]
 ) -> list[Piece] | str:
-    """Return the records of some runs behind some headings, or why they do not stand."""
+    """Return the records of some runs behind some headings, or why there are none."""
     if None in runs:
         return "a model that this package does not evaluate"
     if measure != "success":

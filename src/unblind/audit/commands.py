@@ -1,4 +1,4 @@
-"""Shell commands that make what a claim stands on."""
+"""Shell commands that produce the records behind a claim."""
 
 import json
 import shlex

@@ -1,4 +1,4 @@
-"""Somebody else's records beside ours, episode by episode.
+"""Somebody else's records compared with ours, episode by episode.
 
 The other folder is not trusted: its names are never followed, only files of the expected names are
 opened, as Parquet with fixed columns and within fixed sizes, and nothing else in it is read.
@@ -32,7 +32,7 @@ class Cell:
     """One record here and there.
 
     Attributes:
-        place: ``run/seed/condition``.
+        record: ``run/seed/condition``.
         status: 'same': all episodes and outcomes agree; 'changed': the same episodes, other
             outcomes; 'missing': only we have it; 'extra': only they do.
         detail: numbers, or why it was refused.
@@ -41,7 +41,7 @@ class Cell:
         ours, theirs: episodes that end in success.
     """
 
-    place: str
+    record: str
     status: Status
     detail: str = ""
     n: int = 0
@@ -72,7 +72,7 @@ def compare(evidence: Evidence, runs: list[str], folder: Path) -> list[Cell]:
         for condition in COLUMN_OF
     ]
     compared = [cell for cell in cells if cell is not None]
-    known = {cell.place for cell in compared}
+    known = {cell.record for cell in compared}
     return compared + [Cell(name, "extra") for name in _names(root) if name not in known]
 
 
@@ -80,7 +80,7 @@ def report(cells: list[Cell]) -> str:
     """Return the comparison as text: counts, then every cell that is not the same."""
     lines = [f"{'record':<44}{'status':<16}"]
     for cell in cells:
-        lines.append(f"{cell.place:<44}{cell.status:<16}{cell.detail}".rstrip())
+        lines.append(f"{cell.record:<44}{cell.status:<16}{cell.detail}".rstrip())
     both = [cell for cell in cells if cell.n]
     n, agree = sum(cell.n for cell in both), sum(cell.agree for cell in both)
     counts: dict[str, int] = {}

@@ -37,14 +37,14 @@ def multi_carrot_self_distractor() -> Outcome:
 
 
 def texture_depends_on_batch() -> Outcome:
-    """Blend one made-up frame alone and beside a companion with a larger mask."""
+    """Blend one made-up frame alone and together with a companion that has a larger mask."""
     rng = np.random.default_rng(0)
     rgb, photo, texture = rng.integers(0, 256, (3, 96, 128, 3), dtype=np.uint8)
     mask = np.zeros((96, 128), bool)
     mask[20:50, 30:90] = True
     frame = (rgb, mask, photo, texture, 0.5)
     released = overlay.blend_mask(*frame, (30, 60)) != overlay.blend_mask(*frame, (80, 100))
-    # The mended rule is not told about companions, so this is the same call twice.
+    # The fixed rule does not know about companions, so this is the same call twice.
     corrected = overlay.blend_mask(*frame) != overlay.blend_mask(*frame)
     changed = [int(differs.any(-1).sum()) for differs in (released, corrected)]
     text = "a companion changes {:,} of " + f"{mask.sum():,} textured pixels"

@@ -1,6 +1,6 @@
 """Checks of the released evaluation and analysis: decoding, pictures, answers, t-SNE, spreads.
 
-Where this study has no such step (questions to VLMs, t-SNE), the mended rule stands here.
+Where this study has no such step (questions to VLMs, t-SNE), the fixed rule is here.
 """
 
 import re
@@ -156,7 +156,7 @@ def decoding_is_sampled() -> Outcome:
     """Decode an action of 7 tokens, each 70 % sure between two ids, at temperature 0.6."""
     scores = np.log([0.7, 0.3])
     changed = []
-    for temperature in (0.6, 1e-9):  # the mended rule is greedy: the limit of no temperature
+    for temperature in (0.6, 1e-9):  # the fixed rule is greedy: the limit of no temperature
         weights = np.exp((scores - scores.max()) / temperature)
         changed.append(100 * (1 - (weights[0] / weights.sum()) ** 7))
     text = "{:.0f} % of such actions are not the most likely one"

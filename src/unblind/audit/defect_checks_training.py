@@ -106,7 +106,8 @@ def projector_not_in_optimizer() -> Outcome:
 
 def _alignment(*layers: int, frozen: bool = True) -> Alignment:
     """Return the paper's alignment of some layers, with a projector as small as the others here."""
-    paper = {"teacher": "c-radiov3-l", "interpolate": False, "projector": "mlp", "loss": "cosine"}
+    teacher = {"teacher": "c-radiov3-l", "teacher_weights": None, "interpolate": False}
+    paper = {**teacher, "projector": "mlp", "loss": "cosine"}
     own = {"layers": list(layers), "projector_width": _HIDDEN, "frozen": frozen, "lambda": 0.2}
     return Alignment.model_validate(paper | own)
 

@@ -1,4 +1,4 @@
-"""The records that an audit stands on: read one by one, so that a missing one harms no other."""
+"""The records behind an audit, read one by one, so that a missing one affects no other."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ class Piece:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """All records of a study that stand.
+    """All records of a study that exist and can be read.
 
     Attributes:
         folder: of the records.

@@ -138,7 +138,7 @@ def decode(
     fidelity: Annotated[Fidelity, typer.Option(help="Rules of decoding.")] = Fidelity.corrected,
     as_json: AsJson = False,
 ) -> None:
-    """Show the initial state that an episode id stands for."""
+    """Show the initial state that an episode id encodes."""
     from unblind.sim import episodes
 
     options = {"split": split.value} if split else {}
@@ -251,7 +251,7 @@ def rollout(
     ] = None,
     workers: Workers = None,
 ) -> None:
-    """Evaluate a policy in closed loop; conditions whose record stands are not repeated."""
+    """Evaluate a policy in closed loop; conditions whose record is current are not repeated."""
     settings = load_config(config, override)
     settings.run(run)
     from unblind.rollout.run import rollout as run_rollout

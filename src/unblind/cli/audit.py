@@ -71,7 +71,7 @@ def _compare(settings: "Config", evidence: "Evidence", folder: Path) -> None:
     refused = [cell for cell in cells if cell.status == "refused"]
     if refused:
         raise UnblindError(
-            f"{len(refused)} records in {folder} are refused; {refused[0].place}: "
+            f"{len(refused)} records in {folder} are refused; {refused[0].record}: "
             f"{refused[0].detail}",
             "ask for them again",
         )

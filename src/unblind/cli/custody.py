@@ -53,7 +53,7 @@ def trace(
     file: Annotated[Path, typer.Argument(help="An artifact, e.g. results/table1.md.")],
     as_json: AsJson = False,
     every_file: Annotated[
-        bool, typer.Option("--every-file", help="A line for each file, alike or not.")
+        bool, typer.Option("--every-file", help="A line for each file, similar or not.")
     ] = False,
     config: Annotated[
         Path | None, typer.Option("--config", help="Also compare the settings with these.")
@@ -62,7 +62,7 @@ def trace(
 ) -> None:
     """Print the tree of what made a file, and mark what has changed since.
 
-    Its study may lie in any folder; paths are told from there.
+    Its study may lie in any folder; paths are relative to it.
     """
     from unblind.custody import trace as tracing
     from unblind.custody import tree

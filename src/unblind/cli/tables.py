@@ -27,7 +27,7 @@ def hyperparameters(
     override: Overrides = None,
     out: Annotated[Path | None, typer.Option(help="Output without suffix.")] = None,
 ) -> None:
-    """Render the configuration's hyper-parameters beside the published ones."""
+    """Render the configuration's hyper-parameters next to the published ones."""
     settings = load_config(config, override)
     from unblind.report.hyperparameters import hyperparameters as render
 

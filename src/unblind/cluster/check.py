@@ -66,7 +66,7 @@ def run(config: Config, wait_s: float) -> Iterator[Check]:
         fine &= check.ok or check.name in _BESIDE
         yield check
     if not fine:
-        yield Check("job", False, "not submitted", "mend what failed above first")
+        yield Check("job", False, "not submitted", "fix what failed above first")
         return
     yield from _guarded("job", probe(config, wait_s))
 
@@ -94,7 +94,7 @@ def _before_job(config: Config) -> Iterator[Check]:
 
 
 def snakemake_check() -> Check:
-    """Look for Snakemake beside this Python."""
+    """Look for Snakemake next to this Python."""
     version = _version("snakemake")
     if version is None:
         return Check("snakemake", False, f"not installed for {sys.executable}", "make setup")

@@ -26,7 +26,7 @@ MINUTES, MEMORY_MB = 10, 2000
 LATENCY_S = 30
 _UNSEEN, _NO_WRITE = 21, 22
 _EVERY_S = 0.5
-#: Signals that end a program, beside the interrupt from the keyboard.
+#: Signals that end a program, besides the interrupt from the keyboard.
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 #: Why a job may be pending for ever.
 _HOPELESS = (
@@ -184,7 +184,7 @@ def _wait(number: str, wait_s: float) -> End:
 def _findings(folder: Path, token: str, end: End) -> Iterator[Check]:
     """Yield what the job's end and the files that it left say."""
     if end.state not in slurm.ENDED and end.state != "FORGOTTEN":
-        remedy = "mend what SLURM names, or wait longer with --wait SECONDS"
+        remedy = "fix what SLURM names, or wait longer with --wait SECONDS"
         yield Check("job", False, f"{end.told} after {end.seconds:.0f} s and cancelled", remedy)
         return
     latency = _seen(folder / "node", token) if end.code not in (_UNSEEN, _NO_WRITE) else None

@@ -72,7 +72,7 @@ __all__ = [
 
 DemoSet = Literal["training", "pretraining", "warm-up"]
 
-#: Teachers that can look at changing pictures beside a published model.
+#: Teachers that can look at augmented pictures during the training of a published model.
 _VITS = [name for name, row in TEACHERS.items() if isinstance(row, Vit)]
 #: Keys that no longer exist, and the keys that replaced them.
 OLD_KEYS: Mapping[str, str] = {
@@ -120,7 +120,7 @@ class Config(Section):
     runs: dict[Name, Run] = Field(description="Policies under evaluation by name.")
     gates: Gates = Field(description="Marks to reach before a table is worth reading.")
     table1: Table1 = Field(description="Table 1 (success rates by condition).")
-    # Decides no result: it stands in no dump, thus in no hash and no sidecar.
+    # Decides no result: it is in no dump, so in no hash and no sidecar.
     cluster: Cluster = Field(exclude=True, description="The batch system.")
 
     @model_validator(mode="after")
@@ -143,6 +143,8 @@ class Config(Section):
             ("training.schedule", training.schedule),
             ("base.warm_up", base.warm_up),
         ):
+            if schedule.batch < 2:
+                return f"{key}.batch ({schedule.batch}) must be at least 2: a batch has two parts"
             if schedule.batch % training.gpus:
                 return (
                     f"{key}.batch ({schedule.batch}) cannot be shared by "
@@ -156,7 +158,10 @@ class Config(Section):
                 )
             if base.unnorm_key is not None or self.rollout.temperature is not None:
                 return "base.unnorm_key and rollout.temperature are of published models: set null"
-        elif any((part.loss.action_width or part.loss.location_width) for part in (base, training)):
+        elif any(
+            (section.loss.action_width or section.loss.location_width)
+            for section in (base, training)
+        ):
             return "with base.source, action_width and location_width must be 0: targets are hard"
         elif training.align.teacher not in _VITS:
             return (
@@ -254,7 +259,7 @@ _SHORT.maxlevel = 2
 
 
 def _problem(detail: Any) -> str:
-    key = ".".join(str(part) for part in detail["loc"])
+    key = ".".join(str(name) for name in detail["loc"])
     if detail["type"] == "extra_forbidden":
         return f"unknown key '{key}'{near(str(detail['loc'][-1]), _keys_at(detail['loc'][:-1]))}"
     if detail["type"] == "missing":

@@ -1,6 +1,6 @@
 """Configuration files as plain values: reading them, laying one over another, spelling them out.
 
-A file that begins with ``extends: OTHER.yaml`` says only what differs from that file beside it:
+A file that begins with ``extends: OTHER.yaml`` says only what differs from that file:
 nested mappings are merged, lists and single values replace what was there, and a run that is null
 is left out. A file without ``extends`` says everything.
 """
@@ -155,7 +155,7 @@ def _parent(path: Path) -> Path | None:
     name = values[EXTENDS]
     if not isinstance(name, str) or not name:
         cause = f"configuration {path}: '{EXTENDS}' names no file (got {reprlib.repr(name)})"
-        raise UnblindError(cause, f"name a file beside it, for example {_EXAMPLE.name}")
+        raise UnblindError(cause, f"name a file next to it, for example {_EXAMPLE.name}")
     parent = path.parent / name
     if not os.path.exists(parent):
         raise UnblindError(
@@ -178,11 +178,11 @@ def _parsed(path: Path) -> dict[str, Any]:
         ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
-        raise UnblindError(f"configuration {path} is not YAML: {reason}", "mend the file") from None
+        raise UnblindError(f"configuration {path} is not YAML: {reason}", "fix the file") from None
     except RecursionError:
-        raise UnblindError(f"configuration {path} is nested too deeply", "mend the file") from None
+        raise UnblindError(f"configuration {path} is nested too deeply", "fix the file") from None
     if not isinstance(values, dict):
-        raise UnblindError(f"configuration {path} is not a mapping of keys", "mend the file")
+        raise UnblindError(f"configuration {path} is not a mapping of keys", "fix the file")
     return values
 
 

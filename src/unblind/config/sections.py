@@ -200,7 +200,7 @@ class Base(Section):
         "Hutter 2017) and see the demonstrations in an order of their own."
     )
     robot_questions: int = Field(
-        ge=0, description="Questions about a robot's picture beside its action."
+        ge=0, description="Questions about a robot's picture in addition to its action."
     )
     warm_up: Schedule = Field(description="Warm-up: LoRA on few demonstrations, then merged.")
     loss: ActionLoss = Field(description="Targets and weights of the loss.")
@@ -238,7 +238,7 @@ class Alignment(Section):
 class Augmentation(Section):
     """Random changes of training pictures, in this order, each drawn uniformly.
 
-    The release's values stand in its ``prismatic/vla/datasets/datasets.py``.
+    The release's values are in its ``prismatic/vla/datasets/datasets.py``.
     """
 
     crop_area: float = Field(
@@ -320,7 +320,7 @@ class Rollout(Section):
     scenes: Count = Field(description="Scenes held by one worker; results do not depend on it.")
     episodes: Count = Field(description="Episodes for each condition and seed (the paper: 128).")
     in_distribution_episodes: Count = Field(
-        description="The same for the condition in_distribution, on which a gate stands; the first "
+        description="The same for the condition in_distribution, which a gate judges; the first "
         "of them are the episodes of a smaller number."
     )
     max_steps: Count = Field(description="Control steps of an episode (the paper: 80).")
@@ -363,7 +363,7 @@ class Gates(Section):
     in_distribution_floor: Share = Field(
         description="Success of the row 'default' in distribution that must be reached."
     )
-    in_distribution_goal: Share = Field(description="Success in distribution that is wished for.")
+    in_distribution_goal: Share = Field(description="Success in distribution that is hoped for.")
     questions_floor: Share = Field(
         description="Accuracy on each kind of held-out questions that the base must reach."
     )

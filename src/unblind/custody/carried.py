@@ -1,8 +1,8 @@
-"""What tables tell of the demonstrations, carried along with the runs that were trained on them.
+"""Copies of what tables report about demonstrations, kept with the runs trained on them.
 
 Demonstrations are too large to be published, but tables quote their manifest and their replay. So
-copies of both lie beside the trained runs, in ``training/demonstrations``, and are pulled with
-them. They stand in for the study's own as long as those are absent and would be made the same way.
+copies of both are next to the trained runs, in ``training/demonstrations``, and are pulled with
+them. They replace the study's own as long as those are absent and would be made the same way.
 """
 
 import shutil
@@ -41,7 +41,7 @@ def names() -> list[str]:
 
 
 def carry(config: Config) -> None:
-    """Copy manifest, replay and sidecars beside the trained runs, if the study's own are there.
+    """Copy manifest, replay and sidecars next to the trained runs, if the study's own are there.
 
     Raises:
         UnblindError: the disk is full or the folder cannot be written.

@@ -70,7 +70,7 @@ class Now:
 def _environment(
     lock: str | None, hardware: Mapping[str, Any], renderer: Mapping[str, Any]
 ) -> dict[str, str | None]:
-    """Return what decides the bytes of results beside code, settings and inputs."""
+    """Return what decides the bytes of results besides code, settings and inputs."""
     return {
         "lock": lock,
         "processor": hardware.get("processor"),

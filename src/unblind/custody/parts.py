@@ -23,7 +23,7 @@ def shards(manifest: Path) -> dict[Path, str]:
 
 
 def adapter_damage(weights: Path, sidecar: Sidecar) -> Iterator[str]:
-    """Yield which files beside an adapter's weights contradict them.
+    """Yield which files next to an adapter's weights contradict them.
 
     Raises:
         UnblindError: one of them is unreadable.

@@ -2,7 +2,7 @@
 
 What is committed: pointers to base, trained runs and records (their contents lie in the store),
 what Snakemake has written down about their making, and readers' copies of tables and pages. With
-these a clone that has pulled the results has no job to run beside rendering.
+these a clone that has pulled the results has no job to run besides rendering.
 """
 
 import base64

@@ -39,7 +39,7 @@ class Node:
     """A file in the tree.
 
     Attributes:
-        path: of the file; a sidecar stands for its artifact.
+        path: of the file; for a sidecar, its artifact is traced.
         sidecar: None for a source, or a file whose making is unknown.
         inputs: what it was made from, by name.
         changed: what differs now from its making.

@@ -1,4 +1,4 @@
-"""A tree of what made a file as text: alike files are one line, and nothing is told twice."""
+"""The provenance of a file as a text tree: similar files share a line, nothing is printed twice."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -59,7 +59,7 @@ class _Tree:
 
         Args:
             group: the files.
-            read: checksum that is already told of a single file.
+            read: checksum already printed for a single file.
         """
         if group[0].sidecar is None:
             return
@@ -89,7 +89,7 @@ class _Tree:
 
 
 def _kind(entry: Input, node: Node, shown: bool) -> object:
-    """Return what alike files share."""
+    """Return what similar files share."""
     kind = (entry.path.parent, entry.state, shown)
     if shown or node.sidecar is None:
         return kind
@@ -99,7 +99,7 @@ def _kind(entry: Input, node: Node, shown: bool) -> object:
 
 
 def _title(branch: Sequence[Input]) -> str:
-    """Return the line of alike inputs: names, checksums as they were read, and what is now."""
+    """Return the line of similar inputs: names, checksums as they were read, and what is now."""
     first = branch[0]
     if len(branch) == 1:
         text = f"{first.path.as_posix()}  sha256 {first.sha256[:_SHORT]}"
@@ -112,7 +112,7 @@ def _title(branch: Sequence[Input]) -> str:
 
 
 def _story(group: Sequence[Node]) -> Iterator[str]:
-    """Yield how alike files were made. One job may have made them all: costs are not added up."""
+    """Yield how similar files were made. One job may have made them all: costs are not added up."""
     made = [node.sidecar for node in group if node.sidecar]
     first = made[0]
     yield plain(f"made {min(meta.started for meta in made)} at commit {_commit(first)}")

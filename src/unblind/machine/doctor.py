@@ -25,7 +25,7 @@ _PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==([^\s;\\]+)", re.MULTILINE
 
 @dataclass(frozen=True)
 class Check:
-    """One finding: what was looked at, whether it is well, what was seen, how to mend it."""
+    """One finding: what was looked at, whether it is well, what was seen, how to fix it."""
 
     name: str
     ok: bool

@@ -1,7 +1,7 @@
 """A private copy of Mesa's software renderer (lavapipe) that touches nothing outside its folder.
 
 SAPIEN 3.0.3 needs Mesa 25 or later; Debian 12 ships 22.3 and carries 25.0 in its backports. The
-packages are fetched with the machine's own apt configuration and keys, unpacked beside their final
+packages are fetched with the machine's own apt configuration and keys, unpacked next to their final
 place, and only the libraries that lavapipe needs are kept. They are loaded into the running process
 by absolute path, so that neither root nor a wrapper script nor LD_LIBRARY_PATH is needed.
 """
@@ -46,7 +46,7 @@ LIBRARIES = (
     "libxcb-xfixes.so.0 libxcb-sync.so.1 libxcb-shm.so.0 libxshmfence.so.1 "
     f"libwayland-client.so.0 {DRIVER}"
 ).split()
-"""In loading order: each library stands after those that it needs."""
+"""In loading order: each library comes after those that it needs."""
 
 
 def installed(folder: Path) -> bool:
@@ -120,7 +120,7 @@ def install(folder: Path) -> None:
 
 
 def _install(folder: Path) -> None:
-    """Fetch into a temporary folder beside the final one, then rename."""
+    """Fetch into a temporary folder next to the final one, then rename it."""
     print(f"unblind: fetching the software renderer (54 MB) into {folder}", file=sys.stderr)
     for leftover in folder.glob("fetch-*"):  # of a killed process: we hold the lock
         shutil.rmtree(leftover)
@@ -244,7 +244,7 @@ def _check_system() -> None:
 
 @contextlib.contextmanager
 def _explained(folder: Path) -> Iterator[None]:
-    """Turn disk errors, which a user can mend, into the one exception that users see."""
+    """Turn disk errors, which a user can fix, into the one exception that users see."""
     try:
         yield
     except OSError as error:

@@ -5,7 +5,7 @@ per machine and virtual environment, remembers the verdict in a small JSON file,
 then on. It needs no environment variable, but honours two:
 
 - ``UNBLIND_VULKAN``: ``auto`` (default), ``system`` (the machine's driver or an error), ``private``
-  (the software renderer even beside a GPU), ``off`` (always the "no Vulkan" error).
+  (the software renderer even where there is a GPU), ``off`` (always the "no Vulkan" error).
 - ``UNBLIND_VULKAN_DIR``: folder of the private driver, by default ``share/unblind/vulkan`` of the
   virtual environment.
 """

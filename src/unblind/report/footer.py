@@ -36,7 +36,7 @@ class Fact:
 class Manifest:
     """The demonstrations' manifest and its sidecar."""
 
-    values: Mapping[str, Any]
+    counts: Mapping[str, Any]
     meta: Meta
 
 
@@ -101,7 +101,7 @@ def _episode_ids(records: Mapping[str, Records]) -> str:
 
 
 def _demonstrations(manifest: Manifest, config: Config) -> str:
-    counts, frames = manifest.values, manifest.values["frames"]
+    counts, frames = manifest.counts, manifest.counts["frames"]
     share = 100 * counts["successes"] / counts["attempts"]
     return (
         f"{counts['successes']} successes of {counts['attempts']} attempts ({share:.1f} %), "
@@ -184,7 +184,7 @@ def _hardware(hardware: Mapping[str, Any]) -> str:
 
 def _cpu(stages: Mapping[str, list[Meta]], records: Mapping[str, Records]) -> str:
     costs = {name: stages[name] for name in ("demos", "replay")}
-    costs |= {f"rollouts of {run}": list(one.metas) for run, one in records.items()}
+    costs |= {f"rollouts of {run}": list(run_records.metas) for run, run_records in records.items()}
     totals = {name: sum(meta["cpu_s"] for meta in metas) for name, metas in costs.items()}
     parts = [f"{name} {seconds:.0f}" for name, seconds in totals.items()]
     together = f"together {sum(totals.values()):.0f} (features and training: `unblind costs`)"

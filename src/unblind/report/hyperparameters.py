@@ -1,4 +1,4 @@
-"""Tables 9 and 14: our hyper-parameters beside the published ones, from the configuration."""
+"""Tables 9 and 14: our hyper-parameters next to the published ones, from the configuration."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -84,7 +84,7 @@ class Line:
         published: the published value.
         ours: our value, or 'not run yet'.
         state: how they compare.
-        place: our key, or that the code decides.
+        origin: our key, or that the code decides.
         location: where the value is published.
         note: why ours differs or is missing; empty if there is nothing to say.
     """
@@ -93,7 +93,7 @@ class Line:
     published: str
     ours: str
     state: Literal["same", "differs", "not run yet"]
-    place: str
+    origin: str
     location: str
     note: str
 
@@ -118,7 +118,7 @@ def load_settings(path: Path = SOURCE) -> Mapping[Table, PublishedSettings]:
 
 
 def lines(config: Config, table: PublishedSettings) -> list[Line]:
-    """Return our settings beside a table's.
+    """Return our settings next to a table's.
 
     Raises:
         UnblindError: a row names a key that the configuration does not have.
@@ -155,7 +155,7 @@ def _value(configured: Mapping[str, Any], key: str, table: PublishedSettings) ->
         if not isinstance(value, Mapping) or name not in value:
             raise UnblindError(
                 f"{table.location}: the configuration has no key '{key}'",
-                f"mend the row in {SOURCE.name}",
+                f"fix the row in {SOURCE.name}",
             )
         value = value[name]
     return value
@@ -181,7 +181,7 @@ def _text(value: Any) -> str:
 
 
 def settings(config: Config, table: PublishedSettings) -> dict[str, Any]:
-    """Return the plain values that a table depends on beside its input files."""
+    """Return the plain values that a table depends on besides its input files."""
     configured = config.model_dump(mode="json")
     keys = [row.key for row in table.rows if row.key and table.section in configured]
     return {"scale": config.scale, **{key: _value(configured, key, table) for key in keys}}
@@ -199,8 +199,8 @@ def hyperparameters(config: Config, number: Table, out: Path) -> list[Path]:
         UnblindError: see `load_settings` and `lines`. Nothing is written then.
     """
     table = load_settings()[number]
-    values = {"config": config, "number": number, "table": table, "lines": lines(config, table)}
-    texts = {kind: render(f"hyperparameters.{kind}.j2", values) for kind in _KINDS}
+    context = {"config": config, "number": number, "table": table, "lines": lines(config, table)}
+    texts = {kind: render(f"hyperparameters.{kind}.j2", context) for kind in _KINDS}
     return list(_written(texts, out, settings(config, table)))
 
 

@@ -112,7 +112,7 @@ def _training(config: Config, run: str) -> Stage:
 
 def _rollouts(config: Config, run: str) -> Stage:
     folders = [Path(config.results, "rollouts", run, str(seed)) for seed in config.seeds]
-    part = jobs.settings(config, "rollout", run)
+    part = jobs.settings(config, jobs.rollout_stage(config, run), run)
     records = {folder / f"{c.name}.parquet": part for folder in folders for c in CONDITIONS}
     return Stage(f"rollouts of {run}", records, tuple(folders))
 

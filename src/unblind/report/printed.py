@@ -86,7 +86,7 @@ class PublishedTable(Part):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if len(set(self.columns)) < len(self.columns):
-            raise ValueError(f"a heading stands twice in {self.columns}")
+            raise ValueError(f"a heading is given twice in {self.columns}")
         for key, row in self.rows.items():
             if list(row.cells) != self.columns:
                 raise ValueError(f"row '{key}' has not the headings {self.columns}")

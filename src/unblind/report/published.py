@@ -79,7 +79,7 @@ class Contradiction(Part):
     Attributes:
         id: its name.
         text: both statements in a sentence.
-        locations: where they stand.
+        locations: where the paper prints them.
         check: name of the check in `unblind.audit.arithmetic_checks` that compares the numbers.
         arguments: what the check looks at.
     """
@@ -137,7 +137,7 @@ _SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Loader(_SafeLoader):
-    """YAML in which a key that stands twice is an error instead of the last one's victory."""
+    """YAML in which a key that is given twice is an error, instead of the last one winning."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]

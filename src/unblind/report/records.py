@@ -77,7 +77,7 @@ def load_run(config: Config, run: str, folder: Path | str) -> Records:
 
 
 def record_path(folder: Path | str, run: str, seed: int, condition: str) -> Path:
-    """Return where the record of a run, seed and condition lies in a folder of records."""
+    """Return the path of the record of a run, seed and condition in a folder of records."""
     return Path(folder, run, str(seed), f"{condition}.parquet")
 
 
@@ -94,7 +94,7 @@ def load_cell(
     """
     path = record_path(folder, run, seed, condition)
     frame, meta = _read(path, EPISODE)
-    _check_origin(path, meta, jobs.settings(config, "rollout", run))
+    _check_origin(path, meta, jobs.settings(config, jobs.rollout_stage(config, run), run))
     said = {"run": run, "seed": seed, "condition": condition}
     left_out = not_run(meta)
     for problem in problems(frame, said, config.rollout.count(condition) - len(left_out)):

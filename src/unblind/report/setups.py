@@ -25,7 +25,7 @@ def details(records: Records) -> dict[str, str]:
 
 
 def training_seeds(records: Mapping[str, Records]) -> int | None:
-    """Return how many training seeds stand behind trained runs' records, None without any.
+    """Return how many training seeds the records of trained runs come from, None without any.
 
     Of several runs the smallest number counts; a run that names no seed has one.
     """

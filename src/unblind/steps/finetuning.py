@@ -1,20 +1,13 @@
 """What is computed once for all runs, and fine-tuning of runs."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from unblind.config import Config
+from unblind.config import Config, DemoSet
 from unblind.errors import UnblindError
 from unblind.study import jobs, making
 from unblind.study.jobs import Job
 from unblind.study.stages import STAGES
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    #: (n, H, W, 3) uint8, RGB -> (n, ...).
-    OfPictures = Callable[[np.ndarray], np.ndarray]
 
 
 def low(config: Config) -> None:
@@ -29,37 +22,23 @@ def low(config: Config) -> None:
     making.run(job, lambda: write_low(config, jobs.base_folder(config), "training", job.outputs[0]))
 
 
-def write_low(config: Config, folder: Path, which: Any, path: Path) -> None:
-    """Write the features (N, channels, rows, columns) float16 of the model in a folder.
-
-    Args:
-        config: the whole configuration.
-        folder: of the model.
-        which: set of demonstrations (`config.DemoSet`).
-        path: file to write.
+def write_low(config: Config, folder: Path, which: DemoSet, path: Path) -> None:
+    """Write the features of a set of demonstrations, of the model in a folder.
 
     Raises:
         UnblindError: the model or the demonstrations are missing or damaged.
     """
     import torch
 
-    from unblind.training import base
+    from unblind.training import base, cache
 
     torch.set_num_threads(1)
     loaded = base.load(config, folder, None, torch.device("cpu"))
-
-    def features(images: "np.ndarray") -> "np.ndarray":
-        with torch.no_grad():
-            rows = loaded.model.vision_backbone.low(loaded.pixels.training(images))
-        return rows.half().contiguous().numpy()
-
-    _write(config, which, path, features, "features_low")
+    _write(config, which, path, cache.of_tower(loaded), "features_low")
 
 
 def teacher(config: Config) -> None:
-    """Write what the teacher makes of the demonstrations, (N, grid * grid, width) float16.
-
-    It looks at pictures of the student's size.
+    """Write what the teacher makes of the demonstrations.
 
     Raises:
         UnblindError: the base is a published one, base or demonstrations are missing or damaged,
@@ -72,7 +51,7 @@ def teacher(config: Config) -> None:
         import torch
 
         from unblind.teachers.loading import load_teacher
-        from unblind.vla.pixels import Squeezed
+        from unblind.training import cache
         from unblind.vla.prismatic import PrismaticConfig
 
         torch.set_num_threads(1)
@@ -80,14 +59,10 @@ def teacher(config: Config) -> None:
         source = align.teacher_weights or ""
         loaded = load_teacher(align.teacher, source, interpolate=align.interpolate)
         (text,) = (path.read_text() for path in job.inputs if path.name == "config.json")
-        sizes = PrismaticConfig.from_json(text)
-        pixels, grid = Squeezed(sizes.image_size), sizes.grid
-
-        def features(images: "np.ndarray") -> "np.ndarray":
-            return loaded.features(pixels.training(images), grid).half().contiguous().numpy()
-
-        _write(config, "training", job.outputs[0], features, "features_teacher")
-        return {"teacher": loaded.describe(grid)}
+        student = PrismaticConfig.from_json(text)
+        function = cache.of_teacher(loaded, student)
+        _write(config, "training", job.outputs[0], function, "features_teacher")
+        return {"teacher": loaded.describe(student.grid)}
 
     making.run(job, work)
 
@@ -108,24 +83,19 @@ def pictures(config: Config) -> None:
     making.run(job, lambda: write_pictures(config, "training", job.outputs[0]))
 
 
-def write_pictures(config: Config, which: Any, path: Path) -> None:
-    """Write (N, S, S, 3) uint8, resized as the released loader does before it augments (Lanczos).
-
-    Args:
-        config: the whole configuration.
-        which: set of demonstrations (`config.DemoSet`).
-        path: file to write.
+def write_pictures(config: Config, which: DemoSet, path: Path) -> None:
+    """Write the pictures of a set of demonstrations.
 
     Raises:
         UnblindError: demonstrations are missing or damaged, or the disk is full.
     """
-    from unblind.vla import lanczos
+    from unblind.training import cache
 
-    side = config.base.model.image_size
-    _write(config, which, path, lambda images: lanczos.resize(images, side), "pictures")
+    function = cache.of_pictures(config.base.model.image_size)
+    _write(config, which, path, function, "pictures")
 
 
-def _write(config: Config, which: Any, path: Path, function: "OfPictures", stage: str) -> None:
+def _write(config: Config, which: DemoSet, path: Path, function: Any, stage: str) -> None:
     from unblind.training import cache
     from unblind.training.frames import Labelled, Pictures
 

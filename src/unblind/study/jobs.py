@@ -135,7 +135,7 @@ class Job:
         return [named[name] for name in needed.files] if needed.files else self.outputs
 
     def _jobs(self, name: str) -> list["Job"]:
-        """Return the jobs whose results the stage ``name`` stands for, as this job sees them."""
+        """Return the jobs whose results the stage ``name`` refers to, as this job sees them."""
         config = self.config
         if name == "base":
             return [Job(config, base_stage(config))]
@@ -216,7 +216,7 @@ def rollouts(config: Config, run: str) -> list[Job]:
 def of_study(config: Config) -> Iterator[Job]:
     """Yield all jobs of a study but those of runs that nothing is left of, in the table's order.
 
-    Runs beside the rows of Table 1 count as far as their results are there. A model, and features
+    Runs that are no rows of Table 1 count where their results exist. A model, and features
     for its training, are made only if a run needs them.
     """
     needed = table_rows(config)

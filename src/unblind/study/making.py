@@ -1,4 +1,4 @@
-"""Making an artifact unless it stands, and writing down where it came from."""
+"""Making an artifact unless it exists and is current, and recording its provenance."""
 
 import contextlib
 import json
@@ -22,7 +22,7 @@ def run(job: Job, work: Callable[[], Mapping[str, Any] | None]) -> bool:
     """Check what a job reads, call ``work``, which writes its results, and record each of them.
 
     Args:
-        job: nothing is done if its results stand and are current.
+        job: nothing is done if its results exist and are current.
         work: may return further facts for the sidecars.
 
     Returns:
@@ -63,7 +63,7 @@ def make(
     work: Callable[[], Mapping[str, Any] | None],
     beside: Sequence[Path] = (),
 ) -> bool:
-    """Call ``work``, which writes ``paths``, and give each its sidecar, unless all stand.
+    """Call ``work``, which writes ``paths``, and give each its sidecar, unless all are current.
 
     Args:
         paths: artifacts.
@@ -92,13 +92,13 @@ def continued(folder: Path, origin: Origin) -> Iterator[None]:
 
     When the block succeeds, its checkpoints are deleted, those of rounds in folders below too.
     """
-    place, stamp = folder / "origin.json", {"origin": origin.stamp()}
-    if not place.is_file() or json.loads(place.read_text(encoding="utf-8")) != stamp:
+    file, stamp = folder / "origin.json", {"origin": origin.stamp()}
+    if not file.is_file() or json.loads(file.read_text(encoding="utf-8")) != stamp:
         with files.explained(folder):
             for path in (path for name in _WORK for path in sorted(folder.rglob(name))):
                 path.unlink()
             shutil.rmtree(folder / "snapshots", ignore_errors=True)
-        files.write_json(place, stamp)
+        files.write_json(file, stamp)
     yield
     for path in sorted(folder.rglob(_WORK[0])):
         path.unlink()

@@ -138,7 +138,7 @@ def _call(tree: Tree, words: Sequence[str]) -> None:
     if process.returncode != 0:
         *_, last = ["it said nothing", *_log(tree).read_text("utf-8").strip().splitlines()]
         raise UnblindError(
-            f"unblind {' '.join(words)} failed in {tree.root}: {last}", "mend that code first"
+            f"unblind {' '.join(words)} failed in {tree.root}: {last}", "fix that code first"
         )
 
 

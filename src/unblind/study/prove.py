@@ -165,7 +165,7 @@ def _difference(
 
 
 def _files(artifact: Path) -> list[Path]:
-    """Return an artifact and the files beside it that have no sidecar of their own."""
+    """Return an artifact and the files next to it that have no sidecar of their own."""
     beside = [
         path
         for path in artifact.parent.glob("*")

@@ -46,7 +46,7 @@ _EMPTY = hashlib.sha256().hexdigest()
 
 
 def sidecar_path(path: Path | str) -> Path:
-    """Return where the sidecar of the artifact ``path`` lies."""
+    """Return the path of the sidecar of the artifact ``path``."""
     path = Path(path)
     return path.with_name(path.name + ".meta.json")
 
@@ -57,17 +57,19 @@ def read(path: Path | str) -> dict[str, Any]:
     Raises:
         UnblindError: it is missing or unreadable.
     """
-    place = sidecar_path(path)
+    sidecar = sidecar_path(path)
     try:
-        values = json.loads(place.read_text(encoding="utf-8"))
+        facts = json.loads(sidecar.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         reason = "is missing" if isinstance(error, FileNotFoundError) else "is unreadable"
         raise UnblindError(
-            f"the sidecar {place} {reason}", f"delete {path} and run the command that makes it"
+            f"the sidecar {sidecar} {reason}", f"delete {path} and run the command that makes it"
         ) from None
-    if not isinstance(values, dict):
-        raise UnblindError(f"the sidecar {place} is unreadable", f"delete {path} and make it again")
-    return values
+    if not isinstance(facts, dict):
+        raise UnblindError(
+            f"the sidecar {sidecar} is unreadable", f"delete {path} and make it again"
+        )
+    return facts
 
 
 def is_current(
@@ -114,7 +116,7 @@ def record(
         seed: seed of the result, if it has one.
         inputs: files that were read.
         lacking: files without which the artifact is made in part only: missing or changed ones.
-            They stand among the inputs, so that the artifact is outdated once they are mended.
+            They are listed among the inputs, so that the artifact is outdated once they are fixed.
         extra: further plain facts; the yielded dictionary takes more of them.
 
     Nothing is written if the block fails. Times cover this block alone: work that an earlier,
@@ -196,8 +198,8 @@ def _hashes(inputs: Iterable[Path | str], lacking: Iterable[Path | str] = ()) ->
     here, hashes = Path.cwd(), {}
     absent = [path for path in lacking if not Path(path).is_file()]
     for path in (*inputs, *lacking):
-        place = Path(path).absolute()
-        name = place.relative_to(here) if place.is_relative_to(here) else place
+        full = Path(path).absolute()
+        name = full.relative_to(here) if full.is_relative_to(here) else full
         hashes[name.as_posix()] = _EMPTY if path in absent else sha256(path)
     return hashes
 

@@ -27,7 +27,7 @@ RUN_FILES = (*ADAPTER_FILES, "run.json", "training.jsonl")
 STATISTICS = "dataset_statistics.json"
 #: Every set of demonstrations or pictures has one, which names its other files by checksum.
 MANIFEST = "manifest.json"
-#: What stands for a published checkpoint: the checksums of its files.
+#: What represents a published checkpoint: the checksums of its files.
 RECORD = "base.json"
 
 
@@ -309,7 +309,7 @@ _STAGES = {
         unit_cpu_s=0.02,
         on_gpus=True,
     ),
-    # Weights of published checkpoints are large: a record of their checksums stands for them.
+    # Weights of published checkpoints are large: a record of their checksums represents them.
     "published_warm_up": Stage(
         title="Warm the published checkpoint up",
         command="base warm-up",

@@ -2,7 +2,7 @@
 
 Snakemake owns the graph; DVC only stores. The default store is the folder ``dvcstore`` of the
 repository itself, so that a clone is complete without a network; another one can be chosen
-(docs/storage.md). A pointer ``X.dvc`` lies beside the file or folder ``X`` and names its content by
+(docs/storage.md). A pointer ``X.dvc`` is next to the file or folder ``X`` and names its content by
 MD5, as DVC does. What ``.dvcignore`` names is no part of a folder's content.
 
 Paths are relative to the working folder, which is the root of the repository. Everything here
@@ -28,10 +28,10 @@ _REMOTE = "embedded"  # the store's name in .dvc/config
 #: DVC's settings, without which nothing can be pulled or stored.
 SETTINGS = Path(".dvc/config")
 
-#: What is published, each folder with its pointer beside it.
+#: What is published, each folder with its pointer next to it.
 RESULTS = Path("results")
 
-#: Where the pulled base lies; beside it its pointer. It is an input of every study, whatever
+#: Where the pulled base lies; its pointer is next to it. It is an input of every study, whatever
 #: folder the study's results go to.
 PULLED_BASE = Path("results/base")
 
@@ -52,7 +52,7 @@ class Pointer:
 
 
 def pointer_path(target: Path | str) -> Path:
-    """Return where the pointer to ``target`` lies."""
+    """Return the path of the pointer to ``target``."""
     target = Path(target)
     return target.with_name(target.name + ".dvc")
 
@@ -61,7 +61,7 @@ def read_pointer(target: Path | str, remedy: str = "") -> Pointer:
     """Return what the pointer to ``target`` says.
 
     Args:
-        target: file or folder that the pointer stands for.
+        target: file or folder that the pointer names.
         remedy: what to do when there is no pointer.
 
     Raises:
@@ -240,7 +240,7 @@ def _explained(
 
 
 def _lacking(target: Path | str, pointer: Pointer, missing: set[str]) -> tuple[str, str]:
-    """Return what the default store lacks of a content, and what helps."""
+    """Return what the default store lacks of some content, and the remedy."""
     name, address = dvc.remote()
     where, files = f"remote '{name}' ({address})", f"{pointer.files} file"
     files += "s" * (pointer.files != 1)

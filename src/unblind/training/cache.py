@@ -9,28 +9,61 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from unblind import files
 from unblind.errors import UnblindError
 from unblind.progress import Progress
+from unblind.teachers.teacher import Teacher
 from unblind.training.frames import Pictures
+from unblind.vla import lanczos
+from unblind.vla.checkpoint import Checkpoint
+from unblind.vla.pixels import Squeezed
+from unblind.vla.prismatic import PrismaticConfig
 
+#: (n, H, W, 3) uint8, RGB -> (n, ...) of any type.
+OfPictures = Callable[[np.ndarray], np.ndarray]
 #: Larger batches cost a teacher at 256 px a fifth more time, in page faults of its large maps.
 _BATCH = 8
 
 
-def write(
-    path: Path,
-    pictures: Pictures,
-    function: Callable[[np.ndarray], np.ndarray],
-    unit_cpu_s: float,
-) -> None:
+def of_tower(loaded: Checkpoint) -> OfPictures:
+    """Return what makes the features (n, channels, rows, columns) of a model's frozen blocks."""
+
+    def features(images: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            low = loaded.model.vision_backbone.low(loaded.pixels.training(images))
+        return low.half().contiguous().numpy()
+
+    return features
+
+
+def of_teacher(teacher: Teacher, student: PrismaticConfig) -> OfPictures:
+    """Return what makes a teacher's tokens (n, grid * grid, width).
+
+    The teacher sees pictures of the student's size.
+    """
+    pixels = Squeezed(student.image_size)
+
+    def tokens(images: np.ndarray) -> np.ndarray:
+        tokens = teacher.features(pixels.training(images), student.grid)
+        return tokens.half().contiguous().numpy()
+
+    return tokens
+
+
+def of_pictures(side: int) -> OfPictures:
+    """Return what resizes to (n, side, side, 3), as the released loader does before it augments."""
+    return lambda images: lanczos.resize(images, side)
+
+
+def write(path: Path, pictures: Pictures, function: OfPictures, unit_cpu_s: float) -> None:
     """Write what a function makes of pictures, (N, ...), as .npy.
 
     Args:
         path: file to write.
         pictures: of the labelled frames.
-        function: (n, H, W, 3) uint8, RGB -> (n, ...) of any type.
+        function: what is stored of them.
         unit_cpu_s: expected CPU-seconds a picture.
 
     Raises:

@@ -72,8 +72,4 @@ def _answers(
     low = model.vision_backbone.low(loaded.pixels.training(images))
     (states,) = model.hidden(low, batch.text)
     logits = answer_logits(model, states, batch)
-    for row in range(len(turns)):
-        # Actions are decoded among action tokens alone.
-        mine = (batch.rows == row) & batch.is_action & (batch.orders < 7)
-        logits[mine, : loaded.vocabulary.actions.start] = -torch.inf
     return batch, logits.argmax(-1)

@@ -157,7 +157,7 @@ class Study:
     def outputs(self, rule: str) -> list[str]:
         """Return the files that a rule makes, with wildcards.
 
-        Snakemake leaves what stands, the commands decide what is outdated; pages are made anew.
+        Snakemake keeps existing files, commands decide what is outdated; pages are always rendered.
         """
         patterns = [
             path.replace("{results}", self.config.results).replace(
@@ -251,7 +251,7 @@ class Study:
         return lambda wildcards: one_line(self._origin, rule, wildcards)
 
     def _beside(self, stage: Stage) -> list[str]:
-        """Return what every job of a stage makes beside files with a sidecar."""
+        """Return what every job of a stage makes besides files with a sidecar."""
         runs = [run for run in self.config.runs.values() if run.method]
         return [
             file.path for file in stage.beside if all(file.when(self.config, run) for run in runs)

@@ -1,4 +1,4 @@
-"""Things in a crate: files with size and checksum, and what is only told of."""
+"""Entities of a crate: files with size and checksum, and files that are only described."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from rocrate.rocrate import ROCrate
 from unblind.errors import UnblindError
 from unblind.files import sha256
 
-#: Terms of the workflow run profiles, beside those of RO-Crate 1.1.
+#: Terms of the workflow run profiles, in addition to those of RO-Crate 1.1.
 TERMS = "https://w3id.org/ro/terms/workflow-run/context"
 _FORMATS = {
     ".csv": "text/csv",
@@ -66,7 +66,7 @@ class Entities:
     def artifact(self, path: Path, recorded: str, said_by: Path) -> Entity:
         """Return the artifact or input with the SHA-256 ``recorded``, added if need be.
 
-        What lies elsewhere, is gone or is too large is told of by name and checksum alone.
+        What is elsewhere, gone or too large is described by name and checksum alone.
 
         Raises:
             UnblindError: the file differs from what the sidecar of ``said_by`` says.

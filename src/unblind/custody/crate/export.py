@@ -44,7 +44,7 @@ PROFILES = {
 WORKFLOW = Path("Snakefile")
 #: All settings of the study, written into the crate.
 SETTINGS = "study.json"
-#: What belongs to the workflow beside the Snakefile.
+#: What belongs to the workflow besides the Snakefile.
 _DEFINITION = (
     *("workflow/**/*", "profiles/default/*", "environment.yml", "requirements.*"),
     *("pyproject.toml", "README.md", "CITATION.cff", "LICENSE", "NOTICE"),
