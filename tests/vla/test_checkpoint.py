@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from unblind import files, weights
 from unblind.errors import UnblindError
@@ -121,49 +121,6 @@ def test_a_prismatic_vlm_with_one_tower_has_a_projector_of_two_layers():
 # ---- weights ----------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def tiny():
-    """A model of OpenVLA's layout, and its weights as they would be published."""
-    from unblind.vla import random
-
-    model = random.model(PrismaticConfig(**models.TINY_OPENVLA), seed=0, dtype=torch.bfloat16)
-    return model, loading.published(model, torch.bfloat16)
-
-
-def fill(model, path, dtype=torch.float32):
-    fresh = loading.blank(model.config)
-    loading.load_weights(fresh, [path], "cpu", dtype)
-    return fresh
-
-
-def test_a_file_with_openvlas_names_is_loaded_exactly(tiny, tmp_path):
-    model, stored = tiny
-    save_file(stored, tmp_path / "weights")
-    assert "vision_backbone.featurizer.blocks.1.ls1.scale_factor" in stored
-    for name, tensor in fill(model, tmp_path / "weights").state_dict().items():
-        assert tensor.dtype == torch.float32
-        assert torch.equal(tensor, model.state_dict()[name].float()), name
-
-
-def test_every_difference_is_refused_and_the_first_are_named(tiny, tmp_path):
-    model, stored = tiny
-    norm = "language_model.model.norm.weight"
-
-    def problem(tensors):
-        save_file(tensors, tmp_path / "weights")
-        with pytest.raises(UnblindError) as caught:
-            fill(model, tmp_path / "weights")
-        return str(caught.value)
-
-    assert f"{norm} is missing" in problem({n: t for n, t in stored.items() if n != norm})
-    assert "head.weight is unknown" in problem(stored | {"head.weight": torch.ones(2)})
-    assert f"{norm} has shape (3,), not (32,)" in problem(stored | {norm: torch.ones(3)})
-    vision = {n: t for n, t in stored.items() if not n.startswith("vision_backbone.fused")}
-    text = problem(vision)
-    assert text.count("is missing") == 3
-    assert f"and {len(stored) - len(vision) - 3} more" in text
-
-
 def test_nothing_is_left_without_memory_and_nothing_is_trained(either):
     everything = [*either.model.named_parameters(), *either.model.named_buffers()]
     assert not [name for name, tensor in everything if tensor.is_meta]
@@ -244,15 +201,6 @@ def test_files_of_another_model_are_refused(folder):
 def test_impossible_statistics_are_refused(folder, changes, said):
     (folder / checkpoint.STATISTICS).write_text(json.dumps(STATISTICS | changes))
     with pytest.raises(UnblindError, match=rf"statistics\.json.* {said}"):
-        load(folder)
-
-
-@pytest.mark.parametrize("number", [float("nan"), float("inf")])
-def test_weights_that_are_not_finite_are_refused_by_name(folder, number):
-    tensors = load_file(folder / checkpoint.WEIGHTS)
-    tensors["projector.fc2.weight"][3, 1] = number
-    save_file(tensors, folder / checkpoint.WEIGHTS)
-    with pytest.raises(UnblindError, match=r"projector.fc2.weight holds numbers that are not fin"):
         load(folder)
 
 
