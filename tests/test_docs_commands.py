@@ -19,8 +19,8 @@ REMOTE = ".venv/bin/dvc remote add --local --default team"
 #: What is not run here, by the words with which it begins, and why.
 NOT_RUN = {
     "make test": "would run this test",
-    "make bench": "minutes of the real simulator; tests/rollout/test_bench_policy.py",
-    "make bench-gpu": "minutes, one GPU; tests/bench_gpu/test_bench_gpu_run.py runs it on twins",
+    "make bench": "minutes of the real simulator; tests/bench/test_bench_timing.py",
+    "make bench-gpu": "minutes, one GPU; tests/bench/test_bench_gpu.py runs it on twins",
     ".venv/bin/unblind doctor": "judges this machine; tests/machine/test_doctor.py",
     ".venv/bin/unblind audit --against DIR": "DIR is the reader's; tests/audit/test_compare.py",
     ".venv/bin/unblind audit --recheck": "the real simulator; tests/audit/test_recheck.py",

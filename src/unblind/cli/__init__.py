@@ -16,7 +16,7 @@ from unblind import locks
 from unblind.cli import (
     audit,
     base,
-    bench_gpu,
+    bench,
     cluster,
     crate,
     custody,
@@ -55,7 +55,7 @@ app.add_typer(custody.app)
 app.add_typer(cluster.app)
 app.add_typer(store.app)
 app.add_typer(paper.app)
-app.add_typer(bench_gpu.app)
+app.add_typer(bench.app)
 # Lets a negative number pass as an argument instead of being taken for an option.
 _NUMBERS = {"ignore_unknown_options": True}
 
@@ -308,19 +308,6 @@ def table1(
     answers = jobs.base_folder(settings) / "questions.json"
     for path in render(settings, *inputs, questions or (answers if answers.is_file() else None)):
         print(path)
-
-
-@app.command()
-def bench(
-    config: ConfigFile = MINI,
-    override: Overrides = None,
-    out: Annotated[Path | None, typer.Option(help="Result file.")] = None,
-) -> None:
-    """Measure environment steps a CPU-second, demonstrations a minute, and memory."""
-    settings = load_config(config, override)
-    from unblind.rollout.bench import bench as measure
-
-    measure(settings, out or Path(settings.results, "bench.json"))
 
 
 @app.command()

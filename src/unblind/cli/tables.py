@@ -53,33 +53,21 @@ def costs(
     ] = None,
     config: ConfigFile = MINI,
     override: Overrides = None,
-    results: Annotated[Path | None, typer.Option(help="Folder of build outputs.")] = None,
     page: Annotated[
         bool, typer.Option("--page", help="Write a page instead, with costs at paper scale.")
     ] = False,
-    out: Annotated[Path | None, typer.Option(help="The page without suffix.")] = None,
-    paper: Annotated[
-        Path, typer.Option(help="Configuration of the published sizes, for the page.")
-    ] = PAPER_SCALE,
 ) -> None:
     """Print what the study or one target costs: CPU-seconds; GPU-hours and disk at paper scale."""
     settings = load_config(MINI.with_name(f"{scale}.yaml") if scale else config, override)
-    folder = results or Path(settings.results)
     if page:
-        from unblind.report.cost_page import cost_page
+        from unblind.costs.page import cost_page
 
-        published = load_config(paper, None)
-        for path in cost_page(settings, published, folder, out or folder / "costs"):
+        for path in cost_page(settings, load_config(PAPER_SCALE, None)):
             print(path)
-    elif settings.scale == "paper":
-        from unblind.report import scale_report
-
-        study = load_config(MINI, [f"results={folder}"])
-        print(scale_report.report(settings, study, target))
     else:
-        from unblind.report.costs import report
+        from unblind.costs.table import report
 
-        print(report(settings, folder, target))
+        print(report(settings, target))
 
 
 app.command("cost", hidden=True)(costs)

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from unblind.config import Config, load
+from unblind.costs import page
 from unblind.custody import carried
 from unblind.custody.stored import Stored
 from unblind.errors import UnblindError
-from unblind.report import cost_page, hyperparameters
+from unblind.report import hyperparameters
 from unblind.study import jobs
 from unblind.study.jobs import Job, Origin
 from unblind.study.pulled_base import OPTIONAL_FILES
@@ -88,7 +89,7 @@ def own_settings(config: Config, paper: Path) -> dict[str, Any]:
             "catalog": "pretraining",
             "seed": config.seed,
         },
-        "costs": cost_page.settings(config, load(paper)),
+        "costs": page.settings(config, load(paper)),
         **{f"table{n}": hyperparameters.settings(config, table) for n, table in tables.items()},
     }
 

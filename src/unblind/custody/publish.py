@@ -10,8 +10,7 @@ import contextlib
 import json
 import shutil
 import subprocess
-import sys
-import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from unblind.study import stages, store
 from unblind.study.provenance import sidecar_path
 from unblind.study.stages import MODEL_FILES
 from unblind.study.store import PULLED_BASE, RESULTS, STORE
+from unblind.workflow import dryrun
 
 TRAINING, ROLLOUTS = RESULTS / "training", RESULTS / "rollouts"
 TARGETS = (PULLED_BASE, TRAINING, ROLLOUTS)
@@ -108,23 +108,11 @@ def _check_clean() -> None:
 
 def _check_nothing_to_do(config: Config) -> None:
     """Refuse results that the workflow would make again: readers' clones would, too."""
-    with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as settings:
-        json.dump(config.model_dump(mode="json"), settings)
-        settings.flush()
-        command = [sys.executable, "-m", "snakemake", "-n", "--quiet", "host"]
-        command += ["--configfile", settings.name]
-        done = subprocess.run(command, capture_output=True, text=True)
-    said = done.stdout + done.stderr
-    if done.returncode != 0:
-        last = said.strip().splitlines()[-1:] or ["no reason given"]
-        raise UnblindError(f"the workflow cannot be read: {last[0]}", "run: snakemake -n")
-    if "Nothing to be done" not in said:
-        _, _, table = said.partition("Job stats:")
-        rows = [line.split() for line in table.partition("\n\n")[0].splitlines()[3:]]
-        jobs = ", ".join(f"{count} {rule}" for rule, count in rows if rule not in ("all", "total"))
+    counts = Counter(job.rule for job in dryrun.pending(config))
+    if counts:
+        listed = ", ".join(f"{count} {rule}" for rule, count in sorted(counts.items()))
         raise UnblindError(
-            f"results are missing or stale; jobs to run: {jobs or 'some'}",
-            "run: snakemake --cores all",
+            f"results are missing or stale; jobs to run: {listed}", "run: snakemake --cores all"
         )
 
 

@@ -511,7 +511,11 @@ _PAGES = {
         "costs --page",
         ("costs.md", "costs.tex"),
         after=(Input("table1", ("table1.md",)),),
-        modules=(*_REPORT, "unblind.study.stages"),
+        modules=(
+            *_REPORT,
+            *_in("costs", "formulas", "measured", "page"),
+            *_in("study", "jobs", "stages"),
+        ),
         sources=(
             *(f"workflow/config/{name}.yaml" for name in ("paper", "mini")),
             *(f"paper/templates/costs.{kind}.j2" for kind in ("md", "tex")),

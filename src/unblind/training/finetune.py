@@ -8,7 +8,7 @@ chain is base, warm-up on 140 episodes, merge; then every method starts a new Lo
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from unblind.demos import shards
 from unblind.study import jobs
 from unblind.study.stages import STAGES
 from unblind.training import base, cache, loop, throughput
-from unblind.training.feed import Cached, Feed, Live
+from unblind.training.feed import Cached, Live
 from unblind.training.frames import ActionWeights, Frames, Labelled
 from unblind.training.losses import Learner, TokenLoss
 from unblind.training.meter import Meter
@@ -36,9 +36,6 @@ from unblind.vla.tokens import ActionCodec, ActionNormalizer
 
 if TYPE_CHECKING:
     from peft import PeftModel
-
-#: Tokens that follow a prompt: seven of the action and EOS.
-_ANSWER = 8
 
 
 @dataclass(frozen=True)
@@ -176,7 +173,6 @@ def tune(
     if task.method == "align":
         widths = (sizes.layers, sizes.hidden_size, feed.teacher_width)
         objective = Objective(config.training.align, task.seed, *widths).to(team.device)
-    meter = _meter(team, config, loaded.model, task, feed, objective)
     wrapped = adapt(
         loaded.model, vision=task.method != "freeze", seed=task.seed, training=config.training
     )
@@ -188,8 +184,10 @@ def tune(
         objective,
         getattr(torch, config.training.precision),
     )
+    parameters = trained(wrapped, objective)
+    meter = _meter(team, loaded.model, learner, feed, parameters)
     keep = _snapshots(wrapped, task.snapshots, task.schedule.steps, task.out)
-    loop.fit(team, trained(wrapped, objective), learner, _job(config, task), meter, after_step=keep)
+    loop.fit(team, parameters, learner, _job(config, task), meter, after_step=keep)
     return wrapped, objective
 
 
@@ -296,22 +294,24 @@ def schedule(training: settings.Training, plan: settings.Schedule) -> loop.Sched
 
 def _meter(
     team: Team,
-    config: Config,
     model: Prismatic,
-    task: Task,
-    feed: Feed,
-    objective: Objective | None,
+    learner: Learner,
+    feed: Cached | Live,
+    parameters: Mapping[str, nn.Parameter],
 ) -> Meter:
-    """Return what makes the log; the formula of operations is one of vision transformers."""
-    batch = task.schedule.batch
+    """Return what makes the log; utilisation is told where models are large enough to matter."""
     if not isinstance(feed, Live):
-        return Meter(team, batch)
-    shape = throughput.Shape(model.config.grid**2, feed.frames.longest, _ANSWER)
-    vision = task.method != "freeze"
-    operations = throughput.training(model, shape, config.training.rank, vision)
-    if objective is not None:
-        operations += throughput.alignment(objective, feed.teacher, shape.visual)
-    return Meter(team, batch, shape.tokens, operations)
+        return Meter(team, feed.batch)
+    tokens = 1 + model.config.grid**2 + feed.frames.longest
+    return Meter(team, feed.batch, tokens, picture_operations(team, learner, feed, parameters))
+
+
+def picture_operations(
+    team: Team, learner: Learner, feed: Live, parameters: Mapping[str, nn.Parameter]
+) -> int:
+    """Return the operations of one picture in a training step, the teacher's included."""
+    alone = learner.fed(replace(feed, batch=team.n_parts))
+    return throughput.operations(lambda: alone(0, team.parts[0])[0], parameters.values())
 
 
 def _snapshots(wrapped: "PeftModel", count: int, steps: int, out: Path) -> Callable[[int], None]:

@@ -1,5 +1,6 @@
 """The loss of a part of a batch: tokens that answer, and for Align the teacher's tokens."""
 
+import copy
 from typing import TYPE_CHECKING
 
 import torch
@@ -76,6 +77,12 @@ class Learner:
     ) -> None:
         self._model, self._feed, self._token_loss = model, feed, token_loss
         self._vocabulary, self._objective, self._precision = vocabulary, objective, precision
+
+    def fed(self, feed: "Feed") -> "Learner":
+        """Return the same with inputs from elsewhere."""
+        other = copy.copy(self)
+        other._feed = feed
+        return other
 
     def __call__(self, step: int, part: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the total loss and, without gradient, its terms and what was predicted right."""

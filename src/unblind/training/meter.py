@@ -33,7 +33,7 @@ class Meter:
         team: the processes.
         batch: pictures a step, of all parts.
         tokens: of a sequence; None where sequences differ in length.
-        operations: of one picture in a step (`throughput.training`); None where they are unknown.
+        operations: of one picture in a step (`throughput.operations`); None where they are unknown.
     """
 
     def __init__(

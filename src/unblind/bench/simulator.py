@@ -1,15 +1,15 @@
 """Speed as ratios measured in one run, so that machines can be compared.
 
-Here the simulator; `training.bench` measures fine-tuning, `bench_policy` the trained policy.
+Here the simulator; `unblind.bench.training` and `unblind.bench.policy` measure the model.
 """
 
 import unblind.sim.engine  # noqa: F401
 
 # isort: split
 import gc
-import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +20,14 @@ import torch
 from mani_skill.envs.sapien_env import BaseEnv
 
 from unblind import files
+from unblind.bench import policy, training
+from unblind.bench.timing import cpu_ms
 from unblind.config import Config
 from unblind.demos.collect import survey
-from unblind.rollout import bench_policy
-from unblind.rollout.factory import ScenePolicy
 from unblind.sim.actors import build_entity
 from unblind.sim.env import PutOnPlateEnv
-from unblind.sim.episodes import decode, sample_ids
+from unblind.sim.episodes import Episode, decode, sample_ids
 from unblind.sim.planner import PickAndPlace
-from unblind.training import bench as training
-from unblind.vla.policy import Policy
 
 #: Names, widths and shaders of the measured pictures: ours, the policy's input at paper scale, and
 #: the released frame.
@@ -65,6 +63,23 @@ class ReleasedLayoutEnv(PutOnPlateEnv):
         return super().evaluate()
 
 
+class _Replay:
+    """Steps of an episode whose inputs are known; each call does the next one."""
+
+    def __init__(
+        self, env: PutOnPlateEnv, step: Callable[[Any], object], inputs: Sequence[Any]
+    ) -> None:
+        self._env, self._step, self._inputs = env, step, inputs
+
+    def reset(self, episode: Episode) -> None:
+        """Start over."""
+        self._env.reset(options={"episode": episode})
+        self._left = iter(self._inputs)
+
+    def __call__(self) -> None:
+        self._step(next(self._left))
+
+
 def bench(config: Config, out: Path, n_workers: int = 2) -> None:
     """Measure and write ``out`` (JSON); print one line a figure.
 
@@ -82,7 +97,7 @@ def bench(config: Config, out: Path, n_workers: int = 2) -> None:
     results["mini_to_released_layout_640x480"] = slow["released_ms"] / fast["ours_ms"]
     results["resets"] = _resets(config)
     results["demos"] = _demos(config, n_workers)
-    results |= _learning(config, n_workers)
+    results |= _learning(config)
     files.write_json(out, results)
     for name, value in results.items():
         print(f"{name}: {value}")
@@ -95,16 +110,14 @@ def _compare(config: Config, width: int, shader: str, obs_mode: str) -> dict[str
     ours = PutOnPlateEnv(catalog=config.catalog, episode=episode, **size)
     released = ReleasedLayoutEnv(catalog=config.catalog, episode=episode, **size)
     actions, targets = _motion(ours, episode)
-    times: dict[str, list[float]] = {"ours": [], "bare": [], "released": []}
-    for _ in range(_ROUNDS):
-        for name, env, step in (
-            ("ours", ours, lambda t: ours.step(actions[t])),
-            ("bare", ours, lambda t: _bare_step(ours, targets[t])),
-            ("released", released, lambda t: released.step(actions[t])),
-        ):
-            env.reset(options={"episode": episode})
-            times[name].append(_cpu_ms(step, _STEPS))
-    ms = {f"{name}_ms": statistics.median(values) for name, values in times.items()}
+    replays = {
+        "ours": _Replay(ours, ours.step, actions),
+        "bare": _Replay(ours, partial(_bare_step, ours), targets),
+        "released": _Replay(released, released.step, actions),
+    }
+    before = {name: partial(replay.reset, episode) for name, replay in replays.items()}
+    times = cpu_ms(replays, _STEPS, _ROUNDS, before)
+    ms = {f"{name}_ms": value for name, value in times.items()}
     return {
         **{key: round(value, 3) for key, value in ms.items()},
         "steps_per_cpu_s": round(1000 / ms["ours_ms"], 1),
@@ -113,7 +126,7 @@ def _compare(config: Config, width: int, shader: str, obs_mode: str) -> dict[str
     }
 
 
-def _motion(env: PutOnPlateEnv, episode: Any) -> tuple[list[np.ndarray], list[list[float]]]:
+def _motion(env: PutOnPlateEnv, episode: Episode) -> tuple[list[np.ndarray], list[list[float]]]:
     """Return a demonstration's actions and the joint targets that they led to."""
     env.reset(options={"episode": episode})
     joints = env.agent.robot._objs[0].active_joints
@@ -136,13 +149,6 @@ def _bare_step(env: PutOnPlateEnv, targets: list[float]) -> None:
         env.scene.sub_scenes[0].update_render()
         env._camera.take_picture()
         env._camera.get_picture("Color")
-
-
-def _cpu_ms(step: Callable[[int], object], n: int) -> float:
-    start = time.process_time()
-    for t in range(n):
-        step(t)
-    return 1000 * (time.process_time() - start) / n
 
 
 def _resets(config: Config) -> dict[str, float]:
@@ -177,14 +183,12 @@ def _demos(config: Config, n_workers: int) -> dict[str, float]:
     return {"workers": n_workers, "successes_per_minute": round(per_minute, 1)}
 
 
-def _learning(config: Config, n_workers: int) -> dict[str, Any]:
-    """Return the speed of fine-tuning and of the policy, and where a rollout's time goes."""
+def _learning(config: Config) -> dict[str, Any]:
+    """Return the speed of fine-tuning and of the policy."""
     loaded, weights = training.loaded_model(config)
-    images = training.pictures(config, max(bench_policy.BATCHES))
-    policy = ScenePolicy(Policy(loaded), seed=0)
+    images = training.pictures(config, max(policy.BATCHES))
     return {
         "model": weights,
         "training": training.bench(config, loaded),
-        "policy": bench_policy.milliseconds(loaded, images, training.INSTRUCTION),
-        "rollout_shares": bench_policy.shares(config, policy, n_workers),
+        "policy": policy.milliseconds(loaded, images, training.INSTRUCTION),
     }

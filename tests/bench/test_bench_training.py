@@ -2,9 +2,9 @@ import models
 import pytest
 import torch
 
+from unblind.bench import training as bench
 from unblind.config import load
 from unblind.errors import UnblindError
-from unblind.training import bench
 from unblind.vla import checkpoint
 
 
