@@ -93,10 +93,12 @@ class Objective(nn.Module):
             UnblindError: the teacher's tokens are not as many as the student's.
         """
         teacher = teacher.detach().to(hidden_states[0].device, torch.float32)
+        students = {layer: hidden_states[layer][:, visual] for layer in self.align.layers}
+        if self.align.lambda_ == 0:
+            students = {layer: student.detach() for layer, student in students.items()}
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.align.lambda_ != 0):
             layers = {
-                layer: self._one(layer, hidden_states[layer][:, visual], teacher)
-                for layer in self.align.layers
+                layer: self._one(layer, student, teacher) for layer, student in students.items()
             }
             alignment = torch.stack(list(layers.values())).sum()
         total = action_loss
