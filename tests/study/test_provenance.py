@@ -158,7 +158,6 @@ ONLY_FOR = {
     ("training.finetune", "align.objective"): ("training",),
     ("training.finetune", "teachers.loading"): ("training",),
     ("training.losses", "align.objective"): ("training",),
-    ("training.throughput", "align.objective"): ("training",),
     ("training.cache", "teachers.teacher"): ("features_teacher",),
     # Scripted policies need no model.
     ("rollout.factory", "training.base"): ("rollout",),
