@@ -150,7 +150,7 @@ def test_a_gpu_is_asked_for_if_any_job_wants_one(config):
     assert not any(word.startswith("--gpus") for word in job._options(config))
     changes = {"partition": "cpu", "gpu_partition": "fast", "account": "lab", "gpu_type": "a100"}
     changes = {f"cluster.{key}": value for key, value in changes.items()}
-    other = load(MINI, {**changes, "cluster.jobs.train.gpus": 2})
+    other = load(MINI, {**changes, "cluster.jobs.training.gpus": 2})
     assert {"--gpus=a100:1", "--partition=fast", "--account=lab"} <= set(job._options(other))
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from unblind.cluster import requests, slurm
 from unblind.config import Config
-from unblind.config_cluster import ClusterJob
+from unblind.config.cluster import ClusterJob
 
 
 @dataclass(frozen=True)

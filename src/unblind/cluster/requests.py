@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from unblind.cluster import slurm
 from unblind.cluster.slurm import Partition
 from unblind.config import Config
-from unblind.config_cluster import ClusterJob
+from unblind.config.cluster import ClusterJob
 from unblind.errors import UnblindError, near
 from unblind.machine.doctor import Check
 from unblind.study.jobs import of_study

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, ValidationError, model_validator
 
+from unblind.config.cluster import Cluster
 from unblind.config.files import EXTENDS, read, replace, without_null_runs
 from unblind.config.sections import (
     METHODS,
@@ -38,7 +39,6 @@ from unblind.config.sections import (
     Table1,
     Training,
 )
-from unblind.config_cluster import Cluster
 from unblind.errors import UnblindError, near
 from unblind.study.stages import RECIPE
 from unblind.teachers.registry import TEACHERS, Vit

@@ -94,7 +94,7 @@ def load_cell(
     """
     path = record_path(folder, run, seed, condition)
     frame, meta = _read(path, EPISODE)
-    _check_origin(path, meta, jobs.settings(config, "rollout", run))
+    _check_origin(path, meta, jobs.settings(config, jobs.rollout_stage(config, run), run))
     said = {"run": run, "seed": seed, "condition": condition}
     left_out = not_run(meta)
     for problem in problems(frame, said, config.rollout.count(condition) - len(left_out)):

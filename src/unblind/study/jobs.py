@@ -9,7 +9,6 @@ from unblind import files
 from unblind.config import Config, DemoSet, digest
 from unblind.sim.conditions import CONDITIONS
 from unblind.study.code import code_hash
-from unblind.study.provenance import is_current
 from unblind.study.stages import BASES, STAGES, Input, Stage, rule_of
 
 #: The stage that makes each set of demonstrations.
@@ -35,10 +34,6 @@ class Origin:
     code: tuple[str, ...]
     inputs: tuple[Path, ...]
     seed: int | None = None
-
-    def is_origin_of(self, path: Path) -> bool:
-        """Tell whether the artifact is whole and was made from this."""
-        return is_current(path, **vars(self))
 
     def stamp(self) -> str:
         """Return a digest of all of it."""

@@ -11,7 +11,7 @@ from unblind import files, locks
 from unblind.errors import UnblindError
 from unblind.study import pulled_base
 from unblind.study.jobs import Job, Origin
-from unblind.study.provenance import record
+from unblind.study.provenance import is_current, record
 from unblind.study.stages import BASES
 
 #: What an interrupted training leaves, to go on from.
@@ -52,7 +52,7 @@ def check_inputs(job: Job) -> list[Path]:
                 raise UnblindError(f"{path} is missing", f"run: {needed.call}")
         if needed.stage.group == "features":
             for path in paths:
-                if not needed.origin.is_origin_of(path):
+                if not is_current(path, **vars(needed.origin)):
                     raise UnblindError(f"{path} is outdated or damaged", f"run: {needed.call}")
     return job.inputs
 
@@ -76,7 +76,9 @@ def make(
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(locks.alone(paths[0]))
-        if all(path.is_file() for path in beside) and all(map(origin.is_origin_of, paths)):
+        if all(path.is_file() for path in beside) and all(
+            is_current(path, **vars(origin)) for path in paths
+        ):
             print(f"{', '.join(map(str, paths))}: up to date")
             return False
         facts = [stack.enter_context(record(path, **vars(origin))) for path in paths]

@@ -11,7 +11,6 @@ import importlib.metadata
 import json
 import os
 import platform
-import resource
 import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,6 +25,7 @@ from unblind.config import digest
 from unblind.errors import UnblindError
 from unblind.files import sha256, write_json
 from unblind.machine import processor
+from unblind.machine.usage import cpu_seconds, peak_memory_mib
 from unblind.study.code import code_hash, known_as, source_hash
 
 PACKAGES = (
@@ -147,25 +147,6 @@ def record(
     )
 
 
-def cpu_seconds() -> float:
-    """Return the CPU-seconds so far of this process and all its descendants, dead or alive."""
-    own = psutil.Process()
-    total = 0.0
-    for process in [own, *own.children(recursive=True)]:
-        with contextlib.suppress(psutil.Error):
-            times = process.cpu_times()
-            total += times.user + times.system + times.children_user + times.children_system
-    return total
-
-
-def peak_memory_mib() -> int:
-    """Return the peak resident memory in MiB: this process plus its descendants' peaks."""
-    own = psutil.Process()
-    living = sum(_peak_kib(child.pid) for child in own.children(recursive=True))
-    dead = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + max(living, dead)) // 1024
-
-
 def describe_machine() -> dict[str, Any]:
     """Return commit, package versions, hardware and renderer of this process."""
     from unblind.machine import renderer
@@ -246,12 +227,3 @@ def _cpu_model() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.machine()
-
-
-def _peak_kib(process: int) -> int:
-    """Return a living process's peak resident memory in KiB, 0 if it is gone."""
-    with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{process}/status").read_text(encoding="utf-8").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1])
-    return 0

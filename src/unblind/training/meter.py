@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from unblind.errors import UnblindError
-from unblind.study.provenance import peak_memory_mib
+from unblind.machine.usage import peak_memory_mib
 from unblind.training.team import Team
 
 #: Dense bfloat16 operations a second by a part of the device's name (NVIDIA's data sheets).

@@ -107,33 +107,27 @@ class Drawn:
         return Inputs(low, collate([e.turns for e in examples]), None)
 
 
+def _learner(config: Config, vocabulary: Vocabulary, feed: Drawn) -> Learner:
+    """Return the loss of a stage that makes the base."""
+    loss = config.base.loss
+    token_loss = TokenLoss(vocabulary, loss.action_width, loss.location_width)
+    return Learner(feed.model, feed, token_loss, vocabulary)
+
+
 def _train(
     team: Team,
     model: Prismatic,
-    vocabulary: Vocabulary,
-    shares: Sequence[data.Share],
-    seed: int,
-    config: Config,
+    learner: Learner,
     plan: settings.Schedule,
     out: Path,
+    seed: int,
     identity: Mapping[str, Any],
 ) -> None:
     """Train all that is trained of a model."""
-    parameters, base = trained(model), config.base
-    learner = Learner(
-        model,
-        Drawn(team, model, shares, seed, base.jitter),
-        TokenLoss(vocabulary, base.loss.action_width, base.loss.location_width),
-        vocabulary,
-    )
-    job = loop.Job(
-        loop.Schedule(plan.steps, plan.rate, plan.warm_up, plan.weight_decay),
-        out,
-        digest(identity),
-        seed,
-        _CHECKPOINT_STEPS,
-        STAGES["vlm"].unit_cpu_s * plan.batch,
-    )
+    schedule = loop.Schedule(plan.steps, plan.rate, plan.warm_up, plan.weight_decay)
+    unit = STAGES["vlm"].unit_cpu_s * plan.batch
+    job = loop.Job(schedule, out, digest(identity), seed, _CHECKPOINT_STEPS, unit)
+    parameters = trained(model)
     slower = [name for name in parameters if name.startswith("vision_backbone.")]
     loop.fit(team, parameters, learner, job, Meter(team, plan.batch), slower)
 
@@ -144,8 +138,9 @@ def train_vlm(team: Team, config: Config, pictures: Path, out: Path) -> None:
     vocabulary = make_vocabulary()
     model = make_model(base.model, vocabulary, config.seed)
     source = data.Questions(pictures, "train", vocabulary, base.questions.turns, config.seed)
-    shares, identity = [data.Share(source, base.vlm.batch)], jobs.settings(config, "vlm")
-    _train(team, model, vocabulary, shares, config.seed, config, base.vlm, out, identity)
+    feed = Drawn(team, model, [data.Share(source, base.vlm.batch)], config.seed, base.jitter)
+    learner, identity = _learner(config, vocabulary, feed), jobs.settings(config, "vlm")
+    _train(team, model, learner, base.vlm, out, config.seed, identity)
     if team.leads:
         checkpoint.save(out, model, vocabulary, _NO_STATISTICS.to_json())
 
@@ -192,7 +187,8 @@ def _robot_round(
         source = data.Questions(pictures, "train", vocabulary, base.questions.turns, seed)
         shares.append(data.Share(source, plan.pictures_with_questions))
     identity = jobs.settings(config, "robot") | {"round": number, "start": loaded.identity}
-    _train(team, model, vocabulary, shares, seed, config, plan, out, identity)
+    learner = _learner(config, vocabulary, Drawn(team, model, shares, seed, base.jitter))
+    _train(team, model, learner, plan, out, seed, identity)
     if team.leads:
         checkpoint.save(out, model, vocabulary, statistics)
     team.wait()

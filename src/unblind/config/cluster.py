@@ -1,6 +1,6 @@
 """The section `cluster`: what is asked of a batch system for each rule. It decides no result."""
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
@@ -49,8 +49,22 @@ class Cluster(Section):
     )
     jobs: dict[Name, ClusterJob] = Field(
         description="Time, memory, GPUs and group of jobs by rule (`rollout_scripted`: of rule "
-        "`rollout`, where a policy needs no model); 'default' is for all that are not named."
+        "`rollout`, where a policy needs no model); 'default' is for what a job does not say, and "
+        "for jobs that are not named."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _filled(cls, values: Any) -> Any:
+        """Let a job say only what differs from 'default'."""
+        jobs = values.get("jobs") if isinstance(values, dict) else None
+        default = jobs.get(_DEFAULT) if isinstance(jobs, dict) else None
+        if not isinstance(default, dict):
+            return values
+        filled = {
+            name: {**default, **job} if isinstance(job, dict) else job for name, job in jobs.items()
+        }
+        return {**values, "jobs": filled}
 
     @model_validator(mode="after")
     def _known(self) -> Self:
