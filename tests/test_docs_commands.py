@@ -25,7 +25,7 @@ NOT_RUN = {
     ".venv/bin/unblind audit --against DIR": "DIR is the reader's; tests/audit/test_compare.py",
     ".venv/bin/unblind audit --recheck": "the real simulator; tests/audit/test_recheck.py",
     ".venv/bin/unblind audit --strict": "8 s; tests/audit/test_audit_command.py",
-    ".venv/bin/unblind costs results/table1.md": "7 s; tests/report/test_target_costs.py",
+    ".venv/bin/unblind costs results/table1.md": "7 s; tests/test_dryrun.py",
     ".venv/bin/unblind cluster-check": SLURM,
     ".venv/bin/snakemake all --profile profiles/slurm": SLURM,
     ".venv/bin/snakemake --cores all --configfile workflow/config/paper.yaml": PAPER,

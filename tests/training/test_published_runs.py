@@ -53,8 +53,8 @@ def test_the_teacher_sees_the_very_pictures_that_the_model_sees(published, tmp_p
     monkeypatch.setattr(Teacher, "features", look)
     monkeypatch.setattr(feed.Live, "__call__", note)
     published.train("align", tmp_path)
-    # Two parts a step, and one picture that is looked at to count the operations.
-    assert len(seen) == len(fed) == 2 * small_study.STEPS + 1
+    # Two parts a step, and before them one picture whose operations are counted.
+    assert len(seen) == len(fed) == 1 + 2 * small_study.STEPS
     loaded = checkpoint.load(published.inputs.base)
     mean, deviation = (
         torch.tensor(numbers[1]).view(1, 3, 1, 1)  # SigLIP's half of the pixel values

@@ -20,12 +20,10 @@ from unblind import config as settings
 from unblind import files, weights
 from unblind.align.objective import Objective
 from unblind.config import Config, digest
-from unblind.demos import shards
 from unblind.study import jobs
 from unblind.study.stages import STAGES
-from unblind.training import base, cache, loop, throughput
+from unblind.training import base, loop, throughput
 from unblind.training.feed import Cached, Live
-from unblind.training.frames import ActionWeights, Frames, Labelled
 from unblind.training.losses import Learner, TokenLoss
 from unblind.training.meter import Meter
 from unblind.training.team import Team
@@ -125,6 +123,8 @@ def _codec(config: Config, loaded: Checkpoint, inputs: Inputs) -> ActionCodec:
     recipe = config.training.recipe
     if config.base.source is None:
         return loaded.codec(fidelity=recipe)
+    from unblind.demos import shards
+
     statistics = shards.load_manifest(inputs.demos)["statistics"]
     normalizer = ActionNormalizer.from_json(statistics, inputs.demos)
     return checkpoint.make_codec(normalizer, loaded.model.config, recipe)
@@ -195,6 +195,10 @@ def _feed(
     team: Team, config: Config, loaded: Checkpoint, task: Task, inputs: Inputs
 ) -> Cached | Live:
     """Return stored features, or for a published model pictures that change."""
+    # Demonstrations need pyarrow, and a machine that only measures speed has none.
+    from unblind.training import cache
+    from unblind.training.frames import ActionWeights, Frames, Labelled
+
     labelled = Labelled(inputs.demos, "train", config.demos.noop_filter)
     token_weights = ActionWeights.read(task.loss)
     frames = Frames(labelled, loaded.vocabulary, task.codec, token_weights, task.seed)
