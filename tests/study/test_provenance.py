@@ -1,4 +1,5 @@
 import json
+import resource
 import subprocess
 import sys
 import time
@@ -83,7 +84,7 @@ def test_cpu_time_and_memory_of_children_count(tmp_path, alive):
     meta = provenance.read(tmp_path / "x")
     assert 0.3 <= meta["cpu_s"] < 5
     assert meta["wall_s"] >= 0.4
-    own = provenance.resource.getrusage(provenance.resource.RUSAGE_SELF).ru_maxrss // 1024
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     assert meta["peak_memory_mib"] >= own + 50
 
 
