@@ -49,6 +49,7 @@ lint: setup
 	.venv/bin/ruff format --check
 	.venv/bin/snakefmt --check Snakefile workflow
 	.venv/bin/snakemake --lint
+	.venv/bin/lint-imports
 
 bench: setup
 	.venv/bin/unblind bench

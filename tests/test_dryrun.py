@@ -10,8 +10,8 @@ from unblind import cli
 from unblind.config import load
 from unblind.costs import measured
 from unblind.errors import UnblindError
-from unblind.workflow import dryrun
-from unblind.workflow.dryrun import Job
+from unblind.study import dryrun
+from unblind.study.dryrun import Job
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = ROOT / "workflow" / "config"

@@ -12,9 +12,9 @@ from unblind.costs import formulas, measured, table
 from unblind.costs.formulas import CONSTANTS, hours, size
 from unblind.costs.page import cost_page, number
 from unblind.errors import UnblindError
+from unblind.study import dryrun
+from unblind.study.dryrun import Job
 from unblind.study.provenance import sidecar_path
-from unblind.workflow import dryrun
-from unblind.workflow.dryrun import Job
 
 CONFIGS = Path(__file__).parents[2] / "workflow" / "config"
 

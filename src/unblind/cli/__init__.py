@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from unblind import locks
+from unblind import checkout, locks
 from unblind.cli import (
     audit,
     base,
@@ -38,7 +38,7 @@ from unblind.cli.options import (
 from unblind.config import DemoSet
 from unblind.custody import carried
 from unblind.files import write_json
-from unblind.study import checkout, jobs, stages
+from unblind.study import jobs, stages
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -5,9 +5,8 @@ from typing import Annotated
 
 import typer
 
-from unblind import locks
+from unblind import checkout, locks
 from unblind.cli.options import MINI, ConfigFile, Overrides, Workers, load_config
-from unblind.study import checkout
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from unblind import checkout
 from unblind.cli.options import MINI, AsJson, ConfigFile, Overrides, load_config
 from unblind.cli.tables import PAPER_SCALE
 from unblind.errors import UnblindError, note
-from unblind.study import checkout
 
 if TYPE_CHECKING:
     from unblind.config import Config

@@ -40,4 +40,8 @@ def load_config(path: Path, overrides: list[str] | None) -> Config:
             raise typer.BadParameter(
                 f"'{text}': the value is not YAML", param_hint="--set"
             ) from None
-    return load(path, changes)
+    from unblind.study import unread
+
+    config = load(path, changes)
+    unread.check(path, config)
+    return config

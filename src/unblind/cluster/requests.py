@@ -6,17 +6,46 @@ from collections.abc import Mapping
 from unblind.cluster import slurm
 from unblind.cluster.slurm import Partition
 from unblind.config import Config
-from unblind.config.cluster import ClusterJob
+from unblind.config.cluster import DEFAULT, ClusterJob
 from unblind.errors import UnblindError, near
 from unblind.machine.doctor import Check
 from unblind.study.jobs import of_study
-from unblind.study.stages import request_of
+from unblind.study.stages import REQUESTS, request_of
 
 _ACCOUNTING = "accounting_storage/slurmdbd"
 
 
+#: Names that jobs had before, with those that they have now.
+_OLD_NAMES = {
+    "base_questions": "questions",
+    "base_demos": "pretraining_demos and warm_up_demos",
+    "base_vlm": "vlm",
+    "base_robot": "robot",
+    "base_warm_up": "warm_up",
+    "train": "training",
+    "settings_table": "table9 and table14",
+}
+
+
+def check_names(config: Config) -> None:
+    """Refuse a configuration that asks something for a rule that there is not.
+
+    Raises:
+        UnblindError: it does.
+    """
+    for name in config.cluster.jobs.keys() - {*REQUESTS, DEFAULT}:
+        hint = f" (it is {_OLD_NAMES[name]} now)" if name in _OLD_NAMES else near(name, REQUESTS)
+        cause = f"cluster.jobs names no rule: '{name}'{hint}"
+        raise UnblindError(cause, f"rules: {', '.join(REQUESTS)}")
+
+
 def jobs(config: Config) -> dict[str, ClusterJob]:
-    """Return what each rule of the study asks for; a base that is pulled is not made."""
+    """Return what each rule of the study asks for; a base that is pulled is not made.
+
+    Raises:
+        UnblindError: see `check_names`.
+    """
+    check_names(config)
     names = dict.fromkeys(
         request_of(job.name) for job in of_study(config) if not job.stage.is_local
     )

@@ -17,6 +17,7 @@ from unblind.config.cluster import Cluster
 from unblind.config.files import EXTENDS, read, replace, without_null_runs
 from unblind.config.sections import (
     METHODS,
+    RECIPE,
     ActionLoss,
     Alignment,
     Augmentation,
@@ -40,7 +41,6 @@ from unblind.config.sections import (
     Training,
 )
 from unblind.errors import UnblindError, near
-from unblind.study.stages import RECIPE
 from unblind.teachers.registry import TEACHERS, Vit
 
 __all__ = [

@@ -5,7 +5,6 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from unblind.config.sections import Count, Name, Section
-from unblind.study.stages import REQUESTS
 
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
 #: A folder; variables that the compute node knows may be part of it.
@@ -23,17 +22,8 @@ class ClusterJob(Section):
     )
 
 
-#: Names that jobs had before, with those that they have now.
-_OLD_NAMES = {
-    "base_questions": "questions",
-    "base_demos": "pretraining_demos and warm_up_demos",
-    "base_vlm": "vlm",
-    "base_robot": "robot",
-    "base_warm_up": "warm_up",
-    "train": "training",
-    "settings_table": "table9 and table14",
-}
-_DEFAULT = "default"
+#: The job that says what others leave out.
+DEFAULT = "default"
 
 
 class Cluster(Section):
@@ -58,7 +48,7 @@ class Cluster(Section):
     def _filled(cls, values: Any) -> Any:
         """Let a job say only what differs from 'default'."""
         jobs = values.get("jobs") if isinstance(values, dict) else None
-        default = jobs.get(_DEFAULT) if isinstance(jobs, dict) else None
+        default = jobs.get(DEFAULT) if isinstance(jobs, dict) else None
         if not isinstance(default, dict):
             return values
         filled = {
@@ -67,18 +57,15 @@ class Cluster(Section):
         return {**values, "jobs": filled}
 
     @model_validator(mode="after")
-    def _known(self) -> Self:
-        for name in self.jobs.keys() - {*REQUESTS, _DEFAULT}:
-            hint = f"it is {_OLD_NAMES[name]} now" if name in _OLD_NAMES else "see cluster.jobs"
-            raise ValueError(f"jobs names no rule: '{name}' ({hint})")
-        if _DEFAULT not in self.jobs:
-            raise ValueError(f"jobs lacks '{_DEFAULT}'")
+    def _has_default(self) -> Self:
+        if DEFAULT not in self.jobs:
+            raise ValueError(f"jobs lacks '{DEFAULT}'")
         return self
 
     @model_validator(mode="after")
     def _alike_in_groups(self) -> Self:
         groups: dict[str, dict[tuple[str | None, ...], str]] = {}
-        for rule in REQUESTS:
+        for rule in self.jobs:
             job = self.job(rule)
             if job.group:
                 kind = (self.partition_of(rule), self.gpu_type if job.gpus else None)
@@ -93,7 +80,7 @@ class Cluster(Section):
 
     def job(self, rule: str) -> ClusterJob:
         """Return what a rule's job may use."""
-        return self.jobs.get(rule, self.jobs[_DEFAULT])
+        return self.jobs.get(rule, self.jobs[DEFAULT])
 
     def partition_of(self, rule: str) -> str | None:
         """Return the partition of a rule's jobs, None for SLURM's default."""

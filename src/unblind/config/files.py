@@ -14,8 +14,8 @@ from typing import Any
 
 import yaml
 
+from unblind import checkout
 from unblind.errors import UnblindError
-from unblind.study import checkout
 
 EXTENDS = "extends"
 _EXAMPLE = Path("workflow/config/mini.yaml")

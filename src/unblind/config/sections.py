@@ -12,6 +12,9 @@ from unblind.errors import near
 from unblind.teachers.registry import TEACHERS
 
 METHODS = ("default", "freeze", "align")
+#: Settings of how adapters are trained, in the warm-up too. What decides no more than the last
+#: digits or the speed is left out: device, gpus, gradient_checkpointing, checkpoint_steps.
+RECIPE = ("recipe", "precision", "augmentation", "betas", "clip", "last_rate")
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 #: What can name a file: not empty, and without the NUL at which the system would cut it off.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from unblind.config import Config
 from unblind.costs import formulas, measured
 from unblind.costs.formulas import Need, hours, size
-from unblind.workflow import dryrun
+from unblind.study import dryrun
 
 
 def report(config: Config, target: str | None = None) -> str:

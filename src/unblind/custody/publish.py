@@ -21,12 +21,11 @@ from unblind.custody import carried
 from unblind.custody.artifacts import Artifact, study
 from unblind.custody.verify import verify
 from unblind.errors import UnblindError
+from unblind.study import dryrun, stages, store
 from unblind.study import pulled_base as base
-from unblind.study import stages, store
 from unblind.study.provenance import sidecar_path
 from unblind.study.stages import MODEL_FILES
 from unblind.study.store import PULLED_BASE, RESULTS, STORE
-from unblind.workflow import dryrun
 
 TRAINING, ROLLOUTS = RESULTS / "training", RESULTS / "rollouts"
 TARGETS = (PULLED_BASE, TRAINING, ROLLOUTS)

@@ -2,13 +2,14 @@
 
 Everything that knows stages reads this table: the rules of the workflow, the commands, sidecars,
 `unblind verify` and `trace`, costs, the research-object crate and requests to a cluster. How a new
-stage is added: docs/architecture.md. The table imports nothing, so that the configuration can check
-names against it; `unblind.study.jobs` binds it to a configuration.
+stage is added: docs/architecture.md. `unblind.study.jobs` binds it to a configuration.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
+
+from unblind.config.sections import RECIPE
 
 #: Kinds of results, as `unblind verify` lists them.
 Group = Literal[
@@ -176,9 +177,6 @@ _ROLLOUT = (
     *_in("rollout", "factory", "loop", "policies", "records", "run", "trained", "worker"),
 )
 _REPORT = ("unblind.report", *_in("sim", "conditions", "success"))
-#: Settings of how adapters are trained, in the warm-up too. What decides no more than the last
-#: digits or the speed is left out: device, gpus, gradient_checkpointing, checkpoint_steps.
-RECIPE = ("recipe", "precision", "augmentation", "betas", "clip", "last_rate")
 _WARM_UP = {
     "seed": True,
     "demos": {"noop_filter"},

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from unblind import files, hub, weights
-from unblind.errors import UnblindError, note
+from unblind.errors import UnblindError, near, note
 from unblind.vla import documents, hub_config, loading, pixels, text
 from unblind.vla.pixels import Pixels
 from unblind.vla.prismatic import Prismatic, PrismaticConfig
@@ -248,8 +248,6 @@ def choose_statistics(
         raise UnblindError(cause, f"name one as unnorm_key: {names}")
     key = next(iter(statistics)) if key is None else key
     if key not in statistics:
-        from unblind.config import near  # with pydantic, which a machine of GPUs may lack
-
         raise UnblindError(
             f"{where} has no action statistics '{key}'{near(key, statistics)}",
             f"unnorm_key can be {names}",

@@ -15,14 +15,14 @@ from snakemake.io import report
 from snakemake.ioflags import update
 
 from unblind import locks
-from unblind.cluster import attempts, failures
+from unblind.cluster import attempts, failures, requests
 from unblind.cluster.check import before_run
 from unblind.config import Config, check
 from unblind.config.files import arguments, merged
 from unblind.custody import carried
 from unblind.custody.artifacts import own_settings
 from unblind.sim.released_files import check as check_assets
-from unblind.study import jobs, pulled_base
+from unblind.study import jobs, pulled_base, unread
 from unblind.study.code import code_hash
 from unblind.study.jobs import Job
 from unblind.study.stages import STAGES, Stage, request_of, rule_of
@@ -76,6 +76,9 @@ def start(files: Sequence[str], changes: Mapping[str, Any]) -> "Study":
     patches.keep_failures_incomplete()
     values = one_line(merged, files, changes)
     study = Study(one_line(check, values, "of the workflow"), values, files)
+    for file in files:
+        one_line(unread.check, Path(file), study.config)
+    one_line(requests.check_names, study.config)
     patches.explain_read_only(study.config.results)
     patches.forget_future_times(study.config.results, pointer_path(PULLED_BASE).parent, "paper")
     # Nothing of SLURM is known, or needed, where no job goes there.

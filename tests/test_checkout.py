@@ -8,11 +8,10 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from unblind import cli
+from unblind import checkout, cli
 from unblind.errors import UnblindError
-from unblind.study import checkout
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 MINI = "workflow/config/mini.yaml"
 #: Commands of a study, with what each needs first.
 OF_A_STUDY = {
@@ -121,9 +120,7 @@ def test_the_nearest_checkout_is_named(tmp_path, monkeypatch):
 
 
 def test_without_any_known_checkout_its_signs_are_told(elsewhere, monkeypatch):
-    monkeypatch.setattr(
-        checkout, "__file__", "/usr/lib/python3/site-packages/unblind/study/checkout.py"
-    )
+    monkeypatch.setattr(checkout, "__file__", "/usr/lib/python3/site-packages/unblind/checkout.py")
     with pytest.raises(UnblindError) as caught:
         checkout.require(Path("x" * 300))  # no file can have this name
     wanted = "run it in the folder of the checkout, where Snakefile and workflow/ lie"

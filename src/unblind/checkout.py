@@ -53,4 +53,4 @@ def require(needed: Path) -> None:
 
 def _own() -> Path:
     """Return the folder that is the checkout of this code if it was installed in place."""
-    return Path(__file__).resolve().parents[3]
+    return Path(__file__).resolve().parents[2]
