@@ -1,4 +1,4 @@
-"""The commands of settings and costs: Tables 9 and 14, and what every stage takes."""
+"""The commands that render tables, and tell what every stage takes."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from unblind.cli.options import MINI, ConfigFile, Overrides, load_config
+from unblind.custody import carried
+from unblind.study import jobs
 
 app = typer.Typer()
 
@@ -71,3 +73,28 @@ def costs(
 
 
 app.command("cost", hidden=True)(costs)
+
+
+@app.command()
+def table1(
+    config: ConfigFile = MINI,
+    override: Overrides = None,
+    records: Annotated[Path | None, typer.Option(help="Folder of records.")] = None,
+    demos: Annotated[Path | None, typer.Option(help="Folder of demonstrations.")] = None,
+    replay: Annotated[Path | None, typer.Option(help="Replay record.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Output without suffix.")] = None,
+    questions: Annotated[
+        Path | None, typer.Option(help="Held-out answers (JSON); default: the base's, if any.")
+    ] = None,
+) -> None:
+    """Render Table 1 from the records alone, as Markdown, CSV and LaTeX."""
+    settings = load_config(config, override)
+    from unblind.report.tables import table1 as render
+
+    results = Path(settings.results)
+    manifest, ceiling = carried.sources(settings)
+    inputs = (records or results / "rollouts", demos or manifest)
+    inputs += (replay or ceiling, out or results / "table1")
+    answers = jobs.base_folder(settings) / "questions.json"
+    for path in render(settings, *inputs, questions or (answers if answers.is_file() else None)):
+        print(path)
