@@ -198,6 +198,7 @@ def _base(config: Config) -> list[Need]:
     beside = _units("features_low", few * FRAMES) + _units("vlm", base.questions.held_out)
     tuned = _cpu_training("warm up", [base.warm_up], "training")
     return [
+        Need("fetch", "a twin"),
         Need(
             "questions",
             f"{questions:,} pictures",
