@@ -49,6 +49,7 @@ lint: setup
 	.venv/bin/ruff format --check
 	.venv/bin/snakefmt --check Snakefile workflow
 	.venv/bin/snakemake --lint
+	.venv/bin/lint-imports
 
 bench: setup
 	.venv/bin/unblind bench
@@ -57,7 +58,7 @@ bench: setup
 # there is no .venv (docs/gpu.md). For instance make bench-gpu ARGS="--device cpu --size twin"
 bench-gpu:
 	@python=.venv/bin/python; [ -x $$python ] || python=python3; \
-	PYTHONPATH=src "$${UNBLIND_PYTHON:-$$python}" -m unblind.bench_gpu $(ARGS)
+	PYTHONPATH=src "$${UNBLIND_PYTHON:-$$python}" -m unblind.bench bench-gpu $(ARGS)
 
 # Checks, stores and commits the results that are there; refuses what is stale, corrupt or too large.
 publish: setup

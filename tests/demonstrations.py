@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 
 from unblind import files
 from unblind.config import Config
-from unblind.sim import camera, shards
+from unblind.demos import manifests, shards
+from unblind.sim import camera
 from unblind.study import jobs
 
 #: Steps of an episode, the one that closes the gripper and the one that opens it again.
@@ -73,6 +74,6 @@ def write(
             names[split] = f"{split}-00000.parquet"
             pq.write_table(table, folder / names[split])
     part = jobs.settings(config, "demos")
-    manifest = shards.manifest(config, part, folder, list(names.values()))
+    manifest = manifests.describe(config, part, folder, list(names.values()))
     files.write_json(folder / "manifest.json", manifest)
     return folder

@@ -1,22 +1,25 @@
 """Models of a few thousand weights, with the modules of the real ones."""
 
-from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
 
-from unblind.vla import towers
+from unblind.vla import lora
+from unblind.vla.checkpoint import Checkpoint
 from unblind.vla.lite import load_lite
+from unblind.vla.pixels import Squeezed
 from unblind.vla.prismatic import Prismatic, PrismaticConfig
-from unblind.vla.text import BOS, Vocabulary
+from unblind.vla.text import BOS, Words
 from unblind.vla.tokens import ActionNormalizer
+from unblind.vla.towers import sized
 
 WORDS = (
     "put {object} on {plate}",
     "carrot plate cube",
     "where is the gripper holding robot yes no",
 )
-VOCABULARY = Vocabulary.build(WORDS)
+VOCABULARY = Words.build(WORDS)
 #: A normaliser of motions up to 2 cm and 0.1 rad.
 STATISTICS = ActionNormalizer(
     *((sign * 0.02,) * 3 + (sign * 0.1,) * 3 + (sign * 1.0,) for sign in (-1, 1, -1, 1))
@@ -72,26 +75,33 @@ def small(seed: int = 0, **changes) -> Prismatic:
     return model.eval()
 
 
-def add_tiny_vits(monkeypatch) -> dict:
-    """Add the towers of `tiny_openvla`; return the settings that name them."""
-    import timm
+def adapter_weights(model: Prismatic, rank: int, vision: bool) -> int:
+    """Return the number of adapter weights by formula: the sum of rank * (inputs + outputs)."""
+    modules = lora.target_modules(model, vision)
+    shapes = lora.shapes(model, modules, rank).values()
+    return sum(torch.Size(shape).numel() for shape in shapes)
 
-    for name, original, width in (
-        ("tiny-dinov2", "vit_large_patch14_reg4_dinov2.lvd142m", 32),
-        ("tiny-siglip", "vit_so400m_patch14_siglip_224", 24),
-    ):
 
-        def build(side, original=original, width=width):
-            sizes = {"depth": 2, "embed_dim": width, "num_heads": 2}
-            return timm.create_model(original, num_classes=0, img_size=side, **sizes)
-
-        row = replace(towers.TOWERS[name.removeprefix("tiny-")], build=build, width=width)
-        monkeypatch.setitem(towers.TOWERS, name, row)
-    names = ("tiny-dinov2", "tiny-siglip")
-    return {**SMALL, "towers": names, "image_size": 28, "padded": 8, "position_scale": 0.0}
+#: A model of OpenVLA's layout with two blocks a tower.
+TINY_OPENVLA = SMALL | {
+    "towers": tuple(
+        sized(name, {"depth": 2, "embed_dim": width, "num_heads": 2})
+        for name, width in (("dinov2", 32), ("siglip", 24))
+    ),
+    "image_size": 28,
+    "frozen_blocks": 0,
+    "padded": 8,
+    "position_scale": 0.0,
+}
 
 
 def pictures(count: int, seed: int = 0) -> torch.Tensor:
     """Return (count, 3, 64, 64) pictures of coloured squares."""
     coarse = np.random.default_rng(seed).random((count, 3, 8, 8), np.float32)
     return torch.from_numpy(coarse.repeat(8, axis=2).repeat(8, axis=3))
+
+
+def loaded(seed: int = 0) -> Checkpoint:
+    """Return the small model as if it had been read from a folder."""
+    statistics = {"own": STATISTICS.to_release()}
+    return Checkpoint(small(seed), VOCABULARY, Squeezed(64), statistics, Path("nowhere"))

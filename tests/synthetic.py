@@ -83,7 +83,12 @@ def leave_out(config: Config, path: Path, run: str, lacking: dict[int, list[str]
     left = frame[~frame["episode_id"].isin(list(lacking))]
     extra = meta["extra"] | {"not_run": {str(number): files for number, files in lacking.items()}}
     _write(
-        path, left, jobs.settings(config, "rollout", run), meta["code"], meta["seed"], extra=extra
+        path,
+        left,
+        jobs.settings(config, jobs.rollout_stage(config, run), run),
+        meta["code"],
+        meta["seed"],
+        extra=extra,
     )
 
 

@@ -19,13 +19,13 @@ REMOTE = ".venv/bin/dvc remote add --local --default team"
 #: What is not run here, by the words with which it begins, and why.
 NOT_RUN = {
     "make test": "would run this test",
-    "make bench": "minutes of the real simulator; tests/rollout/test_bench_policy.py",
-    "make bench-gpu": "minutes, one GPU; tests/bench_gpu/test_bench_gpu_run.py runs it on twins",
+    "make bench": "minutes of the real simulator; tests/bench/test_bench_timing.py",
+    "make bench-gpu": "minutes, one GPU; tests/bench/test_bench_gpu.py runs it on twins",
     ".venv/bin/unblind doctor": "judges this machine; tests/machine/test_doctor.py",
     ".venv/bin/unblind audit --against DIR": "DIR is the reader's; tests/audit/test_compare.py",
     ".venv/bin/unblind audit --recheck": "the real simulator; tests/audit/test_recheck.py",
     ".venv/bin/unblind audit --strict": "8 s; tests/audit/test_audit_command.py",
-    ".venv/bin/unblind costs results/table1.md": "7 s; tests/report/test_target_costs.py",
+    ".venv/bin/unblind costs results/table1.md": "7 s; tests/test_dryrun.py",
     ".venv/bin/unblind cluster-check": SLURM,
     ".venv/bin/snakemake all --profile profiles/slurm": SLURM,
     ".venv/bin/snakemake --cores all --configfile workflow/config/paper.yaml": PAPER,
@@ -33,7 +33,7 @@ NOT_RUN = {
     ".venv/bin/snakemake --cores 2 all --configfile workflow/config/twin.yaml": (
         "four minutes; tests/test_paper_workflow.py, and tests/finetune/test_openvla_steps.py"
     ),
-    ".venv/bin/unblind openvla": "needs what was not made; tests/openvla/test_openvla_policy.py",
+    ".venv/bin/unblind openvla": "needs what was not made; tests/vla/test_policy.py",
     "podman build": PODMAN,
     "podman run": PODMAN,
     ".venv/bin/unblind watch": "the real simulator; tests/rollout/test_watch.py",

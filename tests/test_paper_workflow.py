@@ -13,9 +13,10 @@ def project(tmp_path_factory):
 
 
 def test_the_whole_study(project):
-    once = ("base_fetch", "base_demos", "base_warm_up", "demos", "features_low", "replay")
-    pages = {"table1": 1, "settings_table": 2, "audit": 1, "costs": 1, "all": 1}
-    wanted = {**dict.fromkeys(once, 1), "train": METHODS * SEEDS, "rollout": ROWS * SEEDS, **pages}
+    once = ("fetch", "warm_up_demos", "warm_up", "demos", "pictures", "replay")
+    pages = {"table1": 1, "table9": 1, "table14": 1, "audit": 1, "costs": 1, "all": 1}
+    runs = {"training": METHODS * SEEDS, "rollout": ROWS * SEEDS}
+    wanted = {**dict.fromkeys(once, 1), **runs, **pages}
     assert toy_study.jobs(project, *PAPER, target="all") == wanted
     assert sum(wanted.values()) == 92
 
@@ -23,18 +24,18 @@ def test_the_whole_study(project):
 def test_with_a_checkpoint_that_is_warmed_up_already(project):
     (project / "warm.yaml").write_text("rebuild_base: false\n")
     found = toy_study.jobs(project, *PAPER, "warm.yaml", target="all")
-    assert "base_warm_up" not in found and "base_demos" not in found
-    assert found["base_fetch"] == 1 and sum(found.values()) == 90
+    assert "warm_up" not in found and "warm_up_demos" not in found
+    assert found["fetch"] == 1 and sum(found.values()) == 90
 
 
 def test_the_smallest_study_on_twins(project):
-    """The documented call; what its steps do on twins is tested in `tests/finetune`."""
+    """The documented call; what its steps do on twins is tested in `tests/steps`."""
     twin = ("--configfile", "workflow/config/twin.yaml")
     found = toy_study.jobs(project, *twin, target="all")
-    assert {rule: found[rule] for rule in ("base_fetch", "base_warm_up", "train", "rollout")} == {
-        "base_fetch": 1,
-        "base_warm_up": 1,
-        "train": 2,
+    assert {rule: found[rule] for rule in ("fetch", "warm_up", "training", "rollout")} == {
+        "fetch": 1,
+        "warm_up": 1,
+        "training": 2,
         "rollout": 6,
     }
 

@@ -114,10 +114,10 @@ def test_publishing_again_commits_nothing(published):
 
 
 def test_stale_results_and_a_dirty_tree_are_refused(published, change):
-    change(published / "src" / "unblind" / "rollout" / "vla.py", lambda text: text + "x = 1\n")
+    change(published / "src" / "unblind" / "vla" / "policy.py", lambda text: text + "x = 1\n")
     done = python(published, *PUBLISH, **AUTHOR)
     assert done.returncode == 1
-    assert "src/unblind/rollout/vla.py not committed" in done.stdout
+    assert "src/unblind/vla/policy.py not committed" in done.stdout
     head = git(published, "rev-parse", "HEAD").strip()
     git(published, "commit", "-qam", "other code")
     try:
@@ -240,7 +240,7 @@ UNSTORED = {"demos": 1, "features_low": 1}
     ("text", "wanted"),
     [
         (("rank: 4", "rank: 8"), {"train": 1, "rollout": 1}),
-        (("attempts_per_slot: 8", "attempts_per_slot: 9"), {"train": 1, "rollout": 1, "replay": 1}),
+        (("demos:\n", "demos:\n  attempts_per_slot: 9\n"), {"train": 1, "rollout": 1, "replay": 1}),
     ],
 )
 def test_a_changed_hyper_parameter_runs_its_descendants(pulled, change, text, wanted):
@@ -251,7 +251,7 @@ def test_a_changed_hyper_parameter_runs_its_descendants(pulled, change, text, wa
 @pytest.mark.parametrize(
     ("module", "wanted"),
     [
-        ("rollout/vla.py", {"rollout": 2}),
+        ("rollout/factory.py", {"rollout": 5}),
         ("align/losses.py", {**UNSTORED, "train": 1, "rollout": 1}),
         ("training/features.py", {**UNSTORED, "train": 1, "rollout": 1}),
         ("report/stats.py", {}),
@@ -277,12 +277,14 @@ def test_a_changed_copy_of_what_demonstrations_were_is_not_believed(pulled, chan
 
 
 def test_a_touched_file_runs_nothing(published, change):
-    for name in ("rollout/vla.py", "sim/demos.py", "training/features.py", "rollout/records.py"):
+    for name in ("vla/policy.py", "sim/demos.py", "training/features.py", "rollout/records.py"):
         change(published / "src" / "unblind" / name, str)
     change(published / "results" / "demos" / "manifest.json", str)
     place = published / "workflow" / "config" / "smoke.yaml"
-    change(place, lambda text: "# another layout\n" + text.replace("seeds: [0]", "seeds:\n  - 0"))
-    assert "seeds:\n  - 0" in place.read_text()
+    change(
+        place, lambda text: "# another layout\n" + text.replace("layers: [1]", "layers:\n      - 1")
+    )
+    assert "layers:\n      - 1" in place.read_text()
     assert jobs(published, *SMOKE) == {}
 
 

@@ -11,11 +11,11 @@ import shlex
 import models
 import pytest
 import typer
-import yaml
 from fences import PAGES, ROOT, bare, blocks, commands, read
 
 from unblind import cli
 from unblind.audit.defects import ledger
+from unblind.config import files
 from unblind.vla import checkpoint, lora
 
 
@@ -27,7 +27,7 @@ def study(tmp_path, monkeypatch):
     model = models.small()
     checkpoint.save(base, model, models.VOCABULARY, models.STATISTICS.to_json())
     wrapped = lora.add_lora(model, vision=True, seed=0, rank=4, alpha=2)
-    lora.save_adapter(wrapped, run, base / checkpoint.WEIGHTS)
+    lora.save_adapter(wrapped, run, checkpoint.load(base).identity)
 
 
 def test_a_trained_run_acts_in_the_environment(study, renderer, capsys):
@@ -107,7 +107,7 @@ def test_defects_and_settings_of_the_symptoms_exist():
     known = {defect.id for defect in ledger()}
     named = set(re.findall(r"`([a-z0-9]+(?:-[a-z0-9]+)+)`", text)) - {"flash-attn"}
     assert len(named) > 8 and named <= known, named - known
-    paper = yaml.safe_load((ROOT / "workflow" / "config" / "paper.yaml").read_text())
+    paper = files.read(ROOT / "workflow" / "config" / "paper.yaml")
     keys = re.findall(rf"`((?:{'|'.join(paper)})(?:\.\w+)+)", text)
     assert len(keys) > 8
     for key in keys:

@@ -123,7 +123,7 @@ def test_after_a_complete_run_there_is_nothing_to_do(study):
         ),
         ("runs: {default: {method: freeze}}", {"train": 1, "rollout": 1}),
         # Default knows nothing of what Align adds; no training knows how it will be evaluated.
-        ("{training: {align: {coefficient: 0.3}}, rollout: {max_steps: 70}}", {"rollout": 5}),
+        ("{training: {align: {lambda: 0.3}}, rollout: {max_steps: 70}}", {"rollout": 5}),
         (
             "demos: {successes: 3}",
             {"demos": 1, "replay": 1, "features_low": 1, "train": 1, "rollout": 1},

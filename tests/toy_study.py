@@ -16,6 +16,7 @@ import pytest
 import synthetic
 import yaml
 
+from unblind.config import files
 from unblind.study import pulled_base as base
 
 ROOT = Path(__file__).parents[1]
@@ -94,11 +95,13 @@ def checkout(folder: Path) -> Path:
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     configs = folder / "workflow" / "config"
-    mini, tiny = (yaml.safe_load((configs / f"{n}.yaml").read_text()) for n in ("mini", "smoke"))
+    complete = {path: files.read(path) for path in configs.glob("*.yaml")}
+    mini, tiny = complete[configs / "mini.yaml"], dict(complete[configs / "smoke.yaml"])
     tiny["scale"] = mini["scale"]
     tiny["runs"] = {run: mini["runs"][run] for run in _RUNS}
-    tiny["table1"]["rows"] = list(_RUNS)
-    (configs / "mini.yaml").write_text(yaml.safe_dump(tiny, sort_keys=False))
+    tiny["table1"] = {"rows": list(_RUNS)}
+    for path, values in (complete | {configs / "mini.yaml": tiny}).items():
+        path.write_text(yaml.safe_dump(values, sort_keys=False))
     set_up(folder)
     shell(folder, "git init -q && git add . && git commit -qm study")
     return folder

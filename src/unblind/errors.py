@@ -1,7 +1,9 @@
-"""What users are told: errors that end a command, and notes that do not."""
+"""Messages to users: errors that end a command, and notes that do not."""
 
+import difflib
 import sys
 import warnings
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -14,6 +16,12 @@ class UnblindError(Exception):
     def __init__(self, cause: str, remedy: str = "") -> None:
         self.cause, self.remedy = cause, remedy
         super().__init__(f"{cause} ({remedy})" if remedy else cause)
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """Return ", did you mean ...?" with up to three known words like ``word``, or nothing."""
+    match = difflib.get_close_matches(word, list(known), n=3, cutoff=0.5)
+    return f", did you mean {' or '.join(repr(m) for m in match)}?" if match else ""
 
 
 class Note(UserWarning):
@@ -29,10 +37,10 @@ def print_notes() -> None:
     """Print each note as one line on standard error; other warnings stay as they are."""
     shown = warnings.showwarning
 
-    def show(message: Any, category: type[Warning], *place: Any, **options: Any) -> None:
+    def show(message: Any, category: type[Warning], *location: Any, **options: Any) -> None:
         if issubclass(category, Note):
             print(f"note: {message}", file=sys.stderr)
         else:
-            shown(message, category, *place, **options)
+            shown(message, category, *location, **options)
 
     warnings.showwarning = show

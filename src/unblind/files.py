@@ -14,7 +14,7 @@ from typing import Any
 
 from unblind.errors import UnblindError
 
-# The last three: a file stands where a folder is wanted, or the other way round.
+# The last three: a file is where a folder is needed, or the other way round.
 _NOT_WRITABLE = (errno.EACCES, errno.EROFS, errno.EPERM)
 _NOT_WRITABLE += (errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
 _POINTER = b"version https://git-lfs.github.com/spec/"
@@ -22,7 +22,7 @@ _POINTER = b"version https://git-lfs.github.com/spec/"
 
 @contextlib.contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; rename it onto ``path`` if the block succeeds.
+    """Yield a temporary path next to ``path``; rename it onto ``path`` if the block succeeds.
 
     On failure the temporary file is removed and ``path`` stays as it was. The file gets the
     permissions of any new file (the process's umask), whatever those of its writer are:
@@ -57,7 +57,7 @@ def _mode_of_new(path: Path) -> int:
 
 @contextlib.contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Translate the disk errors that a user can mend while ``path`` is written.
+    """Translate the disk errors that a user can fix while ``path`` is written.
 
     Raises:
         UnblindError: the disk is full or the folder cannot be written.

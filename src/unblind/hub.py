@@ -29,16 +29,16 @@ def fetch(repo: str, revision: str, patterns: Iterable[str]) -> Path:
         UnblindError: no commit is named, a pattern would fetch something else than data, or the
             hub cannot be reached or does not give the files.
     """
-    wanted = list(patterns)
-    _check(repo, revision, wanted)
+    names = list(patterns)
+    _check(repo, revision, names)
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(repo, revision=revision, allow_patterns=wanted))
+        return Path(snapshot_download(repo, revision=revision, allow_patterns=names))
     except Exception as error:  # httpx, OSError and the hub's own: no common ancestor
         raise UnblindError(
             f"cannot fetch {repo} at {revision}: {_reason(error)}",
-            _remedy(error, wanted),
+            _remedy(error, names),
         ) from error
 
 

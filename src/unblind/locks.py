@@ -6,12 +6,11 @@ it is free again when its holder dies, however that happens.
 """
 
 import contextlib
-import fcntl
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+
+from filelock import FileLock, Timeout
 
 from unblind.errors import UnblindError
 
@@ -30,41 +29,22 @@ def alone(path: Path | str, busy: str = "") -> Iterator[None]:
     Raises:
         UnblindError: there is another holder, and ``busy`` says what to say.
     """
-    place = Path(path).with_name(f".{Path(path).name}.lock")
-    held = None
+    # Its fallback, a file that means a lock by being there, would outlive its holder.
+    lock = FileLock(Path(path).with_name(f".{Path(path).name}.lock"), fallback_to_soft=False)
     with contextlib.suppress(OSError):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        held = _take(place, wait=False)
-        if held is None and busy:
-            raise UnblindError(busy, "wait for its end, then run the same command")
-        if held is None:
+        Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            if busy:
+                remedy = "wait for its end, then run the same command"
+                raise UnblindError(busy, remedy) from None
             print(f"waiting: another process makes {path}", file=sys.stderr, flush=True)
-            held = _take(place, wait=True)
+            lock.acquire()
     try:
         yield
     finally:
-        if held:
+        if lock.is_locked:
             with contextlib.suppress(OSError):
-                place.unlink()
-            held.close()
-
-
-def _take(place: Path, wait: bool) -> TextIO | None:
-    """Return the locked file, None if another process holds it and ``wait`` is false."""
-    while True:
-        with contextlib.ExitStack() as stack:
-            lock = stack.enter_context(open(place, "a"))
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return None
-            # The last holder deletes the file: a lock on a deleted one keeps nobody out.
-            if _is_at(lock, place):
-                stack.pop_all()
-                return lock
-
-
-def _is_at(lock: TextIO, place: Path) -> bool:
-    with contextlib.suppress(FileNotFoundError):
-        return os.path.samestat(os.fstat(lock.fileno()), os.stat(place))
-    return False
+                Path(lock.lock_file).unlink()  # whoever waits for it sees that and makes its own
+            lock.release()

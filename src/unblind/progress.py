@@ -1,59 +1,60 @@
 """Lines that say how far a long step is and when it will end."""
 
 import sys
-import time
+import threading
 
-#: CPU-seconds of one unit at mini's sizes on two virtual cores of an AMD EPYC: an attempt at a
-#: demonstration, a replayed episode, an episode of 80 steps of each policy, a picture of
-#: pretraining, a frame of either kind of features, a frame of fine-tuning; and a frame of 640 x 480
-#: that is decoded and resized for the published model.
-UNIT_CPU_S = {
-    "demos": 0.65,
-    "replay": 1.1,
-    "oracle": 1.1,
-    "random": 0.65,
-    "noop": 0.55,
-    "vla": 2.2,
-    "pretraining": 0.03,
-    "features_low": 0.006,
-    "features_teacher": 0.03,
-    "training": 0.02,
-    "pictures": 0.06,
-}
-#: CPU-seconds until a worker has imported everything and drawn its first picture.
-START_CPU_S = 8.4
+from tqdm import tqdm
+
+# By default a lock between processes, which a killed one would leave behind.
+tqdm.set_lock(threading.RLock())
+_TEXT = "{n_fmt}/{total_fmt}, {elapsed_s:.0f} s elapsed, {remaining_s:.0f} s left"
 
 
-class Progress:
-    """Counts finished units and prints a line now and then to standard error.
+class Progress(tqdm):
+    """Says what a long step will cost, then how far it is: a bar, or lines where nobody watches.
 
     Args:
         what: the units' name, for instance "demonstrations".
         total: units to do in this call.
         unit_cpu_s: expected CPU-seconds a unit, for the line printed before anything runs; 0 where
             nothing is known of them.
-        every_s: least seconds between two lines.
+        every_s: least seconds between two lines where standard error is no terminal.
     """
 
+    monitor_interval = 0  # no thread beside ours: workers are forked
+
     def __init__(self, what: str, total: int, unit_cpu_s: float, every_s: float = 5.0) -> None:
-        self.what, self.total, self.done = what, total, 0
-        self._every, self._start = every_s, time.monotonic()
-        self._last = self._start
         expected = f", about {total * unit_cpu_s:.0f} CPU-seconds" if unit_cpu_s else ""
         print(f"{what}: {total} to do{expected}", file=sys.stderr, flush=True)
+        self._watched = sys.stderr.isatty()
+        super().__init__(
+            desc=what,
+            total=total,
+            file=sys.stderr,
+            disable=not total,
+            mininterval=0.1 if self._watched else every_s,
+            miniters=1,
+            smoothing=0,
+            bar_format=f"{{l_bar}}{{bar}}{_TEXT}" if self._watched else f"{{desc}}: {_TEXT}",
+        )
 
     def advance(self, units: int = 1) -> None:
         """Count finished units."""
-        if not units:
-            return
-        self.done += units
-        now = time.monotonic()
-        if now - self._last < self._every and self.done < self.total:
-            return
-        self._last = now
-        elapsed = now - self._start
-        left = elapsed / self.done * (self.total - self.done)
-        self._say(f"{self.done}/{self.total}, {elapsed:.0f} s elapsed, {left:.0f} s left")
+        self.update(units)
+        if self.total and self.n >= self.total:
+            if self.last_print_n < self.n:
+                self.refresh()
+            self.close()
 
-    def _say(self, text: str) -> None:
-        print(f"{self.what}: {text}", file=sys.stderr, flush=True)
+    def display(self, msg: str | None = None, pos: int | None = None) -> None:
+        """Show the state as a bar, or as a line of its own."""
+        if self._watched:
+            super().display(msg, pos)
+        elif self.n:
+            print(self, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Leave the bar as it is; after lines there is nothing to do."""
+        if self._watched:
+            super().close()
+        self.disable = True

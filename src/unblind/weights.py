@@ -69,24 +69,24 @@ def shapes(paths: list[Path]) -> dict[str, Shape]:
     Raises:
         UnblindError: a file is truncated or no safetensors, or two files hold the same name.
     """
-    found: dict[str, Shape] = {}
+    by_name: dict[str, Shape] = {}
     for path in paths:
         with _opened(path) as handle:
             for name in handle.keys():
-                if name in found:
-                    raise UnblindError(f"{name} stands twice in {path.parent}", _AGAIN)
-                found[name] = tuple(handle.get_slice(name).get_shape())
-    return found
+                if name in by_name:
+                    raise UnblindError(f"{name} is twice in {path.parent}", _AGAIN)
+                by_name[name] = tuple(handle.get_slice(name).get_shape())
+    return by_name
 
 
 def tensors(
-    paths: list[Path], wanted: Container[str] | None = None, device: str = "cpu"
+    paths: list[Path], names: Container[str] | None = None, device: str = "cpu"
 ) -> Iterator[tuple[str, "Tensor"]]:
     """Yield name and tensor, one after the other, in the precision of the files.
 
     Args:
         paths: from `files`.
-        wanted: read these names alone; None reads all.
+        names: read these names alone; None reads all.
         device: where the tensors go, without a copy of the whole file in memory.
 
     Raises:
@@ -95,7 +95,7 @@ def tensors(
     for path in paths:
         with _opened(path, device) as handle:
             for name in handle.keys():
-                if wanted is None or name in wanted:
+                if names is None or name in names:
                     tensor = handle.get_tensor(name)
                     check_numbers(name, tensor, path)
                     yield name, tensor
@@ -142,8 +142,8 @@ def save(
 
 
 def check(
-    wanted: Mapping[str, Shape],
-    found: Mapping[str, Shape],
+    expected: Mapping[str, Shape],
+    actual: Mapping[str, Shape],
     where: object,
     remedy: str,
     unused: Callable[[str], bool] = lambda name: False,
@@ -151,8 +151,8 @@ def check(
     """Compare a checkpoint's names and shapes with those of a model.
 
     Args:
-        wanted: the model's.
-        found: the checkpoint's.
+        expected: the model's.
+        actual: the checkpoint's.
         where: the checkpoint, for the message.
         remedy: what the user can do about a difference.
         unused: tells which names may be there although the model has no use for them.
@@ -160,12 +160,12 @@ def check(
     Raises:
         UnblindError: they differ; the first three differing names and their number are given.
     """
-    problems = [f"{name} is missing" for name in wanted if name not in found]
-    problems += [f"{n} is unknown" for n in found if n not in wanted and not unused(n)]
+    problems = [f"{name} is missing" for name in expected if name not in actual]
+    problems += [f"{n} is unknown" for n in actual if n not in expected and not unused(n)]
     problems += [
-        f"{name} has shape {found[name]}, not {shape}"
-        for name, shape in wanted.items()
-        if name in found and found[name] != shape
+        f"{name} has shape {actual[name]}, not {shape}"
+        for name, shape in expected.items()
+        if name in actual and actual[name] != shape
     ]
     if problems:
         more = f" and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
@@ -183,7 +183,7 @@ def _shards(index: Path) -> list[Path]:
         table = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
         names = sorted(set(table.values()))
         if not names or any(Path(n).name != n or not n.endswith(_SAFE) for n in names):
-            raise ValueError("its weight_map names no safetensors beside it")
+            raise ValueError("its weight_map names no safetensors file next to it")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UnblindError(f"{index} is unreadable: {error}", _AGAIN) from None
     paths = [index.parent / name for name in names]

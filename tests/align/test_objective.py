@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from unblind.align.objective import Objective, Recipe
+from unblind.align.objective import Objective
+from unblind.config import Alignment, load
 from unblind.errors import UnblindError
 
 DEPTH, WIDTH, TEACHER, TOKENS = 4, 16, 10, 9
@@ -20,14 +21,26 @@ def teacher(seed=1, batch=2):
 
 
 def objective(*layers, **changes):
-    return Objective(Recipe(layers, **changes), DEPTH, WIDTH, TEACHER)
+    align = {
+        "teacher": "c-radiov3-l",
+        "teacher_weights": None,
+        "interpolate": False,
+        "layers": list(layers),
+        "lambda": 0.2,
+        "projector": "mlp",
+        "projector_width": 8,
+        "frozen": True,
+        "loss": "cosine",
+    }
+    return Objective(Alignment(**align | changes), 0, DEPTH, WIDTH, TEACHER)
 
 
-def test_paper_values_are_the_defaults():
-    recipe = Recipe((16,))
-    assert (recipe.coefficient, recipe.projector, recipe.loss) == (0.2, "mlp", "cosine")
-    assert recipe.frozen
-    assert Objective(recipe, 32, 64, 8).projectors["16"].projector.fc1.out_features == 32
+def test_the_papers_configuration_gives_the_papers_projector(request):
+    path = request.config.rootpath / "workflow" / "config" / "paper.yaml"
+    paper = Objective(load(path).training.align, 0, 32, 64, 8)
+    assert paper.align.lambda_ == 0.2
+    assert paper.projectors["16"].projector.fc1.out_features == 2048
+    assert not [weight for weight in paper.parameters() if weight.requires_grad]
 
 
 def test_total_is_action_plus_a_fifth_of_the_cosine():
@@ -57,16 +70,16 @@ def test_only_the_visual_tokens_of_the_layer_are_pulled():
     assert pulled.tolist() == [False] + [True] * TOKENS + [False] * 3
 
 
-def test_coefficient_zero_is_the_action_loss_itself():
+def test_lambda_zero_is_the_action_loss_itself():
     hidden = [state.requires_grad_() for state in states()]
     action = hidden[0].square().mean()
-    terms = objective(2, coefficient=0.0)(action, hidden, VISUAL, teacher())
+    terms = objective(2, **{"lambda": 0.0})(action, hidden, VISUAL, teacher())
     assert terms.total is action
     assert not terms.alignment.requires_grad and terms.alignment.item() != 0
 
 
 def test_true_teacher_tokens_can_be_approached_and_shuffled_ones_fit_worse():
-    model, optimum = objective(2, hidden=64), teacher(batch=8)
+    model, optimum = objective(2, projector_width=64), teacher(batch=8)
     student = torch.nn.Parameter(states(batch=8)[2])
     optimiser = torch.optim.Adam([student], lr=0.05)
     for _ in range(60):
@@ -86,7 +99,7 @@ def test_frozen_projectors_give_the_optimiser_nothing():
     assert [p for p in objective(2, frozen=False).parameters() if p.requires_grad]
 
 
-@pytest.mark.parametrize("layers", [(), (0,), (5,), (2, 2), (-1,)])
+@pytest.mark.parametrize("layers", [(5,), (2, 2), (1, 9)])
 def test_layers_that_do_not_exist_are_refused_with_the_valid_ones(layers):
     with pytest.raises(UnblindError, match="valid layers, each once: 1, 2, 3, 4"):
         objective(*layers)

@@ -70,6 +70,6 @@ def rewrite(config: Config, change, run: str = "align", condition: str = "carrot
 
     path = record(config, run, condition)
     frame = change(pd.read_parquet(path))
-    part = jobs.settings(config, "rollout", run)
+    part = jobs.settings(config, jobs.rollout_stage(config, run), run)
     synthetic._write(path, frame, part, STAGES[rollout_stage(config, run)].modules, 0)
     return path

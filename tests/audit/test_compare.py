@@ -40,7 +40,7 @@ def place(theirs, run="align", condition="carrot"):
 
 
 def cells(evidence, theirs):
-    return {cell.place: cell for cell in compare.compare(evidence, RUNS, theirs)}
+    return {cell.record: cell for cell in compare.compare(evidence, RUNS, theirs)}
 
 
 def change(path, columns):

@@ -218,8 +218,10 @@ def test_noticed_if_our_ids_changed_between_methods(monkeypatch):
 
 
 def test_noticed_if_our_pictures_overshot(monkeypatch):
-    to_model = evaluation.to_model
-    monkeypatch.setattr(evaluation, "to_model", lambda *args: to_model(*args) - 0.1)
+    squeezed = evaluation.Squeezed.evaluation
+    monkeypatch.setattr(
+        evaluation.Squeezed, "evaluation", lambda self, images: squeezed(self, images) - 0.1
+    )
     assert not shown("bicubic_overshoot")
 
 

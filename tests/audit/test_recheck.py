@@ -10,7 +10,8 @@ from unblind.audit import build, recheck
 from unblind.config import load
 from unblind.errors import UnblindError
 from unblind.rollout.loop import Outcome
-from unblind.sim.success import STAGES, Stages
+from unblind.rollout.run import made_from
+from unblind.sim.success import MILESTONES, Milestones
 
 FINALS = {"carrot": 4, "plate": 4}
 
@@ -26,7 +27,7 @@ class Crew(synthetic.CrewStandIn):
             any_step = final or (episode.condition in FINALS and episode.episode_id == 4)
             if episode.episode_id in self.lost:
                 final = any_step = False
-            yield Outcome(episode, any_step, final, Stages(*[final] * len(STAGES)), 80)
+            yield Outcome(episode, any_step, final, Milestones(*[final] * len(MILESTONES)), 80)
 
 
 @pytest.fixture
@@ -78,7 +79,8 @@ def test_a_difference_is_named(study, monkeypatch):
 
 
 def test_records_of_other_code_are_marked(study, monkeypatch):
-    monkeypatch.setattr(recheck, "rollout_code", lambda policy: ("unblind.files",))
+    by_other_code = {"code": ("unblind.files",)}
+    monkeypatch.setattr(recheck, "made_from", lambda *run: made_from(*run) | by_other_code)
     found = recheck.recheck(study, build.evidence(study), 1, 1)
     assert "made by other code or from another model" in recheck.report(found)
 

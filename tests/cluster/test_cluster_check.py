@@ -79,12 +79,12 @@ def test_without_slurm_there_is_one_failure_and_no_job(config, monkeypatch, tmp_
 
 def test_a_job_that_found_everything(tmp_path):
     (tmp_path / "node").write_text(f"{TOKEN}\n")
-    told = [Check("python", True, "3.11"), Check("renderer", False, "no picture", "mend it")]
+    told = [Check("python", True, "3.11"), Check("renderer", False, "no picture", "fix it")]
     (tmp_path / "found").write_text(json.dumps([asdict(one) for one in told]))
     found = findings(tmp_path, ended())
     assert list(found) == ["job", "shared fs", "python", "renderer"]
     assert found["shared fs"].ok
-    assert found["renderer"].remedy == "mend it"
+    assert found["renderer"].remedy == "fix it"
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_a_gpu_is_asked_for_if_any_job_wants_one(config):
     assert not any(word.startswith("--gpus") for word in job._options(config))
     changes = {"partition": "cpu", "gpu_partition": "fast", "account": "lab", "gpu_type": "a100"}
     changes = {f"cluster.{key}": value for key, value in changes.items()}
-    other = load(MINI, {**changes, "cluster.jobs.train.gpus": 2})
+    other = load(MINI, {**changes, "cluster.jobs.training.gpus": 2})
     assert {"--gpus=a100:1", "--partition=fast", "--account=lab"} <= set(job._options(other))
 
 

@@ -125,14 +125,14 @@ def test_a_job_is_read(cluster):
 
 def test_a_cluster_that_gives_everything(cluster):
     before_run(study(), "slurm")
-    before_run(study(account="lab", gpu_partition="gpu", jobs__train__gpus=2), "cluster-generic")
+    before_run(study(account="lab", gpu_partition="gpu", jobs__training__gpus=2), "cluster-generic")
 
 
 def test_a_wrong_partition(cluster):
     error = refused(partition="gpus")
     assert error.cause == "this cluster has no partition 'gpus', did you mean 'gpu' or 'cpu'?"
     assert error.remedy == "set cluster.partition to one of: cpu, gpu, old"
-    error = refused(gpu_partition="cup", jobs__train__gpus=1)
+    error = refused(gpu_partition="cup", jobs__training__gpus=1)
     assert error.remedy == "set cluster.gpu_partition to one of: cpu, gpu, old"
     assert refused(partition="old").cause == "partition 'old' is not up"
 
@@ -162,14 +162,17 @@ def test_an_account_where_none_are_kept(cluster):
 @pytest.mark.parametrize(
     ("changes", "cause"),
     [
-        ({"jobs__train__gpus": 1}, "partition 'cpu' has 1 GPU(s), as train asks; it has none"),
         (
-            {"gpu_partition": "gpu", "jobs__train__gpus": 5},
-            "has 5 GPU(s), as train asks; it has 4 of a100, 2 of v100",
+            {"jobs__training__gpus": 1},
+            "partition 'cpu' has 1 GPU(s), as training asks; it has none",
         ),
         (
-            {"gpu_partition": "gpu", "jobs__train__gpus": 1, "gpu_type": "h100"},
-            "partition 'gpu' has 1 GPU(s) of type h100, as train asks",
+            {"gpu_partition": "gpu", "jobs__training__gpus": 5},
+            "has 5 GPU(s), as training asks; it has 4 of a100, 2 of v100",
+        ),
+        (
+            {"gpu_partition": "gpu", "jobs__training__gpus": 1, "gpu_type": "h100"},
+            "partition 'gpu' has 1 GPU(s) of type h100, as training asks",
         ),
     ],
 )
@@ -181,29 +184,29 @@ def test_limits(cluster):
     error = refused(partition="gpu", jobs__demos__minutes=1441)
     assert error.cause == "demos asks for 1441 minutes, partition 'gpu' gives at most 1440"
     assert error.remedy == "lower cluster.jobs.demos.minutes, or choose another partition"
-    assert "memory in MB" in refused(jobs__train__memory_mb=64001).cause
+    assert "memory in MB" in refused(jobs__training__memory_mb=64001).cause
     # The partition allows less than its largest node has; a v100's node has less still.
-    gpu = {"gpu_partition": "gpu", "jobs__train__gpus": 1}
-    assert "at most 200000" in refused(**gpu, jobs__train__memory_mb=200001).cause
-    v100 = gpu | {"gpu_type": "v100", "jobs__train__memory_mb": 128001}
+    gpu = {"gpu_partition": "gpu", "jobs__training__gpus": 1}
+    assert "at most 200000" in refused(**gpu, jobs__training__memory_mb=200001).cause
+    v100 = gpu | {"gpu_type": "v100", "jobs__training__memory_mb": 128001}
     assert "at most 128000" in refused(**v100).cause
 
 
 def test_what_is_not_run_asks_for_nothing(cluster):
     """A pulled base is not made, so its limits do not count."""
-    config = study(jobs__base_robot__memory_mb=10**6)
+    config = study(jobs__robot__memory_mb=10**6)
     before_run(config, "slurm")
-    with pytest.raises(UnblindError, match="base_robot asks"):
+    with pytest.raises(UnblindError, match="robot asks"):
         before_run(config.model_copy(update={"rebuild_base": True}), "slurm")
 
 
 def test_a_published_model_has_rules_of_its_own():
-    own = {"base_questions", "base_tower", "base_vlm", "base_robot", "features_teacher"}
+    own = {"questions", "tower", "vlm", "robot", "features_teacher"}
     assert own <= set(requests.jobs(load(MINI, {"rebuild_base": True})))
     published = set(requests.jobs(load(PAPER)))
-    assert not own & published and {"base_demos", "base_warm_up"} <= published
+    assert not own & published and {"warm_up_demos", "warm_up"} <= published
     warm = set(requests.jobs(load(PAPER, {"rebuild_base": False})))
-    assert published - warm == {"base_demos", "base_warm_up"}
+    assert published - warm == {"warm_up_demos", "warm_up"}
 
 
 def test_a_published_model_gets_the_gpus_that_it_uses(cluster):
@@ -211,13 +214,13 @@ def test_a_published_model_gets_the_gpus_that_it_uses(cluster):
         config = load(PAPER, {"cluster.gpu_partition": "gpu", **changes})
         return requests.gpus_check(config, slurm.partitions())
 
-    assert found().detail == "nodes have what is asked: base_warm_up 1, train 1, rollout 1"
-    check = found(**{"openvla.gpus": 4, "cluster.jobs.base_warm_up.gpus": 4})
-    assert check.detail == "openvla uses 4 GPU(s) in train, which asks for 1"
-    assert check.remedy == "set cluster.jobs.train.gpus to 4"
-    none = {f"cluster.jobs.{rule}.gpus": 0 for rule in ("base_warm_up", "train", "rollout")}
+    assert found().detail == "nodes have what is asked: warm_up 1, training 1, rollout 1"
+    check = found(**{"training.gpus": 4, "cluster.jobs.warm_up.gpus": 4})
+    assert check.detail == "models use 4 GPU(s) in training, which asks for 1"
+    assert check.remedy == "set cluster.jobs.training.gpus to 4"
+    none = {f"cluster.jobs.{rule}.gpus": 0 for rule in ("warm_up", "training", "rollout")}
     assert not found(**none).ok
-    assert found(**none, **{"openvla.device": "cpu"}).ok
+    assert found(**none, **{"training.device": "cpu"}).ok
 
 
 def test_nodes_that_are_all_away(cluster):

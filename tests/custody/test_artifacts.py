@@ -6,12 +6,12 @@ import models
 import pytest
 import whole_study
 
+from unblind.demos import collect
+from unblind.pictures import shards
 from unblind.rollout import replay, run
-from unblind.sim import demos
 from unblind.steps import base, finetuning
 from unblind.study import jobs, making
 from unblind.study.jobs import Origin
-from unblind.training import vlm_data
 
 
 class Captured(Exception):
@@ -31,8 +31,8 @@ def captured(monkeypatch):
         raise Captured
 
     monkeypatch.setattr(making, "make", make)
-    monkeypatch.setattr(demos, "is_current", is_current)
-    monkeypatch.setattr(vlm_data, "is_current", is_current)
+    monkeypatch.setattr(collect, "is_current", is_current)
+    monkeypatch.setattr(shards, "is_current", is_current)
     monkeypatch.setattr(replay, "record", is_current)
     manifest = {"statistics": models.STATISTICS.to_json(), "shards": {}}
     monkeypatch.setattr(replay, "_choose", lambda *_: [])
@@ -71,7 +71,7 @@ def test_fine_tuning(study, captured):
 
 def test_demonstrations_replay_and_rollouts(study, captured):
     with pytest.raises(Captured):
-        demos.collect(study, jobs.demos_folder(study), 1)
+        collect.collect(study, jobs.demos_folder(study), 1)
     with pytest.raises(Captured):
         replay.replay(study, jobs.demos_folder(study), Path("results/replay.parquet"), 1)
     for name in study.runs:
@@ -95,5 +95,5 @@ def test_the_making_of_a_base(tmp_path, monkeypatch, captured):
         base.questions(config, 1)
     for which in ("pretraining", "warm-up"):
         with pytest.raises(Captured):
-            demos.collect(config, jobs.demos_folder(config, which), 1, which)
+            collect.collect(config, jobs.demos_folder(config, which), 1, which)
     check(config, captured, {"base"})

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 import whole_study
+import yaml
 from test_trace import DEMOS, RECORD, TABLE, WEIGHTS, call
 
+from unblind.config.files import read
 from unblind.custody import roots
 from unblind.errors import UnblindError
 from unblind.study import provenance
@@ -73,7 +75,7 @@ def test_results_outside_the_checkout_are_traced_from_it(study, tmp_path):
 
 
 def test_settings_are_those_of_the_files_study(elsewhere):
-    shutil.copy(whole_study.SMOKE, "mine.yaml")
+    Path("mine.yaml").write_text(yaml.safe_dump(read(whole_study.SMOKE)))
     words = (elsewhere / RECORD, *whole_study.OPTIONS[:-2], "--set", "training.rank=8")
     with pytest.warns(UserWarning, match="paths are relative"):
         for named in ((), ("--config", "mine.yaml")):

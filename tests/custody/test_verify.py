@@ -121,11 +121,11 @@ def test_a_damaged_content_of_the_store_is_found(study):
 
 
 def test_a_changed_setting_outdates_exactly_what_depends_on_it(study):
-    changed = whole_study.settings(training__align__coefficient=0.3)
+    changed = whole_study.settings(training__align__lambda=0.3)
     pages = TABLE1 | AUDIT | COSTS
     assert states(changed) == {"stale": {WEIGHTS} | records("align") | pages | table9()}
     found = findings(changed)
-    assert found[WEIGHTS].why == ("config changed: training.align.coefficient 0.2 -> 0.3",)
+    assert found[WEIGHTS].why == ("config changed: training.align.lambda 0.2 -> 0.3",)
     assert found[RECORD].why == (f"input stale: {WEIGHTS}",)
     changed = whole_study.settings(demos__successes=3)
     learned = {WEIGHTS, DEFAULT, LOW, Path("results/features/lite2-128.npy")}

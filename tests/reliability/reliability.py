@@ -26,10 +26,12 @@ import leftovers
 import project_trees as trees
 import reliability_page as page
 import store_faults
+import yaml
 from findings import Finding
 from project_trees import ROOT, Tree
 
 from unblind.config import digest, schema
+from unblind.config.files import read
 from unblind.files import sha256, write_json
 from unblind.study.provenance import describe_machine
 
@@ -154,7 +156,7 @@ class Suite:
         """Fuzz the configuration; every 20th also through Snakemake."""
         place, known = PLACE / "configurations", schema()
         place.mkdir(exist_ok=True)
-        text = (ROOT / trees.SMOKE).read_text(encoding="utf-8")
+        text = yaml.safe_dump(read(ROOT / trees.SMOKE), sort_keys=False)
         verdicts, problems, through = [], [], 0
         for i, mutation in enumerate(config_fuzz.mutations(text, CONFIGURATIONS, SEED)):
             verdict = config_fuzz.judge(mutation, place / f"case-{i}.yaml", known)

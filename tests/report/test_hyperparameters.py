@@ -53,9 +53,9 @@ def test_the_paper_scale_trains_as_released_but_for_the_number_format_and_seeds(
     differing = {line.name: line for line in found if line.state != "same"}
     assert set(differing) == {"Number format of the adapters", "Training seeds"}
     assert differing["Number format of the adapters"].ours == "corrected"
-    released = shown("9", "paper", **{"openvla.recipe": "released"})
+    released = shown("9", "paper", **{"training.recipe": "released"})
     assert released["Number format of the adapters"].ours == "bfloat16"
-    changes = {"openvla.clip": 1.0, "openvla.augmentation": None, "openvla.betas": [0.9, 0.95]}
+    changes = {"training.clip": 1.0, "training.augmentation": None, "training.betas": [0.9, 0.95]}
     changed = shown("9", "paper", **changes)
     assert changed["Gradient clipping"].ours == "1"
     assert changed["Augmentation of pictures"].ours == "none"
@@ -70,17 +70,15 @@ def test_a_changed_setting_is_marked():
 
 
 def test_fixed_values_are_what_the_code_does():
-    from unblind.training import loop
+    from unblind.training import finetune
     from unblind.vla import lora
 
     fixed = shown("9")
-    assert fixed["Betas of AdamW"].ours == ", ".join(f"{beta:g}" for beta in loop._BETAS)
-    schedule = loop.Schedule(steps=100, rate=1.0, warm_up=10, weight_decay=0.0)
-    assert fixed["Gradient clipping"].ours == f"norm {schedule.clip}"
-    rates = [schedule.at(step) for step in range(100)]
-    assert rates[:10] == sorted(rates[:10])
-    assert rates[10:] == sorted(rates[10:], reverse=True)
-    assert fixed["Course of the rate"].ours == "linear rise, then half a cosine"
+    training = load(CONFIGS / "mini.yaml").training
+    schedule = finetune.schedule(training, training.schedule)
+    assert fixed["Betas of AdamW"].ours == ", ".join(f"{beta:g}" for beta in schedule.betas)
+    assert fixed["Gradient clipping"].ours == f"{schedule.clip:g}"
+    assert fixed["Rate at the end, as a share"].ours == f"{schedule.last:g}"
     assert (lora.RANK, lora.ALPHA) == (32, 16)
 
 

@@ -2,6 +2,7 @@
 
 import copy
 from functools import reduce
+from operator import getitem
 
 import pytest
 import yaml
@@ -132,10 +133,10 @@ def test_lists_of_a_block_become_orderings(claims):
 
 
 def test_settings_name_keys_of_the_configuration(claims):
-    config = load(PAPER.parent / "workflow" / "config" / "paper.yaml")
+    config = load(PAPER.parent / "workflow" / "config" / "paper.yaml").model_dump()
     for number in claims.text:
         if number.key:
-            ours = reduce(getattr, number.key.split("."), config)
+            ours = reduce(getitem, number.key.split("."), config)
             assert ours == number.value, number.id
     assert {number.value for number in claims.text} >= {0.1, 128, 0.2, 1400, 16, 768, 4096}
 

@@ -144,7 +144,9 @@ REACHED = {  # of 32 episodes
 def rewrite(copy, config, run, condition, **columns):
     path = copy / f"rollouts/{run}/0/{condition}.parquet"
     frame = pd.read_parquet(path).assign(**columns)
-    synthetic._write(path, frame, jobs.settings(config, "rollout", run), CODE, 0)
+    synthetic._write(
+        path, frame, jobs.settings(config, jobs.rollout_stage(config, run), run), CODE, 0
+    )
 
 
 def test_stages_are_shares_of_episodes_over_the_13_conditions(config, copy):
@@ -295,7 +297,7 @@ def test_runs_must_share_their_episodes(config, copy):
 def test_a_record_with_too_few_episodes_is_refused(config, copy):
     path = copy / "rollouts/oracle/0/carrot.parquet"
     frame = pd.read_parquet(path).iloc[:-1]
-    synthetic._write(path, frame, jobs.settings(config, "rollout", "oracle"), CODE, 0)
+    synthetic._write(path, frame, jobs.settings(config, "rollout_scripted", "oracle"), CODE, 0)
     with pytest.raises(UnblindError, match="holds 31 episodes instead of 32"):
         make(config, copy)
 

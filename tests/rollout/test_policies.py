@@ -3,7 +3,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from unblind.errors import UnblindError
 from unblind.rollout.policies import (
     HOLD,
     NoopPolicy,
@@ -11,7 +10,6 @@ from unblind.rollout.policies import (
     OpenLoopPolicy,
     OracleActor,
     RandomPolicy,
-    make_policy,
 )
 from unblind.sim.episodes import decode, sample_ids
 from unblind.sim.success import MILESTONES, Milestones
@@ -56,15 +54,6 @@ def test_open_loop_plays_each_episodes_actions_and_then_holds():
     actions = policy.act([seen(2, 0), seen(1, 1), seen(2, 1)])
     assert actions[:, 0].tolist() == [0.25, 0.5, 0]
     assert actions[2].tolist() == HOLD.tolist()
-
-
-def test_kinds_of_policies():
-    assert make_policy("oracle", 0) is None, "it acts in the workers"
-    assert isinstance(make_policy("noop", 0), NoopPolicy)
-    first, other = (make_policy("random", seed).act([seen(1, 0)]) for seed in (0, 1))
-    assert (first != other).any()
-    with pytest.raises(UnblindError, match=r"no policy of kind 'vla'.*choose oracle, random"):
-        make_policy("vla", 0)
 
 
 # ---- the oracle -------------------------------------------------------------------------------

@@ -8,10 +8,10 @@ import pytest
 from synthetic import CrewStandIn
 
 from unblind.config import load
+from unblind.demos import collect, labels, shards
 from unblind.errors import UnblindError
 from unblind.rollout import replay
 from unblind.rollout.loop import Outcome
-from unblind.sim import demos, labels, shards
 from unblind.study import provenance
 
 
@@ -24,7 +24,7 @@ def config():
 def folder(config, tmp_path_factory, renderer):
     """Two demonstrations."""
     out = tmp_path_factory.mktemp("demos")
-    demos.collect(config, out, 1)
+    collect.collect(config, out, 1)
     return out
 
 

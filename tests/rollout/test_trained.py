@@ -14,6 +14,7 @@ from PIL import Image
 
 from unblind.config import load
 from unblind.errors import UnblindError
+from unblind.files import sha256
 from unblind.rollout import run
 from unblind.rollout.loop import Outcome
 from unblind.rollout.predict import predict
@@ -36,7 +37,7 @@ def study(tmp_path_factory):
         if "lora_B" in name:
             weight.data.fill_(0.05)
     adapter = jobs.run_folder(config, "default", 0)
-    lora.save_adapter(wrapped, adapter, base / "model.safetensors")
+    lora.save_adapter(wrapped, adapter, sha256(base / "model.safetensors"))
     (adapter / "run.json").write_text(json.dumps({"steps": 4, "training_seed": 0}))
     return folder
 
@@ -107,7 +108,7 @@ def test_a_record_names_base_and_adapter_and_tells_of_the_training(crew, config,
     assert meta["extra"]["run_details"] == {"steps": 4, "training_seed": 0}
     read = [path.name for path in model_files(config, "default", 0)]
     assert sorted(name.rpartition("/")[2] for name in meta["inputs"]) == sorted(read)
-    assert "unblind.vla.prismatic" in meta["code"]
+    assert "unblind.vla" in meta["code"]
     assert len(pd.read_parquet(tmp_path / "default" / "carrot.parquet")) == 2
     assert "base" in provenance.read(tmp_path / "base" / "carrot.parquet")["extra"]["run_details"]
     adapted, plain = crew.actions
@@ -122,7 +123,7 @@ def test_a_record_of_another_adapter_is_made_again(crew, config, tmp_path):
     folder = jobs.run_folder(config, "default", 0)
     base = jobs.rebuilt(config) / "model.safetensors"
     again = lora.add_lora(checkpoint.load(base.parent).model, vision=True, seed=2, rank=2, alpha=2)
-    lora.save_adapter(again, folder, base)
+    lora.save_adapter(again, folder, sha256(base))
     run.rollout(config, "default", 0, tmp_path, ["carrot"], 1)
     assert len(crew.actions) == 2
 

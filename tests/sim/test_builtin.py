@@ -12,7 +12,7 @@ from unblind.sim import conditions
 from unblind.sim.builtin import BUILTIN, facts
 from unblind.sim.builtin.objects import SHAPES
 from unblind.sim.builtin.primitives import fit, loft, shell, slab
-from unblind.sim.catalog import load_catalog
+from unblind.sim.catalogs import load_catalog
 
 MODELS = BUILTIN.objects + BUILTIN.plates
 name = lambda model: model.name  # noqa: E731

@@ -10,7 +10,7 @@ import pytest
 from unblind.rollout.policies import HOLD
 from unblind.sim.builtin import BUILTIN
 from unblind.sim.episodes import decode
-from unblind.sim.success import Stages
+from unblind.sim.success import Milestones
 
 ROLES = ("object", "plate", "distractor", "distractor_plate")
 # Published start of an episode: six joints in rad, two fingers in m.
@@ -88,7 +88,7 @@ def test_reset_and_step_return_what_gymnasium_asks(env):
     assert obs["image"].shape == (1, 96, 128, 3)
     assert not terminated.any() and not truncated.any()
     assert info.keys() >= {"success", "is_src_obj_grasped", "elapsed_steps"}
-    for name in ("success", *Stages().to_info()):
+    for name in ("success", *Milestones().to_info()):
         assert info[name].shape == (1,) and str(info[name].dtype) == "torch.bool"
     assert info["elapsed_steps"].tolist() == [1] and env.action_space.shape == (7,)
 
@@ -308,9 +308,9 @@ def test_success_and_grasp_are_seen_in_the_simulator(blind):
 def played(env, episode, actions):
     """Return the stages reached in an episode."""
     env.reset(options={"episode": episode})
-    reached = Stages()
+    reached = Milestones()
     for action in actions:
-        reached |= Stages.from_info(env.step(action)[-1])
+        reached |= Milestones.from_info(env.step(action)[-1])
     return reached
 
 
@@ -323,13 +323,13 @@ def played(env, episode, actions):
     ],
 )
 def test_who_does_nothing_reaches_no_stage(blind, condition, number):
-    assert played(blind, decode(condition, number), [HOLD] * 20) == Stages()
+    assert played(blind, decode(condition, number), [HOLD] * 20) == Milestones()
 
 
 def test_an_object_that_is_put_between_the_fingers_is_reached_by_nobody(blind):
     """PosChangeTo may do so: a grasp to the release, and none of our stages."""
     episode = decode("position_change_to", 101_455)
-    assert played(blind, episode, [HOLD] * 20) == Stages(grasped=True, consecutive_grasp=True)
+    assert played(blind, episode, [HOLD] * 20) == Milestones(grasped=True, consecutive_grasp=True)
 
 
 def test_asking_twice_in_a_step_changes_nothing(blind):
@@ -339,7 +339,11 @@ def test_asking_twice_in_a_step_changes_nothing(blind):
     for _ in range(12):
         info = blind.step(HOLD)[-1]
         again = blind.evaluate(), blind.evaluate()
-        assert Stages.from_info(again[0]) == Stages.from_info(again[1]) == Stages.from_info(info)
+        assert (
+            Milestones.from_info(again[0])
+            == Milestones.from_info(again[1])
+            == Milestones.from_info(info)
+        )
         seen.append((info["is_src_obj_grasped"].item(), info["consecutive_grasp"].item()))
     first = seen.index((True, False))
     assert seen[first : first + 6] == [(True, False)] * 4 + [(True, True)] * 2

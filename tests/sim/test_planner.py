@@ -243,7 +243,7 @@ def test_the_plan_is_the_same_every_time(env, planner):
 
 def disturb(planned, seed=0, episode_id=7, **noise):
     """Return labels and executed actions, (T, 7) each."""
-    from unblind.sim.recorder import Disturbance
+    from unblind.demos.recorder import Disturbance
 
     source = Disturbance(NoiseConfig(**noise), [seed, episode_id])
     pairs = [source.apply(action) for action in planned]

@@ -11,7 +11,7 @@ from unblind import files
 from unblind.errors import UnblindError
 from unblind.sim import released, released_files
 from unblind.sim.builtin import BUILTIN
-from unblind.sim.catalog import load_catalog
+from unblind.sim.catalogs import load_catalog
 
 
 def _put(root, path, data):
@@ -176,19 +176,19 @@ def test_the_real_release_agrees_with_the_built_in_facts(released_assets):
     catalog = released.ReleasedCatalog(released_assets)
     _, missing, corrupt = released_files.check(released_assets)
     assert corrupt == []
-    for real, twin in zip(
+    for real, builtin in zip(
         catalog.objects + catalog.plates, BUILTIN.objects + BUILTIN.plates, strict=True
     ):
         assert (real.name, real.index, real.split, real.density) == (
-            twin.name, twin.index, twin.split, twin.density,
+            builtin.name, builtin.index, builtin.split, builtin.density,
         )  # fmt: skip
-        np.testing.assert_allclose(real.bbox, twin.bbox, atol=1e-6)
+        np.testing.assert_allclose(real.bbox, builtin.bbox, atol=1e-6)
         if f"{real._folder}/collision.obj" not in missing:
             points = np.concatenate(real.collision)
             np.testing.assert_allclose([points.min(0), points.max(0)], real.bbox, atol=2e-4)
-    for real, twin in zip(catalog.tables, BUILTIN.tables, strict=True):
+    for real, builtin in zip(catalog.tables, BUILTIN.tables, strict=True):
         assert (real.name, real.split, real.texture_name, real.mix) == (
-            twin.name, twin.split, twin.texture_name, twin.mix,
+            builtin.name, builtin.split, builtin.texture_name, builtin.mix,
         )  # fmt: skip
 
 

@@ -7,11 +7,11 @@ import pytest
 
 from unblind.sim.success import (
     IMPLIED,
-    STAGES,
+    MILESTONES,
+    Milestones,
+    MilestoneTest,
     Moment,
     PlacementTest,
-    Stages,
-    StageTest,
     needs_more_settling,
     pushes,
     rotated_half_size,
@@ -138,7 +138,7 @@ TURNED = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])  # a quarter turn: 2 x 6
 
 
 def stage_test(start=START):
-    return StageTest(PLACED, BBOX, CORNERS, start)
+    return MilestoneTest(PLACED, BBOX, CORNERS, start)
 
 
 def held(dz=0.0, over=False, **changes):
@@ -149,7 +149,7 @@ def held(dz=0.0, over=False, **changes):
 
 
 def names(stages):
-    return [stage for stage in STAGES if getattr(stages, stage)]
+    return [stage for stage in MILESTONES if getattr(stages, stage)]
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def names(stages):
 )
 def test_an_object_is_reached_within_two_centimetres_of_its_surface(gripper, rotation, expected):
     now = replace(START, gripper_xyz=REST + gripper, object_rotation=rotation)
-    assert stage_test()(1, now) == Stages(reached=expected)
+    assert stage_test()(1, now) == Milestones(reached=expected)
 
 
 def test_a_touch_reaches_from_afar_and_a_grasp_too():
@@ -183,7 +183,7 @@ def test_a_touch_reaches_from_afar_and_a_grasp_too():
 def test_a_gripper_that_starts_close_by_has_to_come_half_as_close():
     start = replace(START, gripper_xyz=REST + [0, 0, 0.036])  # 16 mm
     told = stage_test(start)
-    assert [told(step, start) for step in range(3)] == [Stages()] * 3, "standing still"
+    assert [told(step, start) for step in range(3)] == [Milestones()] * 3, "standing still"
     assert not told(3, replace(start, gripper_xyz=REST + [0, 0, 0.0281])).reached
     assert told(4, replace(start, gripper_xyz=REST + [0, 0, 0.0279])).reached
 
@@ -243,7 +243,7 @@ def test_what_jumps_is_neither_released_nor_reached_before_it_is_down():
     told.jump()
     high = REST + [0.0, 0.1, 0.08]
     falling = replace(START, object_xyz=high, gripper_xyz=high, touched=True)
-    assert told(2, falling) == Stages(), "taken out of the fingers, and past them"
+    assert told(2, falling) == Milestones(), "taken out of the fingers, and past them"
     stuck = replace(falling, grasped=True)
     assert names(told(3, stuck)) == ["grasped"], "put between the fingers: the release's word"
     down = replace(falling, object_xyz=REST, gripper_xyz=ABOVE)
@@ -253,19 +253,19 @@ def test_what_jumps_is_neither_released_nor_reached_before_it_is_down():
 
 
 def test_stages_are_kept_by_joining_and_told_by_the_releases_names():
-    first, second = Stages(reached=True), Stages(grasped=True, lifted=True)
+    first, second = Milestones(reached=True), Milestones(grasped=True, lifted=True)
     assert names(first | second) == ["reached", "grasped", "lifted"]
     info = (first | second).to_info()
     assert list(info) == [
         "reached", "is_src_obj_grasped", "consecutive_grasp", "lifted", "over_plate", "released",
     ]  # fmt: skip
-    assert Stages.from_info({**info, "success": False}) == first | second
+    assert Milestones.from_info({**info, "success": False}) == first | second
 
 
 def test_no_course_of_events_has_a_stage_without_those_it_implies():
     rng = np.random.default_rng(0)
     for _ in range(200):
-        told, so_far = stage_test(), Stages()
+        told, so_far = stage_test(), Milestones()
         for step in range(1, 20):
             if rng.random() < 0.05:
                 told.jump()
@@ -274,4 +274,4 @@ def test_no_course_of_events_has_a_stage_without_those_it_implies():
             told_now = told(step, replace(now, touched=bool(touched), grasped=bool(grasped)))
             so_far |= told_now
             assert all(getattr(so_far, a) <= getattr(so_far, b) for a, b in IMPLIED)
-    assert set(STAGES) == {stage for pair in IMPLIED for stage in pair}
+    assert set(MILESTONES) == {stage for pair in IMPLIED for stage in pair}

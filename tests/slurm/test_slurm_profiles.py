@@ -11,8 +11,8 @@ import yte
 
 from unblind.cluster import failures, requests
 from unblind.config import load
-from unblind.config_cluster import ClusterJobs
 from unblind.errors import UnblindError
+from unblind.study.stages import REQUESTS
 
 CONFIG = studies.ROOT / "workflow" / "config"
 SCALES = ("mini", "paper", "smoke")
@@ -29,22 +29,13 @@ def told_resources(text):
     return {rule: dict(one.split("=") for one in line.split(", ")) for rule, line in found}
 
 
-def test_every_rule_has_its_limits_and_no_other():
-    text = "".join(path.read_text() for path in (CONFIG.parent / "rules").glob("*.smk"))
-    rules = set(re.findall(r"^ *rule (\w+):", text, flags=re.MULTILINE))
-    # What needs a network runs where Snakemake runs; rule `rollout` has two entries.
-    assert rules - {"pull_base", "base_fetch"} == set(ClusterJobs.model_fields) - {
-        "rollout_scripted"
-    }
-
-
 @pytest.mark.parametrize("profile", studies.PROFILES)
 def test_a_dry_run_asks_for_what_the_configuration_says(tree, profile, tmp_path):
     extra = tmp_path / "cluster.yaml"
     asked = "{minutes: 77, memory_mb: 1234, gpus: 2, group: null}"
     extra.write_text(
         "{rebuild_base: true, cluster: {partition: cpu, gpu_partition: a100, account: lab,"
-        f" gpu_type: a100, jobs: {{train: {asked}}}}}}}\n"
+        f" gpu_type: a100, jobs: {{training: {asked}}}}}}}\n"
     )
     done = toy_study.snakemake(
         tree.folder, "-n", "all", *("--profile", f"profiles/{profile}"), "--configfile", str(extra)
@@ -54,12 +45,12 @@ def test_a_dry_run_asks_for_what_the_configuration_says(tree, profile, tmp_path)
     wanted = requests.jobs(load(CONFIG / "mini.yaml", {"rebuild_base": True}))
     assert set(found) >= set(wanted) - {"rollout_scripted"}
     for rule, job in wanted.items():
-        if rule not in ("train", "rollout_scripted"):
+        if rule not in ("training", "rollout_scripted"):
             told = found[rule]
             assert (told["runtime"], told["mem_mb"]) == (str(job.minutes), str(job.memory_mb))
             assert (told["gpu"], told["slurm_partition"]) == ("0", "cpu")
             assert (told["slurm_account"], "gpu_model" in told) == ("lab", False)
-    told = found["train"]
+    told = found["training"]
     assert (told["runtime"], told["mem_mb"], told["gpu"]) == ("77", "1234", "2")
     assert (told["slurm_partition"], told["gpu_model"]) == ("a100", "a100")
 
@@ -79,15 +70,15 @@ def test_a_profile_says_everything_that_a_plain_slurm_needs(profile):
 def test_no_shipped_setting_is_bound_to_a_site(scale):
     cluster = load(CONFIG / f"{scale}.yaml").cluster
     assert (cluster.partition, cluster.account, cluster.gpu_type, cluster.scratch) == (None,) * 4
-    gpus = {rule for rule in ClusterJobs.model_fields if cluster.job(rule).gpus}
+    gpus = {rule for rule in REQUESTS if cluster.job(rule).gpus}
     assert bool(gpus) == (scale == "paper")
 
 
 def test_the_partition_of_a_rule():
     shown = load(CONFIG / "paper.yaml", {"cluster.partition": "cpu"}).cluster
-    assert (shown.partition_of("train"), shown.partition_of("audit")) == ("cpu", "cpu")
+    assert (shown.partition_of("training"), shown.partition_of("audit")) == ("cpu", "cpu")
     shown = load(CONFIG / "paper.yaml", {"cluster.gpu_partition": "a100"}).cluster
-    assert (shown.partition_of("train"), shown.partition_of("audit")) == ("a100", None)
+    assert (shown.partition_of("training"), shown.partition_of("audit")) == ("a100", None)
 
 
 def test_the_cluster_decides_no_result():

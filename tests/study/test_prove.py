@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from unblind.config_files import read
+from unblind.config.files import read
 from unblind.errors import UnblindError
 from unblind.study import code, prove
 from unblind.study.counts import COUNTS

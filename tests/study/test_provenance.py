@@ -1,4 +1,5 @@
 import json
+import resource
 import subprocess
 import sys
 import time
@@ -83,7 +84,7 @@ def test_cpu_time_and_memory_of_children_count(tmp_path, alive):
     meta = provenance.read(tmp_path / "x")
     assert 0.3 <= meta["cpu_s"] < 5
     assert meta["wall_s"] >= 0.4
-    own = provenance.resource.getrusage(provenance.resource.RUSAGE_SELF).ru_maxrss // 1024
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     assert meta["peak_memory_mib"] >= own + 50
 
 
@@ -131,31 +132,39 @@ BESIDE = imports.inside(
     f"unblind.{name}"
     for name in (
         *("errors", "files", "progress", "workers", "study"),
-        *("config", "config_openvla", "config_sections", "machine"),
+        *("config", "machine"),
     )
 ) | {"unblind"}
 #: Imports that matter to the named stages alone.
 ONLY_FOR = {
     # A type.
     ("sim.conditions", "sim.catalog"): (),
-    ("training.features", "teachers"): ("features_teacher",),
     # Demonstrations, and pictures with questions, are read from files: their contents count.
-    ("sim.shards", "sim.demos"): ("demos",),
-    ("sim.shards", "sim.episodes"): ("demos",),
-    ("training.data", "training.vlm_data"): ("questions",),
-    ("training.evaluate", "training.vlm_data"): ("questions",),
+    ("training.data", "pictures.shards"): ("questions",),
+    ("training.evaluate", "pictures.shards"): ("questions",),
     # Questions about demonstrations are asked in robot pretraining only.
     ("training.data", "sim.camera"): ("robot",),
     ("training.data", "sim.conditions"): ("robot",),
-    ("training.data", "sim.pretraining"): ("robot",),
+    ("training.data", "demos.pretraining"): ("robot",),
     # Only a new model has a new vocabulary.
-    ("training.stages", "training.questions"): ("tower",),
-    ("training.stages", "sim.catalog"): ("tower",),
-    ("training.stages", "sim.pretraining"): ("tower",),
+    ("training.pretrain", "pictures.questions"): ("tower", "vlm"),
+    ("training.pretrain", "sim.catalogs"): ("tower", "vlm"),
+    ("training.pretrain", "demos.pretraining"): ("tower", "vlm"),
+    # Training asks for the names of builtin assets and for templates; episodes are not drawn.
+    ("sim.catalogs", "sim.released"): (),
+    ("demos.pretraining", "sim.builtin.extras"): (),
+    ("demos.pretraining", "sim.catalogs"): (),
+    ("demos.pretraining", "sim.episodes"): (),
     # Only runs are aligned.
-    ("training.finetuning", "align.objective"): ("training",),
+    ("training.finetune", "align.objective"): ("training",),
+    ("training.finetune", "teachers.loading"): ("training",),
+    ("training.losses", "align.objective"): ("training",),
+    ("training.cache", "teachers.teacher"): ("features_teacher",),
     # Scripted policies need no model.
-    ("rollout.policies", "rollout.vla"): ("rollout",),
+    ("rollout.factory", "training.base"): ("rollout",),
+    ("rollout.factory", "vla.decode"): ("rollout",),
+    ("rollout.factory", "vla.loading"): ("rollout",),
+    ("rollout.factory", "vla.policy"): ("rollout",),
 }
 
 
@@ -181,12 +190,12 @@ def test_a_stage_lists_all_modules_that_it_imports(stage):
 @pytest.mark.parametrize(
     ("stage", "module"),
     [
-        ("answers", "unblind.training.stages"),
+        ("answers", "unblind.training.losses"),
         ("features_teacher", "unblind.teachers"),
-        ("robot", "unblind.sim"),
-        ("rollout", "unblind.rollout.vla"),
+        ("robot", "unblind.sim.camera"),
+        ("rollout", "unblind.rollout.factory"),
         ("training", "unblind.align"),
-        ("vlm", "unblind.training.questions"),
+        ("vlm", "unblind.pictures.questions"),
     ],
 )
 def test_a_module_left_out_is_noticed(stage, module):

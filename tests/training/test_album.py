@@ -10,11 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from unblind import png
 from unblind.errors import UnblindError
-from unblind.training import album, vlm_data
-from unblind.training.parallel import Team
-from unblind.training.scenes import Gripper, Scene, Thing
-from unblind.vla.images import to_model
+from unblind.pictures import shards
+from unblind.pictures.scenes import Gripper, Scene, Thing
+from unblind.training import album
+from unblind.training.team import Team
+from unblind.vla.pixels import Squeezed
 
 SCENES = [
     Scene(
@@ -48,7 +50,7 @@ def pictures(tmp_path_factory):
             }
             for k in range(count)
         ]
-        table = pa.Table.from_pylist(rows, vlm_data.SCHEMA)
+        table = pa.Table.from_pylist(rows, shards.SCHEMA)
         pq.write_table(table, folder / f"train-{shard:05d}.parquet")
     names = {"object": [["carrot"]]}
     (folder / "manifest.json").write_text(json.dumps({"names": names}))
@@ -74,10 +76,10 @@ def test_an_album_gives_scenes_names_and_what_the_frozen_blocks_make_of_pictures
     assert len(pages) == 5
     assert pages.scenes == [SCENES[k % 2] for k in range(5)]
     assert pages.names == {"object": [["carrot"]]}
-    rows = vlm_data.read(pictures, "train")
+    rows = shards.read(pictures, "train")
     for numbers in ([4], [3, 0, 2]):
-        images = np.stack([vlm_data.picture(rows[n]) for n in numbers])
-        expected = model.vision_backbone.low(to_model(images, model.config.image_size))
+        images = np.stack([png.decode(rows[n]["image"]) for n in numbers])
+        expected = model.vision_backbone.low(Squeezed(model.config.image_size).training(images))
         torch.testing.assert_close(pages.low(numbers), expected, rtol=2e-3, atol=2e-3)
 
 

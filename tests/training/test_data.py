@@ -6,15 +6,17 @@ import models
 import numpy as np
 import pytest
 
+from unblind import png
 from unblind.config import load
 from unblind.errors import UnblindError
 from unblind.sim import camera
 from unblind.training import data
-from unblind.training.data import ActionWeights, Demonstrations, Order, Share
-from unblind.vla.text import EOS, Vocabulary, action_prompt, question_prompt
+from unblind.training.data import Demonstrations, Share
+from unblind.training.frames import ActionWeights, Frames, Labelled, Order
+from unblind.vla.text import EOS, Words
 from unblind.vla.tokens import ActionCodec, ActionTokenizer
 
-WORDS = Vocabulary.build([*models.WORDS, data.HEIGHT_QUESTION, data.HOLD_QUESTION, "the where is"])
+WORDS = Words.build([*models.WORDS, data.HEIGHT_QUESTION, data.HOLD_QUESTION, "the where is"])
 CODEC = ActionCodec(models.STATISTICS, ActionTokenizer(WORDS.size))
 WEIGHTS = ActionWeights(gripper_reach=3.6, gripper_lift=6.0, still_motion=0.3)
 CLOSING = demonstrations.CLOSING
@@ -27,7 +29,7 @@ def folder(tmp_path_factory):
 
 
 def source(folder, questions=0, seed=0, split="train", rule="none", weights=WEIGHTS):
-    return Demonstrations(folder, split, WORDS, CODEC, rule, weights, questions, seed)
+    return Demonstrations(Labelled(folder, split, rule), WORDS, CODEC, weights, questions, seed)
 
 
 # ---- order ------------------------------------------------------------------------------------
@@ -85,8 +87,8 @@ def test_a_frame_is_its_picture_its_instruction_and_its_action(folder):
     assert len(demos.frames) == 3 * demonstrations.STEPS
     rows = demonstrations.episode(1)
     frame = demos.frames[demonstrations.STEPS + 3]
-    assert frame.image == rows[3]["image"] and frame.stage == "reach"
-    assert frame.turn.prompt == WORDS.encode(action_prompt("put carrot on plate"))
+    assert frame.image == rows[3]["image"]
+    assert frame.turn.prompt == WORDS.action_prompt("put carrot on plate")
     assert frame.turn.answer == (*CODEC.encode(rows[3]["action"]).tolist(), EOS)
     assert frame.turn.family == "action"
     decoded = CODEC.decode(np.array(frame.turn.answer[:7]))
@@ -112,6 +114,20 @@ def test_pictures_are_those_of_the_labelled_frames(folder):
         assert frame.turn.answer[:7] == tuple(CODEC.encode(place[frame.image]["action"]).tolist())
 
 
+def test_frames_of_fine_tuning_are_those_of_pretraining_without_pictures(folder):
+    demos, frames = (
+        source(folder),
+        Frames(Labelled(folder, "train", "none"), WORDS, CODEC, WEIGHTS, 3),
+    )
+    assert frames.turns == [frame.turn for frame in demos.frames]
+    assert len(frames) == len(demos.frames)
+    assert frames.rows([4, 0]) == [Order(len(frames), 3)[place] for place in (4, 0)]
+    prompt = WORDS.action_prompt("put carrot on plate")
+    assert frames.longest == len(prompt) + 7
+    with pytest.raises(UnblindError, match="no frame of 'none'"):
+        Frames(Labelled(folder, "none", "none"), WORDS, CODEC, WEIGHTS, 0)
+
+
 def test_splits_are_apart(folder):
     held_out = source(folder, split="held_out").frames
     assert [frame.image for frame in held_out] == [r["image"] for r in demonstrations.episode(100)]
@@ -120,10 +136,10 @@ def test_splits_are_apart(folder):
 def test_questions_accompany_the_action(folder):
     demos = source(folder, questions=2)
     example = demos.draw(5, np.random.default_rng(0))
-    frame = demos.frames[demos.index(5)]
+    frame = demos.frames[Order(len(demos.frames), 0)[5]]
     assert example.image.shape == (48, 64, 3)
     assert example.turns[0] == frame.turn and len(example.turns) == 3
-    known = {WORDS.encode(question_prompt(question)) for question, _ in frame.questions}
+    known = {WORDS.question_prompt(question) for question, _ in frame.questions}
     asked = {turn.prompt for turn in example.turns[1:]}
     assert len(asked) == 2 and asked <= known
     others = [demos.draw(5, np.random.default_rng(seed)).turns[1:] for seed in range(8)]
@@ -188,4 +204,4 @@ def test_pictures_are_rgb():
 
     red = np.zeros((2, 2, 3), np.uint8)
     red[..., 2] = 255  # OpenCV's order is BGR
-    assert data.picture(cv2.imencode(".png", red)[1].tobytes())[0, 0].tolist() == [255, 0, 0]
+    assert png.decode(cv2.imencode(".png", red)[1].tobytes())[0, 0].tolist() == [255, 0, 0]

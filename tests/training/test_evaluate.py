@@ -1,6 +1,5 @@
 """What counts as a right answer, and how answers are counted."""
 
-import commands
 import demonstrations
 import models
 import numpy as np
@@ -9,16 +8,14 @@ import pyarrow.parquet as pq
 import pytest
 from torch.nn.functional import one_hot
 
-from unblind.config import load
-from unblind.rollout.vla import VlaPolicy
-from unblind.training import data, evaluate, stages, vlm_data
+from unblind.pictures import shards
+from unblind.training import evaluate
 from unblind.vla import checkpoint
 from unblind.vla.text import EOS
 
 #: More than one batch.
 PICTURES = 40
 WORDS = models.VOCABULARY
-ONES = data.ActionWeights(1, 1, 1)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +31,7 @@ def answer(patch, change):
     def scores(model, states, batch):
         return one_hot(change(batch), WORDS.size).float()
 
-    patch.setattr(stages, "answer_logits", scores)
+    patch.setattr(evaluate, "answer_logits", scores)
 
 
 # ---- questions --------------------------------------------------------------------------------
@@ -51,7 +48,7 @@ def asked(tmp_path_factory):
         for n in range(PICTURES)
     ]
     folder = tmp_path_factory.mktemp("asked")
-    table = pa.Table.from_pylist(rows, vlm_data.SCHEMA)
+    table = pa.Table.from_pylist(rows, shards.SCHEMA)
     pq.write_table(table, folder / "heldout-00000.parquet")
     return folder
 
@@ -113,89 +110,12 @@ def test_each_answer_counts_for_itself(loaded, asked, monkeypatch):
     assert found["is_on"] == {"n": PICTURES // 2, "accuracy": 1.0}
 
 
-# ---- actions ----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def demos(loaded, tmp_path):
-    """Three episodes; they are the test's own, to be relabelled."""
-    folder = demonstrations.write(tmp_path / "demos", load(commands.SMOKE), train=1, held_out=3)
-    return data.Demonstrations(folder, "held_out", WORDS, loaded.codec, "none", ONES, 0, 0)
-
-
-def relabel(demos, ids):
-    """Replace the actions of all frames by tokens (N, 7)."""
-    demos.frames = [
-        frame._replace(turn=turn_of(frame, row))
-        for frame, row in zip(demos.frames, ids.tolist(), strict=True)
-    ]
-
-
-def turn_of(frame, ids):
-    return data.Turn(frame.turn.prompt, (*ids, EOS), (1.0,) * 8, "action")
-
-
-def test_what_the_policy_would_do_counts_as_right(loaded, demos):
-    """Labels are the policy's own greedy actions, then others, 128 bins away."""
-    policy = VlaPolicy(loaded)
-    images = np.stack([data.picture(frame.image) for frame in demos.frames])
-    prompts = [frame.turn.prompt for frame in demos.frames]
-    starts = range(0, len(images), 8)
-    ids = np.concatenate([policy.tokens(images[k : k + 8], prompts[k : k + 8]) for k in starts])
-    assert len(np.unique(ids)) > 20
-    relabel(demos, ids)
-    found = evaluate.actions(loaded, demos)["all"]
-    assert found["accuracy"] == dict.fromkeys(stages.DIMENSIONS, 1.0)
-    assert found["error_cm"] == [0.0, 0.0, 0.0]
-    first = WORDS.actions.start
-    relabel(demos, first + (ids - first + 128) % 256)
-    found = evaluate.actions(loaded, demos)["all"]
-    assert found["accuracy"]["x"] == 0.0
-    assert found["error_cm"][0] == pytest.approx(128 / 255 * 4, abs=0.02)
-
-
-def test_errors_are_told_by_stage_and_dimension(loaded, demos, monkeypatch):
-    """X is three bins off while lifting: 3 / 255 of the normaliser's 4 cm."""
-    relabel(demos, np.full((len(demos.frames), 7), WORDS.actions[100]))
-    lifting = np.array([frame.stage == "lift" for frame in demos.frames])
-    parts = iter([lifting[:32], lifting[32:]])
-
-    def off(batch):
-        now = batch.rows.new_tensor(next(parts))[batch.rows]
-        return batch.targets + 3 * now * (batch.orders == 0)
-
-    answer(monkeypatch, off)
-    found = evaluate.actions(loaded, demos)
-    steps, reach = demonstrations.STEPS, demonstrations.CLOSING
-    counts = {"all": 3 * steps, "reach": 3 * reach, "lift": 3 * (steps - reach)}
-    assert {stage: values["n"] for stage, values in found.items()} == counts
-    right = {"all": round(reach / steps, 3), "reach": 1.0, "lift": 0.0}
-    for stage, values in found.items():
-        others = dict.fromkeys(stages.DIMENSIONS[1:], 1.0)
-        assert values["accuracy"] == {"x": right[stage], **others}
-        wrong = (1 - right[stage]) * 3 / 255 * 4
-        assert values["error_cm"] == pytest.approx([wrong, 0, 0], abs=6e-4)
-
-
-def test_actions_are_chosen_among_action_tokens(loaded, demos, monkeypatch):
-    """A word that scores higher than every action does not count."""
-
-    def scores(model, states, batch):
-        table = one_hot(batch.targets, WORDS.size).float()
-        table[:, WORDS.encode("carrot")[0]] = 2.0
-        return table
-
-    monkeypatch.setattr(stages, "answer_logits", scores)
-    found = evaluate.actions(loaded, demos)["all"]
-    assert found["accuracy"] == dict.fromkeys(stages.DIMENSIONS, 1.0)
-
-
 def test_a_grey_picture_tells_a_model_nothing_of_what_it_would_have_shown(loaded, asked, tmp_path):
     """Other pictures with the same questions get the same answers, if they are not seen."""
     rows = pq.read_table(asked / "heldout-00000.parquet").to_pylist()
     rng = np.random.default_rng(1)
     others = [row | {"image": demonstrations.picture(rng)} for row in rows]
-    pq.write_table(pa.Table.from_pylist(others, vlm_data.SCHEMA), tmp_path / "style-00000.parquet")
+    pq.write_table(pa.Table.from_pylist(others, shards.SCHEMA), tmp_path / "style-00000.parquet")
     batches = []
 
     def note(original):

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from unblind.config import load
-from unblind.training import stages, tower
-from unblind.training.scenes import Gripper, Scene, Thing
+from unblind.pictures.scenes import Gripper, Scene, Thing
+from unblind.training import pretrain, tower
 
 RED = Thing("star", "shape", (0.25, 0.3), "red")
 CARROT = Thing("carrot", "object", (0.8, 0.6))
@@ -19,13 +19,13 @@ NAMES = tower.Names.of([SCENE, OTHER])
 
 @pytest.fixture(scope="module")
 def words():
-    return stages.make_vocabulary()
+    return pretrain.make_vocabulary()
 
 
 @pytest.fixture
 def model(words):
     settings = {"base.model.image_size": 64, "base.model.hidden_size": 32}
-    new = stages.make_model(load(commands.SMOKE, settings).base.model, words, 0)
+    new = pretrain.make_model(load(commands.SMOKE, settings).base.model, words, 0)
     tower.place_words(new, words)
     return new
 
@@ -95,7 +95,7 @@ def test_some_steps_teach_the_names_of_what_is_seen(model, words, loss):
     generator = torch.Generator().manual_seed(0)
     low = torch.rand(2, 40, 8, 8, generator=generator)
     found = tower.regions([SCENE, OTHER], NAMES, model.config.grid, None)
-    chosen = [p for n, p in stages.trained(model).items() if n.startswith(tower._TRAINED)]
+    chosen = [p for n, p in pretrain.trained(model).items() if n.startswith(tower._TRAINED)]
     optimizer = torch.optim.Adam([*chosen, *contrast.parameters()], lr=3e-3)
     first, terms = contrast.loss(low, found)
     assert terms.keys() == {"name", "color", "kind", "table", "place"}

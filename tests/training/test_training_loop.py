@@ -12,22 +12,28 @@ from toy_training import Toy, train
 
 from unblind.errors import UnblindError
 from unblind.training.loop import Schedule
-from unblind.training.parallel import Team
+from unblind.training.meter import Meter
+from unblind.training.team import Team
 
-ALONE = Team(0, 1)
+ALONE = Team()
+TIMED = ("cpu_s", "step_s", "pictures_per_s", "memory_gib")
+
+
+def weights(model):
+    return {name: weight.detach() for name, weight in model.named_parameters()}
 
 
 def log(out):
     """Return the lines of a log without the times."""
     lines = [json.loads(line) for line in (out / "training.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key != "cpu_s"} for line in lines]
+    return [{key: value for key, value in line.items() if key not in TIMED} for line in lines]
 
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
     """The folder and final weights of a training that was never interrupted."""
     out = tmp_path_factory.mktemp("toy")
-    return out, train(ALONE, out)
+    return out, weights(train(ALONE, out))
 
 
 def test_the_rate_rises_linearly_and_falls_as_a_cosine():
@@ -66,19 +72,20 @@ def test_killed_and_continued_gives_the_same_weights_bit_for_bit(reference, tmp_
 
 
 def test_a_finished_training_has_nothing_to_do(reference):
-    out, weights = reference
+    out, final = reference
 
     def never(step, part):
         raise AssertionError("a step was done")
 
     model = Toy()
-    assert all(torch.equal(w, weights[n]) for n, w in train(ALONE, out, loss=never).items())
-    assert not torch.equal(model.head.weight, weights["head.weight"])
+    again = weights(train(ALONE, out, loss=never))
+    assert all(torch.equal(weight, final[name]) for name, weight in again.items())
+    assert not torch.equal(model.head.weight, final["head.weight"])
 
 
 def test_slower_weights_move_at_three_tenths(tmp_path):
     before, one = Toy(), Schedule(steps=1, rate=0.01, warm_up=1, weight_decay=0)
-    after = train(ALONE, tmp_path, schedule=one)
+    after = weights(train(ALONE, tmp_path, schedule=one))
     moved = {n: (after[n] - w).abs().max().item() for n, w in before.named_parameters()}
     # AdamW's first step is the rate in the direction of the gradient's sign.
     assert moved["head.weight"] == pytest.approx(0.01, rel=1e-3)
@@ -95,7 +102,8 @@ def test_large_gradients_are_clipped(tmp_path):
             return size * value, numbers
 
         few = Schedule(steps=3, rate=0.01, warm_up=1, weight_decay=0, clip=1e-3)
-        seen.append(train(ALONE, tmp_path / str(size), model=model, loss=loss, schedule=few))
+        trained = train(ALONE, tmp_path / str(size), model=model, loss=loss, schedule=few)
+        seen.append(weights(trained))
     for name in seen[0]:
         torch.testing.assert_close(seen[0][name], seen[1][name], atol=1e-4, rtol=0)
 
@@ -133,3 +141,29 @@ def test_steps_are_told_to_the_caller(tmp_path):
     few = Schedule(steps=4, rate=0.01, warm_up=1, weight_decay=0)
     train(ALONE, tmp_path, schedule=few, after_step=told.append)
     assert told == [1, 2, 3, 4]
+
+
+def test_a_training_without_clipping_at_a_constant_rate_moves_by_the_rate(tmp_path):
+    plain = Schedule(2, 0.01, 1, 0, (0.9, 0.999), clip=math.inf, last=1.0)
+    assert [plain.at(step) for step in (0, 1)] == [0.01, 0.01]
+    before, few = Toy(), Schedule(1, 0.01, 1, 0, (0.9, 0.999), clip=math.inf, last=1.0)
+    after = weights(train(ALONE, tmp_path, schedule=few))
+    moved = (after["head.weight"] - before.head.weight).abs().max().item()
+    assert moved == pytest.approx(0.01, rel=1e-3)
+
+
+def test_what_no_input_reaches_is_left_as_it_was(tmp_path):
+    model = Toy()
+    model.unused = torch.nn.Parameter(torch.ones(3))
+    train(ALONE, tmp_path, model=model)
+    assert torch.equal(model.unused, torch.ones(3)), "weight decay would shrink it"
+    names = toy_training.state(tmp_path)
+    assert "unused|value" in names and "unused|exp_avg" not in names
+
+
+def test_numbers_that_a_part_lacks_do_not_count_in_the_means():
+    meter = Meter(ALONE, 4)
+    meter.add({"right": torch.tensor(1.0), "never": torch.tensor(math.nan)})
+    meter.add({"right": torch.tensor(math.nan), "never": torch.tensor(math.nan)})
+    meter.add({"right": torch.tensor(0.0), "never": torch.tensor(math.nan)})
+    assert meter.means() == {"right": 0.5}

@@ -7,7 +7,7 @@ import pytest
 
 from unblind import hub, twin
 from unblind.errors import UnblindError
-from unblind.openvla import config
+from unblind.vla import hub_config
 
 
 def content(folder):
@@ -31,7 +31,7 @@ def test_the_openvla_twin_has_openvla_s_files_and_says_that_it_is_small(tmp_path
     found = content(twin.make("openvla", tmp_path / "twin"))
     assert {"config.json", "tokenizer.json", "preprocessor_config.json"} < found.keys()
     assert "model.safetensors.index.json" in found and "model-00001-of-00002.safetensors" in found
-    assert config.TWIN_SIZES.encode() in found["config.json"]
+    assert hub_config.TWIN_SIZES.encode() in found["config.json"]
 
 
 def test_what_is_there_is_not_overwritten(tmp_path):

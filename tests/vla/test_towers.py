@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from unblind.errors import UnblindError
-from unblind.teachers import load_teacher
+from unblind.teachers.loading import load_teacher
 from unblind.vla import towers
 from unblind.vla.lite import load_lite
 from unblind.vla.towers import VisionBackbone
@@ -57,24 +57,33 @@ def test_stored_low_features_give_the_same_tokens():
 
 
 @torch.no_grad()
-def test_two_towers_normalise_each_in_its_own_way_and_join_channels(monkeypatch):
-    settings = models.add_tiny_vits(monkeypatch)
-    backbone = VisionBackbone(settings["towers"], 28, 0).eval()
-    images = torch.rand(2, 3, 28, 28, generator=torch.Generator().manual_seed(0))
-    tokens = backbone(backbone.low(images))
+def test_two_towers_take_three_channels_each_and_join_their_tokens():
+    backbone = VisionBackbone(models.TINY_OPENVLA["towers"], 28, 0).eval()
+    pixels = torch.randn(2, 6, 28, 28, generator=torch.Generator().manual_seed(0))
+    assert backbone.low(pixels) is pixels
+    tokens = backbone(pixels)
     assert tokens.shape == (2, 4, 32 + 24)
-    # The published statistics: ImageNet's for DINOv2, 0.5 for SigLIP; second-to-last block.
-    mean, deviation = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-    dino = (images - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(deviation).view(3, 1, 1)
     for part, net, x in (
-        (tokens[..., :32], backbone.featurizer, dino),
-        (tokens[..., 32:], backbone.fused_featurizer, images * 2 - 1),
+        (tokens[..., :32], backbone.featurizer, pixels[:, :3]),
+        (tokens[..., 32:], backbone.fused_featurizer, pixels[:, 3:]),
     ):
+        # Second-to-last block, no norm, patches alone.
         wanted = net._pos_embed(net.patch_embed(x))
         wanted = net.blocks[0](net.norm_pre(wanted))[:, net.num_prefix_tokens :]
         torch.testing.assert_close(part, wanted, atol=1e-5, rtol=0)
 
 
-def test_an_unknown_tower_is_one_error():
-    with pytest.raises(UnblindError, match=r"unknown vision tower 'clip'.*lite0"):
-        towers.tower("clip")
+def test_sizes_in_a_name_change_a_vit():
+    name = towers.sized("siglip", {"embed_dim": 24, "depth": 2})
+    assert name == "siglip depth=2 embed_dim=24"
+    assert towers.tower(name).width == 24 and towers.tower("siglip").width == 1152
+    assert towers.tower(name).sizes == {"depth": 2, "embed_dim": 24}
+    assert towers.sized("siglip", {}) == "siglip"
+
+
+@pytest.mark.parametrize(
+    "name", ["clip", "lite0 depth=2", "siglip act_layer=2", "siglip depth=x", "siglip depth", ""]
+)
+def test_an_unknown_tower_is_one_error(name):
+    with pytest.raises(UnblindError, match=rf"unknown vision tower '{name}'.*lite0"):
+        towers.tower(name)

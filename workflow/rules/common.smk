@@ -8,8 +8,12 @@ from snakemake.utils import validate
 from unblind.workflow import patches
 from unblind.workflow.study import start
 
-STUDY = start(config, ["workflow/config/mini.yaml", *workflow.overwrite_configfiles])
-config["runs"] = {name: config["runs"][name] for name in STUDY.config.runs}
+STUDY = start(
+    ["workflow/config/mini.yaml", *workflow.overwrite_configfiles],
+    workflow.config_settings.config,
+)
+# Snakemake's own merge knows no file that extends another.
+config = STUDY.values
 validate(config, "../config/schema.json")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -10,36 +11,15 @@ from unblind.align.losses import get_loss
 from unblind.align.projectors import make_projector
 from unblind.errors import UnblindError
 
-
-@dataclass(frozen=True)
-class Recipe:
-    """What is aligned and how (paper, table 9, for the defaults).
-
-    Attributes:
-        layers: decoder layers, 1 is the output of the first block; several are summed, not
-            averaged, as in the release.
-        coefficient: the paper's lambda.
-        projector: name in ``align.projectors.PROJECTORS``.
-        hidden: width inside the projector; None is half the decoder's, as 2048 of 4096.
-        frozen: whether the projector keeps its random weights.
-        loss: name in ``align.losses.LOSSES``.
-        seed: of the projectors' weights.
-    """
-
-    layers: tuple[int, ...]
-    coefficient: float = 0.2
-    projector: str = "mlp"
-    hidden: int | None = None
-    frozen: bool = True
-    loss: str = "cosine"
-    seed: int = 0
+if TYPE_CHECKING:  # only its attributes are read
+    from unblind.config import Alignment
 
 
 @dataclass(frozen=True)
 class Terms:
     """The parts of one step's loss, each a scalar tensor; ``total`` is what is differentiated.
 
-    ``alignment`` is the sum over layers without the coefficient, ``layers`` its addends.
+    ``alignment`` is the sum over layers before it is multiplied by lambda, ``layers`` its addends.
     """
 
     total: Tensor
@@ -47,25 +27,29 @@ class Terms:
     alignment: Tensor
     layers: dict[int, Tensor]
 
-    def numbers(self) -> dict[str, float]:
-        """Return all terms as plain numbers for a log line."""
+    def numbers(self) -> dict[str, Tensor]:
+        """Return all terms without gradient, for a log line."""
         values = {"loss": self.total, "action": self.action, "alignment": self.alignment}
         values |= {f"alignment_{layer}": term for layer, term in self.layers.items()}
-        return {name: float(value.detach()) for name, value in values.items()}
+        return {name: value.detach() for name, value in values.items()}
 
 
 class Objective(nn.Module):
     """Action loss plus alignment of the decoder's visual tokens with teacher tokens.
 
-    One projector a layer maps student tokens to the teacher's width. The projectors are frozen by
-    default; ``parameters()`` filtered by ``requires_grad`` is what the optimiser needs otherwise.
+    One projector per layer maps student tokens to the teacher's width. Where the projectors are not
+    frozen, the optimiser needs ``parameters()``. The losses of several layers are summed, not
+    averaged, as in the release.
     """
 
-    def __init__(self, recipe: Recipe, depth: int, width: int, teacher_width: int) -> None:
+    def __init__(
+        self, align: "Alignment", seed: int, depth: int, width: int, teacher_width: int
+    ) -> None:
         """Build the projectors.
 
         Args:
-            recipe: what is aligned and how.
+            align: what is aligned and how; layer 1 is the output of the first block.
+            seed: of the first projector's weights; each further one has the next seed.
             depth: number of decoder blocks.
             width: of the decoder's tokens.
             teacher_width: of the teacher's tokens.
@@ -74,20 +58,19 @@ class Objective(nn.Module):
             UnblindError: a layer does not exist or stands twice, or a name is unknown.
         """
         super().__init__()
-        check_layers(recipe.layers, depth)
-        self.recipe, self._loss = recipe, get_loss(recipe.loss)
-        hidden = recipe.hidden or width // 2
+        check_layers(align.layers, depth)
+        self.align, self._loss = align, get_loss(align.loss)
         self.projectors = nn.ModuleDict(
             {
                 str(layer): make_projector(
-                    recipe.projector,
+                    align.projector,
                     width,
-                    hidden,
+                    align.projector_width,
                     teacher_width,
-                    recipe.seed + offset,
-                    recipe.frozen,
+                    seed + offset,
+                    align.frozen,
                 )
-                for offset, layer in enumerate(recipe.layers)
+                for offset, layer in enumerate(align.layers)
             }
         )
 
@@ -96,7 +79,7 @@ class Objective(nn.Module):
     ) -> Terms:
         """Return the terms of one step.
 
-        With a coefficient of 0 the total is ``action_loss`` itself, so that training is bit for
+        With a lambda of 0 the total is ``action_loss`` itself, so that training is bit for
         bit the one without alignment; the alignment is then only measured.
 
         Args:
@@ -110,15 +93,17 @@ class Objective(nn.Module):
             UnblindError: the teacher's tokens are not as many as the student's.
         """
         teacher = teacher.detach().to(hidden_states[0].device, torch.float32)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self.recipe.coefficient != 0):
+        students = {layer: hidden_states[layer][:, visual] for layer in self.align.layers}
+        if self.align.lambda_ == 0:
+            students = {layer: student.detach() for layer, student in students.items()}
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.align.lambda_ != 0):
             layers = {
-                layer: self._one(layer, hidden_states[layer][:, visual], teacher)
-                for layer in self.recipe.layers
+                layer: self._one(layer, student, teacher) for layer, student in students.items()
             }
             alignment = torch.stack(list(layers.values())).sum()
         total = action_loss
-        if self.recipe.coefficient != 0:
-            total = action_loss + self.recipe.coefficient * alignment
+        if self.align.lambda_ != 0:
+            total = action_loss + self.align.lambda_ * alignment
         return Terms(total, action_loss, alignment, layers)
 
     def _one(self, layer: int, student: Tensor, teacher: Tensor) -> Tensor:
@@ -133,13 +118,12 @@ class Objective(nn.Module):
 
 
 def check_layers(layers: Sequence[int], depth: int) -> None:
-    """Check layers of a decoder of ``depth`` blocks.
+    """Check layers (from 1) of a decoder of ``depth`` blocks.
 
     Raises:
-        UnblindError: none is given, one does not exist, or one stands twice.
+        UnblindError: a layer does not exist or is given twice.
     """
-    wrong = [layer for layer in layers if not 1 <= layer <= depth]
-    if wrong or not layers or len(set(layers)) < len(layers):
+    if max(layers) > depth or len(set(layers)) < len(layers):
         cause = f"cannot align layers {list(layers)} of a decoder of {depth} blocks"
         raise UnblindError(
             cause, f"valid layers, each once: {', '.join(map(str, range(1, depth + 1)))}"

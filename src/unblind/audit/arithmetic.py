@@ -7,8 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from unblind.audit.arithmetic_checks import CHECKS, Outcome
-from unblind.config import near
-from unblind.errors import UnblindError
+from unblind.errors import UnblindError, near
 from unblind.report.published import Claims
 
 
@@ -36,14 +35,18 @@ def evaluate(claims: Claims) -> list[ArithmeticFinding]:
         UnblindError: a contradiction names no check, or its arguments do not fit.
     """
     findings = []
-    for one in claims.contradictions:
-        holds, detail = _run(claims, one.id, one.check, one.arguments)
-        findings.append(ArithmeticFinding(one.id, one.text, tuple(one.locations), holds, detail))
+    for contradiction in claims.contradictions:
+        holds, detail = _run(claims, contradiction.id, contradiction.check, contradiction.arguments)
+        findings.append(
+            ArithmeticFinding(
+                contradiction.id, contradiction.text, tuple(contradiction.locations), holds, detail
+            )
+        )
     return findings
 
 
 def _run(claims: Claims, name: str, check: str, arguments: Mapping[str, Any]) -> Outcome:
-    remedy = "mend paper/claims.yaml"
+    remedy = "fix paper/claims.yaml"
     if check not in CHECKS:
         cause = f"contradiction '{name}': there is no check '{check}'{near(check, CHECKS)}"
         raise UnblindError(cause, remedy)

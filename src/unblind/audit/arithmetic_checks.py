@@ -12,8 +12,7 @@ from statistics import fmean
 from pydantic import validate_call
 from scipy.stats import norm, spearmanr
 
-from unblind.config import near
-from unblind.errors import UnblindError
+from unblind.errors import UnblindError, near
 from unblind.report.printed import PublishedTable, Suite
 from unblind.report.published import Claims
 
@@ -42,10 +41,10 @@ def _table(claims: Claims, key: str) -> PublishedTable:
 
 
 def _number(claims: Claims, name: str) -> float:
-    numbers = {one.id: one.value for one in claims.text}
+    numbers = {number.id: number.value for number in claims.text}
     if name not in numbers:
         cause = f"there is no number '{name}' of the text{near(name, numbers)}"
-        raise UnblindError(cause, "mend paper/claims.yaml")
+        raise UnblindError(cause, "fix paper/claims.yaml")
     return numbers[name]
 
 
@@ -73,14 +72,16 @@ def _listed(numbers: Sequence[float], digits: int) -> str:
 @_check
 def printed_twice(claims: Claims, row: str, tables: list[str]) -> Outcome:
     """One run's cells differ between tables."""
-    chosen = [_table(claims, key) for key in tables]
-    found = []
-    for column in chosen[0].columns:
-        values = [table.mean(row, [column]) for table in chosen]
-        if len(set(values)) > 1:
-            pairs = zip(values, chosen, strict=True)
-            found.append(f"{column}: " + ", ".join(f"{v:.2f} in {t.location}" for v, t in pairs))
-    return bool(found), "; ".join(found) or "the same value in every table"
+    printed = [_table(claims, key) for key in tables]
+    conflicts = []
+    for column in printed[0].columns:
+        means = [table.mean(row, [column]) for table in printed]
+        if len(set(means)) > 1:
+            pairs = zip(means, printed, strict=True)
+            conflicts.append(
+                f"{column}: " + ", ".join(f"{v:.2f} in {t.location}" for v, t in pairs)
+            )
+    return bool(conflicts), "; ".join(conflicts) or "the same value in every table"
 
 
 @_check
@@ -123,8 +124,8 @@ def twins(claims: Claims, table: str, first: str, second: str) -> Outcome:
     """Two rows share more than half of their cells, and no other pair does."""
     rows = _table(claims, table).rows
 
-    def shared(one: str, other: str) -> int:
-        mine, theirs = (_table(claims, table).row(key).cells for key in (one, other))
+    def shared(mine_key: str, theirs_key: str) -> int:
+        mine, theirs = (_table(claims, table).row(key).cells for key in (mine_key, theirs_key))
         return sum(mine[column][0] == theirs[column][0] for column in mine)
 
     count, total = shared(first, second), len(_table(claims, table).columns)
@@ -160,12 +161,12 @@ def not_best(
     places = {suite: printed.headings(suite) for suite in suites}
     places |= {column: [column] for column in columns}
     labels = [printed.row(key).label for key in (claimed, rival)]
-    found, parts = True, []
-    for place, headings in places.items():
+    rival_wins, parts = True, []
+    for scope, headings in places.items():
         mine, theirs = printed.mean(claimed, headings), printed.mean(rival, headings)
-        found &= theirs > mine + EPSILON
-        parts.append(f"{place}: {labels[0]} {mine:.3f}, {labels[1]} {theirs:.3f}")
-    return found and bool(parts), "; ".join(parts)
+        rival_wins &= theirs > mine + EPSILON
+        parts.append(f"{scope}: {labels[0]} {mine:.3f}, {labels[1]} {theirs:.3f}")
+    return rival_wins and bool(parts), "; ".join(parts)
 
 
 @_check
@@ -257,11 +258,11 @@ def text_differs(claims: Claims, text: str, other: float, because: str) -> Outco
 def variant_missing(claims: Claims, table: str, endings: list[str], frozen_mlp: str) -> Outcome:
     """A row has no counterpart with the other ending."""
     rows, missing = _table(claims, table).rows, []
-    one, other = endings
+    ending, other = endings
     # The frozen MLP is the paper's method and has its name.
-    known = {*rows, f"projector-mlp{one}"} if frozen_mlp in rows else set(rows)
+    known = {*rows, f"projector-mlp{ending}"} if frozen_mlp in rows else set(rows)
     for row in sorted(known):
-        for mine, theirs in ((one, other), (other, one)):
+        for mine, theirs in ((ending, other), (other, ending)):
             twin = row.removesuffix(mine) + theirs
             if row.endswith(mine) and twin not in known:
                 missing.append(twin.removeprefix("projector-"))

@@ -20,47 +20,47 @@ SCHEMA = 1
 
 
 def evidence(config: Config) -> Evidence:
-    """Return the records of a study that stand; see `unblind.audit.records.gather`."""
+    """Return the readable records of a study; see `unblind.audit.records.gather`."""
     return gather(config, Path(config.results, "rollouts"))
 
 
-def claims(config: Config, found: Evidence, commands: Commands) -> list[dict[str, Any]]:
+def claims(config: Config, collected: Evidence, commands: Commands) -> list[dict[str, Any]]:
     """Return every claim with its verdict as plain values; see `unblind.audit.claims.Claim`.
 
     Raises:
         UnblindError: the claims' file is malformed, or two compared runs were evaluated on
             different episodes.
     """
-    study = Study(config, load_claims(), found, commands)
+    study = Study(config, load_claims(), collected, commands)
     return [dataclasses.asdict(claim) for claim in judged(study)]
 
 
-def audit(config: Config, found: Evidence, commands: Commands, out: Path) -> dict[str, Any]:
+def audit(config: Config, collected: Evidence, commands: Commands, out: Path) -> dict[str, Any]:
     """Return the whole audit as plain values: what ``audit.json`` holds.
 
     The values depend on the files alone: neither on the clock nor on the checkout.
 
     Args:
         config: the study.
-        found: its records.
+        collected: its records.
         commands: how its records are made.
         out: the pages' path without suffix.
 
     Raises:
         UnblindError: see `claims`; or the ledger of defects is malformed.
     """
-    verdicts = claims(config, found, commands)
+    verdicts = claims(config, collected, commands)
     counts = Counter(claim["verdict"] for claim in verdicts)
-    problems = integrity.findings(config, found, out)
+    problems = integrity.findings(config, collected, out)
     return {
         "schema": SCHEMA,
         "scale": config.scale,
         "remark": None if config.scale == "paper" else REMARK,
         "facts": {
-            "commits": list(found.commits),
+            "commits": list(collected.commits),
             "config": digest(config.model_dump(mode="json")),
             "seeds": list(config.seeds),
-            "dirty": found.dirty,
+            "dirty": collected.dirty,
         },
         "counts": {verdict: counts[verdict] for verdict in VERDICTS if counts[verdict]},
         "claims": verdicts,
@@ -91,7 +91,8 @@ def _defects() -> list[dict[str, Any]]:
     listed = defects.ledger()
     shown = {result.defect.id: result for result in defects.run_checks(listed)}
     return [
-        one.model_dump(exclude={"check"}) | {"check": _check(shown.get(one.id))} for one in listed
+        entry.model_dump(exclude={"check"}) | {"check": _check(shown.get(entry.id))}
+        for entry in listed
     ]
 
 

@@ -38,7 +38,7 @@ _NO_RECORDS = {
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim of the paper, our numbers beside it, and the verdict.
+    """One claim of the paper with our numbers and the verdict.
 
     Attributes:
         id: its name, such as ``1/align/Carrot``.
@@ -119,83 +119,86 @@ def _values(study: Study, key: str, table: PublishedTable) -> Iterator[Claim]:
                 "text": f"{row.label}, {column}: {_MEASURES[table.measure]}{chance}",
                 "paper": {"value": printed, "spread": spread},
             }
-            found = _records(study, table.measure, [row.run], [column])
-            if isinstance(found, str):
-                yield Claim(**stated, **_not_run(study, found, [row.run], [column], stated["id"]))
+            pieces = _records(study, table.measure, [row.run], [column])
+            if isinstance(pieces, str):
+                yield Claim(**stated, **_not_run(study, pieces, [row.run], [column], stated["id"]))
                 continue
-            ours = rate(found, study.config.seed, rule.level)
+            ours = rate(pieces, study.config.seed, rule.level)
             scale = study.config.scale
             judgement = of_value(printed, spread, ours, rule.z, rule.level, scale)
             yield Claim(
                 **stated,
                 ours=_rounded(ours),
-                **_evidence(study, judgement, found, [row.run], [column], stated["id"]),
+                **_evidence(study, judgement, pieces, [row.run], [column], stated["id"]),
             )
 
 
 def _orderings(study: Study, key: str) -> Iterator[Claim]:
     """Judge a table's orderings: one family of tests."""
-    chosen = [one for one in study.claims.orderings if one.table == key]
-    measured = {one.id: _measure(study, one) for one in chosen}
+    listed = [ordering for ordering in study.claims.orderings if ordering.table == key]
+    measured = {ordering.id: _measure(study, ordering) for ordering in listed}
     # The family is fixed by the claims: a run that is missing makes no finding easier.
-    family = [one.id for one in chosen if None not in _runs(study, one)]
-    is_run = any(isinstance(found, _Measured) for found in measured.values())
+    family = [ordering.id for ordering in listed if None not in _runs(study, ordering)]
+    is_run = any(isinstance(outcome, _Measured) for outcome in measured.values())
     p = holm({name: _p(measured[name]) for name in family}) if is_run else {}
-    for one in chosen:
-        found, runs = measured[one.id], _runs(study, one)
+    for ordering in listed:
+        outcome, runs = measured[ordering.id], _runs(study, ordering)
         table = study.claims.tables[key]
-        delta = table.mean(one.better, one.columns) - table.mean(one.worse, one.columns)
+        delta = table.mean(ordering.better, ordering.columns) - table.mean(
+            ordering.worse, ordering.columns
+        )
         stated = {
-            "id": f"ordering/{one.id}",
+            "id": f"ordering/{ordering.id}",
             "kind": "ordering",
             "table": key,
-            "column": one.suite or (one.columns[0] if len(one.columns) == 1 else None),
-            "text": one.text,
+            "column": ordering.suite
+            or (ordering.columns[0] if len(ordering.columns) == 1 else None),
+            "text": ordering.text,
             "paper": {"value": round(delta, 4), "spread": None},
         }
-        if isinstance(found, str):
-            yield Claim(**stated, **_not_run(study, found, runs, one.columns, stated["id"]))
+        if isinstance(outcome, str):
+            yield Claim(**stated, **_not_run(study, outcome, runs, ordering.columns, stated["id"]))
             continue
-        judgement = _judge(study, one, found, p[one.id])
+        judgement = _judge(study, ordering, outcome, p[ordering.id])
         yield Claim(
             **stated,
-            effect={**_rounded(found.effect), "p_holm": round(p[one.id], 6)},
-            **_evidence(study, judgement, found.pieces, runs, one.columns, stated["id"]),
+            effect={**_rounded(outcome.effect), "p_holm": round(p[ordering.id], 6)},
+            **_evidence(study, judgement, outcome.pieces, runs, ordering.columns, stated["id"]),
         )
 
 
-def _measure(study: Study, one: Ordering) -> _Measured | str:
+def _measure(study: Study, ordering: Ordering) -> _Measured | str:
     """Compare an ordering's runs, or say why they cannot be compared."""
-    runs = _runs(study, one)
-    found = _records(study, one.measure, runs, one.columns)
-    if isinstance(found, str):
-        return found
-    pairs = pair(*(joined(run, (p for p in found if p.run == run)) for run in runs))
+    runs = _runs(study, ordering)
+    pieces = _records(study, ordering.measure, runs, ordering.columns)
+    if isinstance(pieces, str):
+        return pieces
+    pairs = pair(*(joined(run, (p for p in pieces if p.run == run)) for run in runs))
     level = study.claims.tolerances.level
-    return _Measured(tuple(found), pairs, effect(pairs, study.config.seed, level))
+    return _Measured(tuple(pieces), pairs, effect(pairs, study.config.seed, level))
 
 
-def _p(found: _Measured | str) -> float:
-    return 1.0 if isinstance(found, str) else found.effect.p
+def _p(outcome: _Measured | str) -> float:
+    return 1.0 if isinstance(outcome, str) else outcome.effect.p
 
 
-def _judge(study: Study, one: Ordering, found: _Measured, p_holm: float) -> Judgement:
+def _judge(study: Study, ordering: Ordering, measured: _Measured, p_holm: float) -> Judgement:
     level, seed = study.claims.tolerances.level, study.config.seed
-    if one.kind == "greater":
-        return of_ordering(found.effect, p_holm, one.margin, level)
-    above = excess(found.pairs, one.margin, seed, level)
-    return of_collapse(found.effect, p_holm, one.margin, above, level)
+    if ordering.kind == "greater":
+        return of_ordering(measured.effect, p_holm, ordering.margin, level)
+    above = excess(measured.pairs, ordering.margin, seed, level)
+    return of_collapse(measured.effect, p_holm, ordering.margin, above, level)
 
 
 def _arithmetic(study: Study) -> Iterator[Claim]:
-    for one in arithmetic.evaluate(study.claims):
-        name = f"arithmetic/{one.id}"
+    for finding in arithmetic.evaluate(study.claims):
+        name = f"arithmetic/{finding.id}"
         yield Claim(
             id=name,
             kind="arithmetic",
-            text=f"{one.text} ({', '.join(one.locations)})",
-            verdict="confirmed" if one.holds else "not confirmed",
-            why=one.detail,
+            text=f"{finding.text} ({', '.join(finding.locations)})",
+            verdict="confirmed" if finding.holds else "not confirmed",
+            why=finding.detail,
             command=study.commands.audit(name),
         )
 
@@ -229,24 +232,24 @@ def _judge_text(scale: str, number: TextNumber, value: float | None) -> tuple[Ve
 def _configured(config: Config, key: str) -> float | None:
     """Return the number at a dotted key of the configuration, None if there is none."""
     value: Any = config.model_dump(mode="json")
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
+    for name in key.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return float(value) if is_number else None
 
 
-def _runs(study: Study, one: Ordering) -> list[str | None]:
+def _runs(study: Study, ordering: Ordering) -> list[str | None]:
     """Return the names of the runs that measure an ordering's rows."""
-    rows = study.claims.tables[one.table].rows
-    return [rows[one.better].run, rows[one.worse].run]
+    rows = study.claims.tables[ordering.table].rows
+    return [rows[ordering.better].run, rows[ordering.worse].run]
 
 
 def _records(
     study: Study, measure: str, runs: Sequence[str | None], headings: Sequence[str]
 ) -> list[Piece] | str:
-    """Return the records of some runs behind some headings, or why they do not stand."""
+    """Return the records of some runs behind some headings, or why there are none."""
     if None in runs:
         return "a model that this package does not evaluate"
     if measure != "success":
@@ -254,13 +257,13 @@ def _records(
     for run in runs:
         if run not in study.config.runs:
             return f"the configuration has no run '{run}'"
-    found: list[Piece] = []
+    collected: list[Piece] = []
     for run in filter(None, runs):
         pieces = study.evidence.of(run, headings)
         if isinstance(pieces, str):
             return pieces
-        found += pieces
-    return found
+        collected += pieces
+    return collected
 
 
 def _not_run(
@@ -301,7 +304,7 @@ def _distinct(values: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(values))
 
 
-def _rounded(values: Ours | Effect) -> dict[str, float | None]:
+def _rounded(numbers: Ours | Effect) -> dict[str, float | None]:
     """Return the numbers with the digits that a page keeps."""
-    found = dataclasses.asdict(values)
-    return {k: round(v, 6) if isinstance(v, float) else v for k, v in found.items()}
+    fields = dataclasses.asdict(numbers)
+    return {k: round(v, 6) if isinstance(v, float) else v for k, v in fields.items()}

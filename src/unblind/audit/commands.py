@@ -1,4 +1,4 @@
-"""Shell commands that make what a claim stands on."""
+"""Shell commands that produce the records behind a claim."""
 
 import json
 import shlex
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from unblind.config import Config
-from unblind.config_files import arguments
+from unblind.config.files import arguments
 
 #: Holds the settings that differ from the configuration file.
 _CHANGED = "changed.yaml"
@@ -33,7 +33,7 @@ class Commands:
         """Return the command that shows one claim."""
         words = ["unblind", "audit", "--cell", claim]
         words += ["--config", self._file] if self._file else []
-        return shlex.join(words + [word for one in self._changed for word in ("--set", one)])
+        return shlex.join(words + [word for change in self._changed for word in ("--set", change)])
 
     def records(self, runs: Iterable[str], conditions: Iterable[str]) -> str:
         """Return the command that makes records of all seeds, with everything that they need."""
@@ -54,8 +54,8 @@ class Commands:
 
 def _any_of(names: Iterable[str]) -> str:
     """Return the shell's braces for several plain names, and a single one as it is."""
-    found = list(dict.fromkeys(names))
-    return found[0] if len(found) == 1 else "{" + ",".join(found) + "}"
+    distinct = list(dict.fromkeys(names))
+    return distinct[0] if len(distinct) == 1 else "{" + ",".join(distinct) + "}"
 
 
 def _nested(changed: Iterable[str]) -> str:
@@ -65,11 +65,11 @@ def _nested(changed: Iterable[str]) -> str:
         changed: ``dotted.key=JSON`` each.
     """
     nested: dict[str, Any] = {}
-    for one in changed:
-        key, _, value = one.partition("=")
+    for change in changed:
+        key, _, value = change.partition("=")
         *parents, last = key.split(".")
-        place = nested
+        section = nested
         for parent in parents:
-            place = place.setdefault(parent, {})
-        place[last] = json.loads(value)
+            section = section.setdefault(parent, {})
+        section[last] = json.loads(value)
     return json.dumps(nested)

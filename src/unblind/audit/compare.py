@@ -1,4 +1,4 @@
-"""Somebody else's records beside ours, episode by episode.
+"""Somebody else's records compared with ours, episode by episode.
 
 The other folder is not trusted: its names are never followed, only files of the expected names are
 opened, as Parquet with fixed columns and within fixed sizes, and nothing else in it is read.
@@ -32,7 +32,7 @@ class Cell:
     """One record here and there.
 
     Attributes:
-        place: ``run/seed/condition``.
+        record: ``run/seed/condition``.
         status: 'same': all episodes and outcomes agree; 'changed': the same episodes, other
             outcomes; 'missing': only we have it; 'extra': only they do.
         detail: numbers, or why it was refused.
@@ -41,7 +41,7 @@ class Cell:
         ours, theirs: episodes that end in success.
     """
 
-    place: str
+    record: str
     status: Status
     detail: str = ""
     n: int = 0
@@ -71,16 +71,16 @@ def compare(evidence: Evidence, runs: list[str], folder: Path) -> list[Cell]:
         for seed in evidence.seeds
         for condition in COLUMN_OF
     ]
-    found = [cell for cell in cells if cell is not None]
-    known = {cell.place for cell in found}
-    return found + [Cell(name, "extra") for name in _names(root) if name not in known]
+    compared = [cell for cell in cells if cell is not None]
+    known = {cell.record for cell in compared}
+    return compared + [Cell(name, "extra") for name in _names(root) if name not in known]
 
 
 def report(cells: list[Cell]) -> str:
     """Return the comparison as text: counts, then every cell that is not the same."""
     lines = [f"{'record':<44}{'status':<16}"]
     for cell in cells:
-        lines.append(f"{cell.place:<44}{cell.status:<16}{cell.detail}".rstrip())
+        lines.append(f"{cell.record:<44}{cell.status:<16}{cell.detail}".rstrip())
     both = [cell for cell in cells if cell.n]
     n, agree = sum(cell.n for cell in both), sum(cell.agree for cell in both)
     counts: dict[str, int] = {}
@@ -94,29 +94,29 @@ def report(cells: list[Cell]) -> str:
 
 
 def _cell(evidence: Evidence, root: Path, run: str, seed: int, condition: str) -> Cell | None:
-    place = f"{run}/{seed}/{condition}"
+    name = f"{run}/{seed}/{condition}"
     ours = evidence.pieces.get((run, seed, condition))
     path = record_path(root, run, seed, condition)
     if not os.path.lexists(path):
-        return Cell(place, "missing") if ours else None
+        return Cell(name, "missing") if ours else None
     try:
         theirs = _read(root, path, {"run": run, "seed": seed, "condition": condition})
     except UnblindError as error:
-        return Cell(place, "refused", error.cause)
-    return Cell(place, "extra") if ours is None else _compared(place, ours.episodes, theirs)
+        return Cell(name, "refused", error.cause)
+    return Cell(name, "extra") if ours is None else _compared(name, ours.episodes, theirs)
 
 
-def _compared(place: str, ours: pd.DataFrame, theirs: pd.DataFrame) -> Cell:
+def _compared(record: str, ours: pd.DataFrame, theirs: pd.DataFrame) -> Cell:
     both = ours.merge(theirs, on="episode_id", suffixes=("", "_theirs"))
     if not len(both) == len(ours) == len(theirs):
         detail = f"{len(both)} episodes of ours {len(ours)} and theirs {len(theirs)} are shared"
-        return Cell(place, "other episodes", detail)
+        return Cell(record, "other episodes", detail)
     agreed = pd.DataFrame({name: both[name] == both[f"{name}_theirs"] for name in OUTCOME})
     agree, n = int(agreed.all(axis=1).sum()), len(both)
     won = int(both["success_final"].sum()), int(both["success_final_theirs"].sum())
     by_field = ", ".join(f"{name} {int(agreed[name].sum())}" for name in OUTCOME)
     detail = f"{agree} of {n} episodes agree ({by_field}); successes {won[0]} and {won[1]}"
-    return Cell(place, "same" if agree == n else "changed", detail, n, agree, *won)
+    return Cell(record, "same" if agree == n else "changed", detail, n, agree, *won)
 
 
 def _read(root: Path, path: Path, said: dict[str, object]) -> pd.DataFrame:

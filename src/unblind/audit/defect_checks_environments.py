@@ -37,14 +37,14 @@ def multi_carrot_self_distractor() -> Outcome:
 
 
 def texture_depends_on_batch() -> Outcome:
-    """Blend one made-up frame alone and beside a companion with a larger mask."""
+    """Blend one made-up frame alone and together with a companion that has a larger mask."""
     rng = np.random.default_rng(0)
     rgb, photo, texture = rng.integers(0, 256, (3, 96, 128, 3), dtype=np.uint8)
     mask = np.zeros((96, 128), bool)
     mask[20:50, 30:90] = True
     frame = (rgb, mask, photo, texture, 0.5)
     released = overlay.blend_mask(*frame, (30, 60)) != overlay.blend_mask(*frame, (80, 100))
-    # The mended rule is not told about companions, so this is the same call twice.
+    # The fixed rule does not know about companions, so this is the same call twice.
     corrected = overlay.blend_mask(*frame) != overlay.blend_mask(*frame)
     changed = [int(differs.any(-1).sum()) for differs in (released, corrected)]
     text = "a companion changes {:,} of " + f"{mask.sum():,} textured pixels"
@@ -80,13 +80,14 @@ def settling_overlooks_carrot() -> Outcome:
 def ee_pose_unshifted_row() -> Outcome:
     """Count ids of EEPose that start in the training pose, in one list of either fidelity."""
     fixed = {"object": 0, "table": 0, "place": 0, "yaw": 1}
-    found = {}
+    unshifted = {}
     for fidelity in ("released", "corrected"):
         ids = sample_ids("ee_pose", 1000, 4, purpose="pretraining", fidelity=fidelity, fixed=fixed)
-        found[fidelity] = sum(not any(decode("ee_pose", n).joint_offset) for n in ids)
+        unshifted[fidelity] = sum(not any(decode("ee_pose", n).joint_offset) for n in ids)
     text = "{} of 1,000 drawn ids start in the training pose"
     return Outcome(
-        *map(text.format, found.values()), shown=found["released"] > 0 and found["corrected"] == 0
+        *map(text.format, unshifted.values()),
+        shown=unshifted["released"] > 0 and unshifted["corrected"] == 0,
     )
 
 
@@ -129,8 +130,8 @@ def _parity_boards(number: int, fidelity: Fidelity) -> tuple[int, int, int]:
 
 def _parity_errors(fidelity: Fidelity) -> tuple[int, int]:
     """Return on how many ids the scored and the planned board contradict the prompt."""
-    found = np.array([_parity_boards(number, fidelity) for number in range(_PARITY_IDS)])
-    asked, scored, planned = found.T
+    boards = np.array([_parity_boards(number, fidelity) for number in range(_PARITY_IDS)])
+    asked, scored, planned = boards.T
     return int((scored % 2 != asked).sum()), int((planned % 2 != asked).sum())
 
 

@@ -1,6 +1,6 @@
 """Checks of the released evaluation and analysis: decoding, pictures, answers, t-SNE, spreads.
 
-Where this study has no such step (questions to VLMs, t-SNE), the mended rule stands here.
+Where this study has no such step (questions to VLMs, t-SNE), the fixed rule is here.
 """
 
 import re
@@ -14,7 +14,7 @@ from unblind.report.published import load_claims
 from unblind.report.stats import wilson
 from unblind.sim.conditions import get
 from unblind.sim.episodes import sample_ids
-from unblind.vla.images import to_model
+from unblind.vla.pixels import Squeezed
 
 _PLACES = ("left", "center", "right")
 # OpenVLA's input: side in pixels, visual tokens (all after the first token), ImageNet statistics.
@@ -43,10 +43,12 @@ def parser_accepts_every_place() -> Outcome:
     """Judge one answer that names every place, with the board at each of them."""
     answer = "Yes. It is on the left, in the center or on the right."
     rules = (_passes_released, _passes_strict)
-    found = [sum(rule(answer, place) for place in _PLACES) for rule in rules]
+    accepted = [sum(rule(answer, place) for place in _PLACES) for rule in rules]
     honest = all(rule(f"Yes, {place}.", place) for rule in rules for place in _PLACES)
     text = "'yes ... left ... center ... right' is right for {} of 3 places"
-    return Outcome(*map(text.format, found), shown=honest and found[0] == 3 and found[1] == 0)
+    return Outcome(
+        *map(text.format, accepted), shown=honest and accepted[0] == 3 and accepted[1] == 0
+    )
 
 
 def no_negative_probes() -> Outcome:
@@ -84,12 +86,14 @@ def tsne_reads_visual_tokens() -> Outcome:
     """
     words = ("cup", "bottle", "knife")
     places = [_first_piece_with(_prompt_pieces([word]), word) for word in words]
-    found = []
+    positions = []
     for shift in (0, _VISUAL):
         indices = [place + shift for place in places]
-        found.append((sum(1 <= index <= _VISUAL for index in indices), indices[0]))
+        positions.append((sum(1 <= index <= _VISUAL for index in indices), indices[0]))
     text = "{} of 3 class words are read from a visual token (index {} for 'cup')"
-    return Outcome(*(text.format(*pair) for pair in found), shown=[n for n, _ in found] == [3, 0])
+    return Outcome(
+        *(text.format(*pair) for pair in positions), shown=[n for n, _ in positions] == [3, 0]
+    )
 
 
 def tsne_split_words_fall_back() -> Outcome:
@@ -105,12 +109,12 @@ def tsne_query_word_is_absent() -> Outcome:
     """Look for the query of attention pooling in the prompts of three classes."""
     words = ("cup", "bottle", "knife")
     pieces = {word: _prompt_pieces([word]) for word in words}
-    found = [
+    absent = [
         sum(_first_piece_with(pieces[word], query or word) is not None for word in words)
         for query in ("object", None)
     ]
     text = "the query word stands in {} of 3 prompts"
-    return Outcome(*map(text.format, found), shown=found == [0, 3])
+    return Outcome(*map(text.format, absent), shown=absent == [0, 3])
 
 
 def _separation(words: np.ndarray, picture: np.ndarray, labels: np.ndarray) -> float:
@@ -138,9 +142,9 @@ def tsne_word_gives_the_class_away() -> Outcome:
 
 def tsne_two_labels_a_picture() -> Outcome:
     """Choose pictures for three classes from six made-up ones."""
-    wanted = {"cup", "bottle", "knife"}
+    labels = {"cup", "bottle", "knife"}
     pictures = [{"cup"}, {"bottle"}, {"knife"}, {"cup", "bottle"}, {"cup", "knife"}, {"dog"}]
-    held = [len(classes & wanted) for classes in pictures]
+    held = [len(classes & labels) for classes in pictures]
     released, corrected = (sum(n > 1 for n in held if n in kept) for kept in ((1, 2, 3), (1,)))
     text = "{} of 6 made-up pictures get two labels"
     return Outcome(
@@ -152,7 +156,7 @@ def decoding_is_sampled() -> Outcome:
     """Decode an action of 7 tokens, each 70 % sure between two ids, at temperature 0.6."""
     scores = np.log([0.7, 0.3])
     changed = []
-    for temperature in (0.6, 1e-9):  # the mended rule is greedy: the limit of no temperature
+    for temperature in (0.6, 1e-9):  # the fixed rule is greedy: the limit of no temperature
         weights = np.exp((scores - scores.max()) / temperature)
         changed.append(100 * (1 - (weights[0] / weights.sum()) ** 7))
     text = "{:.0f} % of such actions are not the most likely one"
@@ -169,7 +173,7 @@ def ids_from_global_generator() -> Outcome:
         ids = torch.randint(size, (_EPISODES,), generator=generator).tolist()
         drawn["released"].append(ids)
         drawn["corrected"].append(sample_ids("carrot", _EPISODES, 0))
-    shared = [len(set(one) & set(two)) for one, two in drawn.values()]
+    shared = [len(set(first) & set(second)) for first, second in drawn.values()]
     text = "{} of " + f"{_EPISODES} episodes are shared by two methods of one seed"
     return Outcome(*map(text.format, shared), shown=shared[0] < _EPISODES == shared[1])
 
@@ -188,7 +192,7 @@ def bicubic_overshoot() -> Outcome:
     bicubic = torch.nn.functional.interpolate(
         tensor, (_SIDE, _SIDE), mode="bicubic", antialias=True
     )
-    inputs = [bicubic / 255, to_model(picture[None], _SIDE)]
+    inputs = [bicubic / 255, Squeezed(_SIDE).evaluation(picture[None])]
     lowest = [float(((x.amin((0, 2, 3)).numpy() - _MEAN) / _STD).min()) for x in inputs]
     floor = float((-_MEAN / _STD).min())
     text = "darkest input {:.2f}, where black is " + f"{floor:.2f}"
@@ -205,7 +209,7 @@ def no_center_crop() -> Outcome:
     crop = np.ascontiguousarray(picture[top : top + height, left : left + width])
 
     def box_width(seen: np.ndarray) -> float:
-        return float(to_model(seen[None], _SIDE)[0, 0, _SIDE // 2].sum())
+        return float(Squeezed(_SIDE).evaluation(seen[None])[0, 0, _SIDE // 2].sum())
 
     seen = box_width(picture)
     larger = [100 * (box_width(trained) / seen - 1) for trained in (crop, picture)]

@@ -8,11 +8,12 @@ import torch
 from scipy.spatial.transform import Rotation
 from torch import nn
 
-from unblind.align.objective import Objective, Recipe
+from unblind.align.objective import Objective
 from unblind.align.projectors import MLP, make_projector
 from unblind.audit.defect_outcome import Outcome, by_name
-from unblind.config import Config
-from unblind.sim import labels
+from unblind.config import Alignment, Config
+from unblind.demos import labels
+from unblind.demos.manifests import action_statistics
 from unblind.study.jobs import run_folder
 from unblind.training.loop import Schedule
 from unblind.vla.tokens import ActionNormalizer, ActionTokenizer
@@ -52,7 +53,7 @@ def constant_gripper_zeroed() -> Outcome:
     """Normalise demonstrations in which the gripper always stays open (+1)."""
     actions = np.random.default_rng(0).normal(0, 0.02, (100, 7))
     actions[:, 6] = 1.0
-    normalizer = ActionNormalizer.fit(actions)
+    normalizer = ActionNormalizer.from_json(action_statistics(actions), "made up")
     grips = [normalizer.normalize(actions, rule)[0, 6] for rule in ("released", "corrected")]
     text = "the command +1 (open) becomes {:+.0f}"
     return Outcome(*map(text.format, grips), shown=grips[0] != 1 and grips[1] == 1)
@@ -63,7 +64,7 @@ def equal_quantiles_divide_by_epsilon() -> Outcome:
     actions = np.random.default_rng(0).normal(0, 0.02, (1000, 7))
     actions[:, 1] = 0.0
     actions[0, 1] = 1e-6
-    normalizer = ActionNormalizer.fit(actions)
+    normalizer = ActionNormalizer.from_json(action_statistics(actions), "made up")
     rules = ("released", "corrected")
     ends = [normalizer.normalize(actions, rule)[:2, 1] for rule in rules]
     text = "one micrometre more than 0 is {:+.0f}, and 0 is {:+.0f}"
@@ -86,8 +87,8 @@ def projector_not_in_optimizer() -> Outcome:
     """Take one optimiser step with a trainable projector, given to the optimiser or not."""
     moved, total = [], 0
     for given in (False, True):
-        recipe = Recipe(layers=(1,), hidden=_HIDDEN, frozen=False)
-        objective = Objective(recipe, 2, _WIDTH, _TEACHER).eval()  # no dropout: no generator
+        align = _alignment(1, frozen=False)
+        objective = Objective(align, 0, 2, _WIDTH, _TEACHER).eval()  # no dropout: no generator
         decoder = make_projector("mlp", _WIDTH, _HIDDEN, _WIDTH, seed=1, frozen=False).eval()
         before = nn.utils.parameters_to_vector(objective.parameters()).detach().clone()
         parameters = [*decoder.parameters(), *(objective.parameters() if given else ())]
@@ -103,6 +104,14 @@ def projector_not_in_optimizer() -> Outcome:
     return Outcome(*map(text.format, moved), shown=moved[0] == 0 and moved[1] > total / 2)
 
 
+def _alignment(*layers: int, frozen: bool = True) -> Alignment:
+    """Return the paper's alignment of some layers, with a projector as small as the others here."""
+    teacher = {"teacher": "c-radiov3-l", "teacher_weights": None, "interpolate": False}
+    paper = {**teacher, "projector": "mlp", "loss": "cosine"}
+    own = {"layers": list(layers), "projector_width": _HIDDEN, "frozen": frozen, "lambda": 0.2}
+    return Alignment.model_validate(paper | own)
+
+
 def _made_up(*shape: int) -> torch.Tensor:
     """Return fixed numbers of the given shape."""
     return torch.from_numpy(np.random.default_rng(2).normal(size=shape).astype(np.float32))
@@ -110,7 +119,7 @@ def _made_up(*shape: int) -> torch.Tensor:
 
 def only_first_projector_saved() -> Outcome:
     """Compare what is saved of a run that aligns three layers with what it holds."""
-    objective = Objective(Recipe(layers=(1, 2, 3), hidden=_HIDDEN), 3, _WIDTH, _TEACHER)
+    objective = Objective(_alignment(1, 2, 3), 0, 3, _WIDTH, _TEACHER)
     first = next(iter(objective.projectors.values()))
     total = len(objective.projectors)
     weights = sum(w.numel() for w in objective.state_dict().values())
@@ -134,39 +143,39 @@ def unseeded_projector() -> Outcome:
     return Outcome(*map(text.format, differ), shown=differ[0] > 0 and differ[1] == 0)
 
 
-def _matrices(one: nn.Module, other: nn.Module) -> list[tuple[torch.Tensor, torch.Tensor]]:
+def _matrices(own: nn.Module, other: nn.Module) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """Return pairs of the matrices of two models of one kind."""
-    pairs = zip(one.parameters(), other.parameters(), strict=True)
+    pairs = zip(own.parameters(), other.parameters(), strict=True)
     return [(first, second) for first, second in pairs if first.ndim == 2]
 
 
 def bfloat16_updates_lost() -> Outcome:
     """Take 100 AdamW steps of 5e-4 at a constant gradient from a weight of 0.5."""
-    values = []
+    reached = []
     for kind in (torch.bfloat16, torch.float32):
         weight = nn.Parameter(torch.tensor([0.5], dtype=kind))
         optimizer = torch.optim.AdamW([weight], lr=5e-4)
         for _ in range(100):
             weight.grad = torch.ones_like(weight)
             optimizer.step()
-        values.append(float(weight.detach()))
+        reached.append(float(weight.detach()))
     text = "after 100 steps the weight 0.5 is {:.3f}"
-    return Outcome(*map(text.format, values), shown=values[0] == 0.5 > values[1] + 0.01)
+    return Outcome(*map(text.format, reached), shown=reached[0] == 0.5 > reached[1] + 0.01)
 
 
 def one_update_too_many() -> Outcome:
     """Count the updates of a run of 60,000 steps."""
-    wanted = 60_000
+    asked = 60_000
     released = 0
     for step in count():  # the release updates first, then asks whether this was the last step
         released += 1
-        if step == wanted:
+        if step == asked:
             break
-    schedule = Schedule(steps=wanted, rate=5e-4, warm_up=1, weight_decay=0.01)
+    schedule = Schedule(steps=asked, rate=5e-4, warm_up=1, weight_decay=0.01)
     corrected = len(range(schedule.steps))
-    text = "{:,} updates for " + f"{wanted:,} steps"
+    text = "{:,} updates for " + f"{asked:,} steps"
     return Outcome(
-        text.format(released), text.format(corrected), shown=released != wanted == corrected
+        text.format(released), text.format(corrected), shown=released != asked == corrected
     )
 
 
@@ -177,8 +186,10 @@ def runs_share_a_folder() -> Outcome:
     released = {Path("runs") / "" for _ in runs}  # run_root_dir / exp_note, '' by default
     corrected = {run_folder(config, run, seed) for run, seed in runs}
     text = f"{len(runs)} runs are stored in " + "{} folder(s)"
-    found = [len(folders) for folders in (released, corrected)]
-    return Outcome(*map(text.format, found), shown=found[0] < len(runs) == found[1])
+    folder_counts = [len(folders) for folders in (released, corrected)]
+    return Outcome(
+        *map(text.format, folder_counts), shown=folder_counts[0] < len(runs) == folder_counts[1]
+    )
 
 
 CHECKS = by_name(

@@ -9,8 +9,8 @@ class Outcome(NamedTuple):
 
     Attributes:
         released: what the released rule does.
-        corrected: what the mended rule does with the same input.
-        shown: whether the numbers show the defect, and that the mended rule is free of it.
+        corrected: what the fixed rule does with the same input.
+        shown: whether the numbers show the defect, and that the fixed rule is free of it.
     """
 
     released: str

@@ -74,8 +74,8 @@ class DefectResult(NamedTuple):
     Attributes:
         defect: with a check.
         released_value: what the released rule does.
-        corrected_value: what the mended rule does with the same input.
-        shown: whether the numbers show the defect and that the mended rule is free of it.
+        corrected_value: what the fixed rule does with the same input.
+        shown: whether the numbers show the defect and that the fixed rule is free of it.
     """
 
     defect: Defect
@@ -88,11 +88,11 @@ def ledger(path: Path | str = PAPER / "defects.yaml") -> list[Defect]:
     """Return all defects, in the order of the file.
 
     Raises:
-        UnblindError: the file is missing or malformed, or an id or a check stands twice.
+        UnblindError: the file is missing or malformed, or an id or a check is given twice.
     """
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        defects = TypeAdapter(list[Defect]).validate_python(values)
+        document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        defects = TypeAdapter(list[Defect]).validate_python(document)
     except OSError as error:
         raise UnblindError(
             f"cannot read the defects {path}: {error.strerror}",

@@ -18,14 +18,14 @@ from unblind.errors import UnblindError
 from unblind.report.published import PAPER
 from unblind.report.render import signed
 
-#: What stands in the table filter for claims that belong to no table of the paper.
+#: The entry of the table filter for claims that belong to no table of the paper.
 NO_TABLE = "no table"
 
 _SHORT = 12  # hexadecimal digits shown of a hash
 
 
 class Look(NamedTuple):
-    """How a verdict is shown beside its word: a class of colours and a sign."""
+    """How a verdict is shown next to its word: a class of colours and a sign."""
 
     tone: str
     sign: str
@@ -52,7 +52,7 @@ class Group:
         id: anchor of the section.
         title: its heading.
         note: one sentence under the heading.
-        measured: whether its claims stand beside measurements of ours.
+        measured: whether its claims have measurements of ours.
         claims: entries of ``claims`` of ``audit.json``, in their order there.
     """
 
@@ -64,12 +64,12 @@ class Group:
 
 
 def render_html(
-    values: Mapping[str, Any], folder: str = "results", templates: Path = PAPER / "templates"
+    result: Mapping[str, Any], folder: str = "results", templates: Path = PAPER / "templates"
 ) -> str:
     """Return the page of an audit.
 
     Args:
-        values: the content of ``audit.json``.
+        result: the content of ``audit.json``.
         folder: where the page will lie, relative to where the records' paths start.
         templates: folder of ``audit.html.j2``, ``audit.css`` and ``audit.js``.
 
@@ -95,9 +95,11 @@ def render_html(
     try:
         script = environment.get_template("audit.js").render()
         return environment.get_template("audit.html.j2").render(
-            values,
-            groups=groups(values["claims"]),
-            tables=sorted({one["table"] or NO_TABLE for one in values["claims"]}, key=_table_order),
+            result,
+            groups=groups(result["claims"]),
+            tables=sorted(
+                {claim["table"] or NO_TABLE for claim in result["claims"]}, key=_table_order
+            ),
             no_table=NO_TABLE,
             looks=LOOKS,
             meanings=VERDICTS,
@@ -109,15 +111,17 @@ def render_html(
         raise UnblindError(cause, "restore it from the repository") from None
     except (jinja2.TemplateError, KeyError) as error:
         raise UnblindError(
-            f"audit.html cannot be made: {error}", "run unblind audit again; mend the template"
+            f"audit.html cannot be made: {error}", "run unblind audit again; fix the template"
         ) from None
 
 
 def groups(claims: Sequence[Mapping[str, Any]]) -> list[Group]:
     """Return the claims by section: orderings, contradictions, each table's values, text."""
-    tables = sorted({one["table"] for one in claims if one["kind"] == "value"}, key=_table_order)
+    tables = sorted(
+        {claim["table"] for claim in claims if claim["kind"] == "value"}, key=_table_order
+    )
     numbers = "Printed values with their printed spread; ours with a 95 % interval."
-    found = [
+    all_groups = [
         _group(
             claims,
             "ordering",
@@ -134,7 +138,7 @@ def groups(claims: Sequence[Mapping[str, Any]]) -> list[Group]:
         *(_group(claims, "value", f"Table {name}", numbers, table=name) for name in tables),
         _group(claims, "text", "Numbers of the text", "Numbers that stand outside the tables."),
     ]
-    return [group for group in found if group.claims]
+    return [group for group in all_groups if group.claims]
 
 
 def _group(
@@ -145,10 +149,12 @@ def _group(
     table: str | None = None,
     measured: bool = True,
 ) -> Group:
-    chosen = [
-        one for one in claims if one["kind"] == kind and (table is None or one["table"] == table)
+    members = [
+        claim
+        for claim in claims
+        if claim["kind"] == kind and (table is None or claim["table"] == table)
     ]
-    return Group(anchor(title, "section"), title, note, measured, chosen)
+    return Group(anchor(title, "section"), title, note, measured, members)
 
 
 def _table_order(name: str) -> tuple[bool, int, str]:

@@ -29,14 +29,14 @@ def findings(config: Config, evidence: Evidence, out: Path) -> list[Problem]:
         out: the audit's own pages, without suffix: they are about to be written anew.
     """
     results = Path(config.results)
-    found = [*evidence.refused]
+    problems_found = [*evidence.refused]
     rendered = _render(config)
     for path in _artifacts(results):
         if path.with_suffix("") == out:
             continue
         problems = list(_differences(path, rendered.get(path)))
-        found += problems or _unlike_sidecar(path)
-    return found
+        problems_found += problems or _unlike_sidecar(path)
+    return problems_found
 
 
 def _render(config: Config) -> Mapping[Path, str]:
@@ -75,20 +75,20 @@ def _differences(path: Path, text: str | None) -> Iterator[Problem]:
         return
     lines = itertools.zip_longest(stands, text.splitlines(), fillvalue="")
     wrong = [(number, *pair) for number, pair in enumerate(lines, 1) if pair[0] != pair[1]]
-    for number, here, wanted in wrong[:_LINES_SHOWN]:
-        here, wanted = _around(here, wanted)
-        yield Problem(f"{path.as_posix()}:{number}", f"says '{here}', its records '{wanted}'")
+    for number, here, expected in wrong[:_LINES_SHOWN]:
+        here, expected = _around(here, expected)
+        yield Problem(f"{path.as_posix()}:{number}", f"says '{here}', its records '{expected}'")
     if len(wrong) > _LINES_SHOWN:
         more = f"{len(wrong) - _LINES_SHOWN} more lines differ from what its records give now"
         yield Problem(path.as_posix(), more)
 
 
-def _around(here: str, wanted: str) -> tuple[str, str]:
+def _around(here: str, expected: str) -> tuple[str, str]:
     """Return two lines shortened around their first difference."""
-    pairs = itertools.zip_longest(here, wanted)
-    first = next(index for index, (one, other) in enumerate(pairs) if one != other)
+    pairs = itertools.zip_longest(here, expected)
+    first = next(index for index, (ours, other) in enumerate(pairs) if ours != other)
     start = max(0, first - _WIDTH // 2)
-    return here[start : start + _WIDTH], wanted[start : start + _WIDTH]
+    return here[start : start + _WIDTH], expected[start : start + _WIDTH]
 
 
 def _unlike_sidecar(path: Path) -> list[Problem]:

@@ -82,22 +82,22 @@ def effect(pairs: pd.DataFrame, seed: int, level: float) -> Effect:
         seed: of the bootstrap.
         level: of intervals and tests.
     """
-    found = paired(pairs, pairs["column"].unique(), seed, level)
+    counts = paired(pairs, pairs["column"].unique(), seed, level)
     first, second = (float(pairs.groupby("column")[name].mean().mean()) for name in _RUNS)
-    discordant = (found.won + found.lost) / found.n
+    discordant = (counts.won + counts.lost) / counts.n
     return Effect(
-        delta=found.delta,
-        low=found.low,
-        high=found.high,
-        n=found.n,
-        won=found.won,
-        lost=found.lost,
+        delta=counts.delta,
+        low=counts.low,
+        high=counts.high,
+        n=counts.n,
+        won=counts.won,
+        lost=counts.lost,
         first=first,
         second=second,
-        p=stats.mcnemar_exact(found.won, found.lost),
+        p=stats.mcnemar_exact(counts.won, counts.lost),
         wilcoxon=_wilcoxon(pairs),
         cohens_h=stats.cohens_h(first, second),
-        detectable=stats.minimum_detectable_difference(found.n, discordant, level=level),
+        detectable=stats.minimum_detectable_difference(counts.n, discordant, level=level),
     )
 
 

@@ -19,12 +19,12 @@ SOURCES = (PAPER / "claims.yaml", PAPER / "defects.yaml")
 
 
 def write(
-    values: Mapping[str, Any], out: Path, config: Config, records: Iterable[Path]
+    result: Mapping[str, Any], out: Path, config: Config, records: Iterable[Path]
 ) -> list[Path]:
     """Write ``out`` + ``.md``, ``.json`` and ``.html``, each with its sidecar.
 
     Args:
-        values: as `unblind.audit.build.audit` returns them.
+        result: as `unblind.audit.build.audit` returns them.
         out: output path without suffix.
         config: the study.
         records: files that the values come from.
@@ -34,9 +34,9 @@ def write(
             is written if a template is to blame.
     """
     texts = {
-        ".md": render("audit.md.j2", {**values, "meanings": VERDICTS}),
-        ".json": json.dumps(values, indent=1, ensure_ascii=False) + "\n",
-        ".html": render_html(values, folder=out.parent.as_posix()),
+        ".md": render("audit.md.j2", {**result, "meanings": VERDICTS}),
+        ".json": json.dumps(result, indent=1, ensure_ascii=False) + "\n",
+        ".html": render_html(result, folder=out.parent.as_posix()),
     }
     inputs = [*records, *SOURCES, *(PAPER / "templates" / name for name in _TEMPLATES)]
     settings = config.model_dump(mode="json")

@@ -11,10 +11,9 @@ from unblind.audit.records import Evidence, Piece
 from unblind.config import Config
 from unblind.errors import UnblindError
 from unblind.report.records import OUTCOME, not_run
+from unblind.rollout.factory import make_policy
 from unblind.rollout.loop import Crew
-from unblind.rollout.policies import make_policy
 from unblind.rollout.run import made_from
-from unblind.rollout.trained import trained
 from unblind.rollout.worker import Setup
 from unblind.sim import blocked, conditions
 from unblind.sim.episodes import Episode, decode
@@ -60,26 +59,26 @@ def recheck(config: Config, evidence: Evidence, n: int, n_workers: int) -> list[
     if not evidence.pieces:
         raise UnblindError("there is no record to check", "run: make table1")
     sample = _sample(evidence, n, config.seed)
-    found: list[Rerun] = []
-    for (run, seed), chosen in groupby(sample, lambda one: (one[0].run, one[0].seed)):
-        found += _again(config, run, seed, list(chosen), n_workers)
-    return found
+    reruns: list[Rerun] = []
+    for (run, seed), group in groupby(sample, lambda entry: (entry[0].run, entry[0].seed)):
+        reruns += _again(config, run, seed, list(group), n_workers)
+    return reruns
 
 
 def report(reruns: Iterable[Rerun]) -> str:
     """Return the agreement as text, an episode a line."""
     reruns = list(reruns)
     lines = []
-    for one in reruns:
-        place = f"{one.run}/{one.seed}/{one.condition} episode {one.episode_id}"
+    for rerun in reruns:
+        episode = f"{rerun.run}/{rerun.seed}/{rerun.condition} episode {rerun.episode_id}"
         differ = [
-            f"{name} {one.stored[name]} stored, {one.again[name]} here"
+            f"{name} {rerun.stored[name]} stored, {rerun.again[name]} here"
             for name in OUTCOME
-            if one.stored[name] != one.again[name]
+            if rerun.stored[name] != rerun.again[name]
         ]
-        origin = "" if one.is_current else " (made by other code or from another model)"
-        lines.append(f"{place}: {', '.join(differ) or 'agrees'}{origin}")
-    agreed = sum(one.agrees for one in reruns)
+        origin = "" if rerun.is_current else " (made by other code or from another model)"
+        lines.append(f"{episode}: {', '.join(differ) or 'agrees'}{origin}")
+    agreed = sum(rerun.agrees for rerun in reruns)
     lines.append(f"{agreed} of {len(reruns)} episodes went as stored")
     return "\n".join(lines)
 
@@ -89,24 +88,23 @@ def _sample(evidence: Evidence, n: int, seed: int) -> list[tuple[Piece, int]]:
     rows = [
         (piece, row) for piece in evidence.pieces.values() for row in range(len(piece.episodes))
     ]
-    chosen = np.random.default_rng(seed).choice(len(rows), min(n, len(rows)), replace=False)
-    return [rows[index] for index in sorted(chosen)]
+    indices = np.random.default_rng(seed).choice(len(rows), min(n, len(rows)), replace=False)
+    return [rows[index] for index in sorted(indices)]
 
 
 def _again(
-    config: Config, run: str, seed: int, chosen: list[tuple[Piece, int]], n_workers: int
+    config: Config, run: str, seed: int, pairs: list[tuple[Piece, int]], n_workers: int
 ) -> list[Rerun]:
     """Roll out episodes of one run and seed."""
-    kind = config.run(run).policy
-    episodes = [_episode(config, piece, row) for piece, row in chosen]
+    episodes = [_episode(config, piece, row) for piece, row in pairs]
     _refuse_blocked(config, episodes)
     origin = made_from(config, run, seed)
-    policy = make_policy(kind, seed, trained(config, run, seed))
+    policy = make_policy(config, run, seed)
     setup = Setup(config, images=bool(policy and policy.needs_images), oracle=policy is None)
     with Crew(setup, min(n_workers, len(episodes)), policy) as crew:
         outcomes = {
-            (one.episode.condition, one.episode.episode_id): one.columns()
-            for one in crew.run(episodes)
+            (outcome.episode.condition, outcome.episode.episode_id): outcome.columns()
+            for outcome in crew.run(episodes)
         }
     return [
         Rerun(
@@ -120,7 +118,7 @@ def _again(
                 piece.path, **origin, lacking=blocked.paths(config.catalog, not_run(piece.meta))
             ),
         )
-        for episode, (piece, row) in zip(episodes, chosen, strict=True)
+        for episode, (piece, row) in zip(episodes, pairs, strict=True)
     ]
 
 

@@ -1,4 +1,4 @@
-"""The records that an audit stands on: read one by one, so that a missing one harms no other."""
+"""The records behind an audit, read one by one, so that a missing one affects no other."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ class Piece:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """All records of a study that stand.
+    """All records of a study that exist and can be read.
 
     Attributes:
         folder: of the records.
@@ -85,18 +85,18 @@ class Evidence:
 
         Records without an episode count as missing.
         """
-        wanted = [(run, seed, name) for seed in self.seeds for name in conditions(headings)]
-        found = {key: self.pieces[key] for key in wanted if key in self.pieces}
-        found = {key: piece for key, piece in found.items() if len(piece.episodes)}
-        if len(found) == len(wanted):
-            return [*found.values()]
-        missing = next(key for key in wanted if key not in found)
+        keys = [(run, seed, name) for seed in self.seeds for name in conditions(headings)]
+        present = {key: self.pieces[key] for key in keys if key in self.pieces}
+        present = {key: piece for key, piece in present.items() if len(piece.episodes)}
+        if len(present) == len(keys):
+            return [*present.values()]
+        missing = next(key for key in keys if key not in present)
         path = record_path(self.folder, *missing).as_posix()
         refused = any(problem.path == path for problem in self.refused)
         state = "refused" if refused else "not there"
         if missing in self.pieces:
             state = "empty: none of its episodes could be run"
-        return f"{len(wanted) - len(found)} of {len(wanted)} records: {path} is {state}"
+        return f"{len(keys) - len(present)} of {len(keys)} records: {path} is {state}"
 
     @cached_property
     def commits(self) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ VERDICTS: Mapping[Verdict, str] = {
     "not run": "no records of what it speaks of",
 }
 
-#: Stands beside every verdict of a study that is not at the paper's scale.
+#: Printed with every verdict of a study that is not at the paper's scale.
 REMARK = (
     "The models of this scale have a few million parameters. How one method compares with another "
     "here is no evidence about models of 7 billion parameters."

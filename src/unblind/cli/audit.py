@@ -40,25 +40,25 @@ def audit(
     from unblind.audit import build, pages
     from unblind.audit.commands import Commands
 
-    found = build.evidence(settings)
+    collected = build.evidence(settings)
     commands = Commands(settings, config, MINI)
     if cell is not None:
-        print(pages.one_claim(build.choose(build.claims(settings, found, commands), cell)))
+        print(pages.one_claim(build.choose(build.claims(settings, collected, commands), cell)))
         return
     out = out or Path(settings.results, "audit")
-    values = build.audit(settings, found, commands, out)
-    records = [piece.path for piece in found.pieces.values()]
-    for path in pages.write(values, out, settings, records):
+    result = build.audit(settings, collected, commands, out)
+    records = [piece.path for piece in collected.pieces.values()]
+    for path in pages.write(result, out, settings, records):
         print(path)
-    print(", ".join(f"{count} {verdict}" for verdict, count in values["counts"].items()))
+    print(", ".join(f"{count} {verdict}" for verdict, count in result["counts"].items()))
     if against is not None:
-        _compare(settings, found, against)
+        _compare(settings, collected, against)
     if recheck is not None:
-        _recheck(settings, found, recheck, workers or settings.rollout.workers)
-    _stop(values, strict, out)
+        _recheck(settings, collected, recheck, workers or settings.rollout.workers)
+    _stop(result, strict, out)
 
 
-def _compare(settings: "Config", found: "Evidence", folder: Path) -> None:
+def _compare(settings: "Config", evidence: "Evidence", folder: Path) -> None:
     """Print how somebody else's records compare with ours.
 
     Raises:
@@ -66,35 +66,35 @@ def _compare(settings: "Config", found: "Evidence", folder: Path) -> None:
     """
     from unblind.audit.compare import compare, report
 
-    cells = compare(found, list(settings.runs), folder)
+    cells = compare(evidence, list(settings.runs), folder)
     print(report(cells))
     refused = [cell for cell in cells if cell.status == "refused"]
     if refused:
         raise UnblindError(
-            f"{len(refused)} records in {folder} are refused; {refused[0].place}: "
+            f"{len(refused)} records in {folder} are refused; {refused[0].record}: "
             f"{refused[0].detail}",
             "ask for them again",
         )
 
 
-def _recheck(settings: "Config", found: "Evidence", n: int, workers: int) -> None:
+def _recheck(settings: "Config", evidence: "Evidence", n: int, workers: int) -> None:
     from unblind.audit.recheck import recheck, report
 
-    print(report(recheck(settings, found, n, workers)))
+    print(report(recheck(settings, evidence, n, workers)))
 
 
-def _stop(values: dict[str, Any], strict: bool, out: Path) -> None:
+def _stop(result: dict[str, Any], strict: bool, out: Path) -> None:
     """End with an error if something does not add up.
 
     Raises:
         UnblindError: an integrity finding, or with ``strict`` a contradicted claim.
     """
-    findings = values["integrity"]
+    findings = result["integrity"]
     if findings:
         first = f"{findings[0]['path']}: {findings[0]['problem']}"
         more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
         raise UnblindError(f"integrity: {first}{more}", f"all findings: {out}.md")
-    contradicted = [c["id"] for c in values["claims"] if c["verdict"] == "contradicted"]
+    contradicted = [c["id"] for c in result["claims"] if c["verdict"] == "contradicted"]
     if strict and contradicted:
         more = f" and {len(contradicted) - 1} more" if len(contradicted) > 1 else ""
         raise UnblindError(f"contradicted: {contradicted[0]}{more}", f"see {out}.md")

@@ -5,9 +5,8 @@ from typing import Annotated
 
 import typer
 
-from unblind import locks
+from unblind import checkout, locks
 from unblind.cli.options import MINI, ConfigFile, Overrides, Workers, load_config
-from unblind.study import checkout
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -29,11 +28,11 @@ def pull() -> None:
 
 @app.command()
 def fetch(config: ConfigFile = MINI, override: Overrides = None) -> None:
-    """Fetch the published checkpoint that openvla.base names and check all its tensors."""
+    """Fetch the published checkpoint that base.source names and check all its tensors."""
     settings = load_config(config, override)
-    from unblind.steps import openvla
+    from unblind.steps import base
 
-    openvla.fetch(settings)
+    base.fetch(settings)
 
 
 @app.command()
@@ -78,11 +77,6 @@ def robot(config: ConfigFile = MINI, override: Overrides = None, workers: Worker
 def warm_up(config: ConfigFile = MINI, override: Overrides = None) -> None:
     """Warm up on few demonstrations (`--set-of warm-up`), merge, answer held-out questions."""
     settings = load_config(config, override)
-    if settings.openvla is not None:
-        from unblind.steps import openvla
-
-        openvla.warm_up(settings)
-        return
     from unblind.steps import base
 
     base.warm_up(settings)

@@ -44,9 +44,9 @@ def cluster_probe(
     from unblind.cluster import probe
     from unblind.machine import doctor
 
-    found = probe.run(gpus, scratch, code)
-    print(doctor.format(found), flush=True)
+    checks = probe.run(gpus, scratch, code)
+    print(doctor.format(checks), flush=True)
     if out is not None:
-        write_json(out, [asdict(check) for check in found])
-    elif not all(check.ok for check in found):
+        write_json(out, [asdict(check) for check in checks])
+    elif not all(check.ok for check in checks):
         raise typer.Exit(1)

@@ -21,5 +21,5 @@ def crate(
     settings = load_config(config, override)
     from unblind.custody.crate.export import export
 
-    found = export(settings, PAPER_SCALE, out)
-    print(f"{out}: {found.files} files, {found.size:,} bytes, {found.calls} recorded calls")
+    summary = export(settings, PAPER_SCALE, out)
+    print(f"{out}: {summary.files} files, {summary.size:,} bytes, {summary.calls} recorded calls")

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from unblind import checkout
 from unblind.cli.options import MINI, AsJson, ConfigFile, Overrides, load_config
 from unblind.cli.tables import PAPER_SCALE
 from unblind.errors import UnblindError, note
-from unblind.study import checkout
 
 if TYPE_CHECKING:
     from unblind.config import Config
@@ -53,7 +53,7 @@ def trace(
     file: Annotated[Path, typer.Argument(help="An artifact, e.g. results/table1.md.")],
     as_json: AsJson = False,
     every_file: Annotated[
-        bool, typer.Option("--every-file", help="A line for each file, alike or not.")
+        bool, typer.Option("--every-file", help="A line for each file, similar or not.")
     ] = False,
     config: Annotated[
         Path | None, typer.Option("--config", help="Also compare the settings with these.")
@@ -62,7 +62,7 @@ def trace(
 ) -> None:
     """Print the tree of what made a file, and mark what has changed since.
 
-    Its study may lie in any folder; paths are told from there.
+    Its study may lie in any folder; paths are relative to it.
     """
     from unblind.custody import trace as tracing
     from unblind.custody import tree
@@ -116,13 +116,13 @@ def _root(file: Path) -> tuple[Path, Path]:
     here = checkout.working_folder()
     if not file.is_absolute():
         checkout.require(file)
-    root, place = roots.root(file), Path(os.path.abspath(file))
+    root, absolute = roots.root(file), Path(os.path.abspath(file))
     if root is None:
         note(f"no study lies around {file}: its inputs are looked for in {here}")
     elif not root.samefile(here):
         note(f"paths are relative to {root}")
     root = root or here
-    return root, place.relative_to(root) if place.is_relative_to(root) else place
+    return root, absolute.relative_to(root) if absolute.is_relative_to(root) else absolute
 
 
 def _wanted(settings: "Config | None", override: list[str] | None) -> "list[Artifact]":
@@ -140,13 +140,13 @@ def _stop(findings: "list[Finding]", strict: bool) -> None:
     Raises:
         UnblindError: something is corrupt.
     """
-    corrupt = [one for one in findings if one.state == "corrupt"]
+    corrupt = [finding for finding in findings if finding.state == "corrupt"]
     if corrupt:
         more = f" (and {len(corrupt) - 1} more)" if len(corrupt) > 1 else ""
         raise UnblindError(
             f"corrupt: {corrupt[0].path}: {'; '.join(corrupt[0].why)}{more}",
             "delete it and pull or make it again; contents of the store: git checkout -- dvcstore",
         )
-    missing = any(one.state == "missing" and one.needed for one in findings)
-    if any(one.state == "stale" for one in findings) or (strict and missing):
+    missing = any(finding.state == "missing" and finding.needed for finding in findings)
+    if any(finding.state == "stale" for finding in findings) or (strict and missing):
         raise typer.Exit(NOT_CURRENT)

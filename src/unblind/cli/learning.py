@@ -18,24 +18,26 @@ class Features(StrEnum):
 
     low = "low"
     teacher = "teacher"
+    pictures = "pictures"
 
 
 @app.command()
 def features(
-    which: Annotated[Features, typer.Argument(help="Of the tower's frozen part, or the teacher.")],
+    which: Annotated[
+        Features,
+        typer.Argument(
+            help="Features of the tower's frozen part or of the teacher; for a published model "
+            "(base.source) pictures at its size."
+        ),
+    ],
     config: ConfigFile = MINI,
     override: Overrides = None,
 ) -> None:
     """Compute once what fine-tuning needs of every frame of the demonstrations."""
     settings = load_config(config, override)
-    if settings.openvla is not None:
-        from unblind.steps import openvla
-
-        (openvla.pictures if which is Features.low else openvla.no_features)(settings)
-        return
     from unblind.steps import finetuning
 
-    (finetuning.low if which is Features.low else finetuning.teacher)(settings)
+    getattr(finetuning, which.value)(settings)
 
 
 @app.command()
@@ -47,11 +49,6 @@ def train(
 ) -> None:
     """Fine-tune a run from the base; an interrupted call is continued."""
     settings = load_config(config, override)
-    if settings.openvla is not None:
-        from unblind.steps import openvla
-
-        openvla.train(settings, run, seed)
-        return
     from unblind.steps import finetuning
 
     finetuning.train(settings, run, seed)
@@ -71,10 +68,10 @@ def predict(
     settings = load_config(config, override)
     from unblind.rollout.predict import predict as ask
 
-    found = ask(settings, run, seed, image, instruction)
+    answer = ask(settings, run, seed, image, instruction)
     if as_json:
-        print(json.dumps(found.to_json(), indent=2))
+        print(json.dumps(answer.to_json(), indent=2))
         return
-    if found.unknown:
-        print(f"note: the model knows no word {', '.join(found.unknown)}", file=sys.stderr)
-    print(found)
+    if answer.unknown:
+        print(f"note: the model knows no word {', '.join(answer.unknown)}", file=sys.stderr)
+    print(answer)

@@ -29,15 +29,19 @@ def load_config(path: Path, overrides: list[str] | None) -> Config:
     """
     import yaml
 
-    values = {}
+    changes = {}
     for text in overrides or []:
         key, equals, value = text.partition("=")
         if not equals:
             raise typer.BadParameter(f"'{text}' is not KEY=VALUE", param_hint="--set")
         try:
-            values[key] = yaml.safe_load(value)
+            changes[key] = yaml.safe_load(value)
         except yaml.YAMLError:
             raise typer.BadParameter(
                 f"'{text}': the value is not YAML", param_hint="--set"
             ) from None
-    return load(path, values)
+    from unblind.study import unread
+
+    config = load(path, changes)
+    unread.check(path, config)
+    return config

@@ -43,19 +43,19 @@ def openvla(
     as_json: AsJson = False,
 ) -> None:
     """Print the action that OpenVLA-7B takes for a picture and an instruction."""
-    from unblind.openvla import adapters, checkpoint
-    from unblind.openvla.decode import Sampling
-    from unblind.openvla.policy import Policy
     from unblind.rollout.picture import read_picture
-    from unblind.rollout.predict import Prediction, check_instruction
+    from unblind.rollout.predict import ask, check_instruction
+    from unblind.vla import checkpoint, lora
+    from unblind.vla.decode import Sampling
+    from unblind.vla.loading import check_device
+    from unblind.vla.policy import Policy
 
     picture = read_picture(image)
     check_instruction(instruction)
-    loaded = checkpoint.load(model, checkpoint.check_device(device))
+    loaded = checkpoint.load(model, check_device(device))
     if adapter is not None:
-        adapters.merge(loaded.model, adapter)
+        lora.merge(lora.load_adapter(loaded.model, adapter))
     sampling = Sampling(temperature) if temperature else None
     policy = Policy(loaded, unnorm_key, sampling, width=1)
-    tokens = policy.tokens(picture[None], [instruction], [(seed,)] if sampling else None)
-    found = Prediction(policy.codec.decode(tokens)[0], tuple(tokens[0].tolist()), ())
-    print(json.dumps(found.to_json(), indent=2) if as_json else found)
+    answer = ask(policy, picture, instruction, (seed,))
+    print(json.dumps(answer.to_json(), indent=2) if as_json else answer)

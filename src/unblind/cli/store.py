@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
+from unblind import checkout
 from unblind.cli.options import MINI, ConfigFile, Overrides, load_config
 from unblind.cli.tables import PAPER_SCALE
 from unblind.errors import UnblindError
-from unblind.study import checkout
 
 app = typer.Typer()
 

@@ -1,4 +1,4 @@
-"""The commands of settings and costs: Tables 9 and 14, and what every stage takes."""
+"""The commands that render tables, and tell what every stage takes."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from unblind.cli.options import MINI, ConfigFile, Overrides, load_config
+from unblind.custody import carried
+from unblind.study import jobs
 
 app = typer.Typer()
 
@@ -27,7 +29,7 @@ def hyperparameters(
     override: Overrides = None,
     out: Annotated[Path | None, typer.Option(help="Output without suffix.")] = None,
 ) -> None:
-    """Render the configuration's hyper-parameters beside the published ones."""
+    """Render the configuration's hyper-parameters next to the published ones."""
     settings = load_config(config, override)
     from unblind.report.hyperparameters import hyperparameters as render
 
@@ -53,33 +55,46 @@ def costs(
     ] = None,
     config: ConfigFile = MINI,
     override: Overrides = None,
-    results: Annotated[Path | None, typer.Option(help="Folder of build outputs.")] = None,
     page: Annotated[
         bool, typer.Option("--page", help="Write a page instead, with costs at paper scale.")
     ] = False,
-    out: Annotated[Path | None, typer.Option(help="The page without suffix.")] = None,
-    paper: Annotated[
-        Path, typer.Option(help="Configuration of the published sizes, for the page.")
-    ] = PAPER_SCALE,
 ) -> None:
     """Print what the study or one target costs: CPU-seconds; GPU-hours and disk at paper scale."""
     settings = load_config(MINI.with_name(f"{scale}.yaml") if scale else config, override)
-    folder = results or Path(settings.results)
     if page:
-        from unblind.report.cost_page import cost_page
+        from unblind.costs.page import cost_page
 
-        published = load_config(paper, None)
-        for path in cost_page(settings, published, folder, out or folder / "costs"):
+        for path in cost_page(settings, load_config(PAPER_SCALE, None)):
             print(path)
-    elif settings.scale == "paper":
-        from unblind.report import scale_report
-
-        study = load_config(MINI, [f"results={folder}"])
-        print(scale_report.report(settings, study, target))
     else:
-        from unblind.report.costs import report
+        from unblind.costs.table import report
 
-        print(report(settings, folder, target))
+        print(report(settings, target))
 
 
 app.command("cost", hidden=True)(costs)
+
+
+@app.command()
+def table1(
+    config: ConfigFile = MINI,
+    override: Overrides = None,
+    records: Annotated[Path | None, typer.Option(help="Folder of records.")] = None,
+    demos: Annotated[Path | None, typer.Option(help="Folder of demonstrations.")] = None,
+    replay: Annotated[Path | None, typer.Option(help="Replay record.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Output without suffix.")] = None,
+    questions: Annotated[
+        Path | None, typer.Option(help="Held-out answers (JSON); default: the base's, if any.")
+    ] = None,
+) -> None:
+    """Render Table 1 from the records alone, as Markdown, CSV and LaTeX."""
+    settings = load_config(config, override)
+    from unblind.report.tables import table1 as render
+
+    results = Path(settings.results)
+    manifest, ceiling = carried.sources(settings)
+    inputs = (records or results / "rollouts", demos or manifest)
+    inputs += (replay or ceiling, out or results / "table1")
+    answers = jobs.base_folder(settings) / "questions.json"
+    for path in render(settings, *inputs, questions or (answers if answers.is_file() else None)):
+        print(path)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from unblind.cluster import requests, slurm
 from unblind.config import Config
-from unblind.config_cluster import ClusterJob
+from unblind.config.cluster import ClusterJob
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,6 @@ def ceilings(config: Config) -> dict[str, Ceiling]:
     }
 
 
-def _ceiling(place: slurm.Partition) -> Ceiling:
-    largest = max((nodes.memory_mb for nodes in place.nodes), default=0)
-    return Ceiling(place.minutes, min(place.memory_mb, largest))
+def _ceiling(partition: slurm.Partition) -> Ceiling:
+    largest = max((nodes.memory_mb for nodes in partition.nodes), default=0)
+    return Ceiling(partition.minutes, min(partition.memory_mb, largest))

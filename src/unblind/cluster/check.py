@@ -28,9 +28,9 @@ def executor(profile: str) -> str:
         SystemExit: its plugin is not installed. Snakemake itself would print its whole usage, and
             no remedy; any other exception here it would wrap in a text of its own.
     """
-    found = plugin_check(profile)
-    if not found.ok:
-        raise SystemExit(f"error: {found.detail} ({found.remedy})")
+    check = plugin_check(profile)
+    if not check.ok:
+        raise SystemExit(f"error: {check.detail} ({check.remedy})")
     return _EXECUTORS[profile]
 
 
@@ -49,9 +49,9 @@ def before_run(config: Config, executor: str) -> None:
         raise UnblindError(
             f"the executor {executor} needs {absent[0]}, which is not here", slurm.LOGIN_NODE
         )
-    for found in requests.checks(config, slurm.partitions()):
-        if not found.ok:
-            raise UnblindError(found.detail, found.remedy)
+    for check in requests.checks(config, slurm.partitions()):
+        if not check.ok:
+            raise UnblindError(check.detail, check.remedy)
 
 
 def run(config: Config, wait_s: float) -> Iterator[Check]:
@@ -66,7 +66,7 @@ def run(config: Config, wait_s: float) -> Iterator[Check]:
         fine &= check.ok or check.name in _BESIDE
         yield check
     if not fine:
-        yield Check("job", False, "not submitted", "mend what failed above first")
+        yield Check("job", False, "not submitted", "fix what failed above first")
         return
     yield from _guarded("job", probe(config, wait_s))
 
@@ -87,14 +87,14 @@ def _before_job(config: Config) -> Iterator[Check]:
     yield Check("slurm", True, f"{told.get('SLURM_VERSION')}, {told.get('ClusterName')} answers")
     yield accounting_check(told)
     known = slurm.partitions()
-    found = requests.checks(config, known)
-    yield from found
-    if found[0].ok:
+    checks_made = requests.checks(config, known)
+    yield from checks_made
+    if checks_made[0].ok:
         yield requests.nodes_check(config, known)
 
 
 def snakemake_check() -> Check:
-    """Look for Snakemake beside this Python."""
+    """Look for Snakemake next to this Python."""
     version = _version("snakemake")
     if version is None:
         return Check("snakemake", False, f"not installed for {sys.executable}", "make setup")
@@ -111,10 +111,10 @@ def plugin_check(profile: str) -> Check:
         remedy = f"make setup, or use --profile profiles/{other}"
         lacks = f"profiles/{profile} needs {package}, which is not installed"
         return Check("plugin", False, lacks, remedy)
-    place = Path("profiles", profile)
-    if not place.is_dir():
-        return Check("plugin", False, f"no {place} here", "run in the root of a checkout")
-    return Check("plugin", True, f"{package} {version} for {place}")
+    folder = Path("profiles", profile)
+    if not folder.is_dir():
+        return Check("plugin", False, f"no {folder} here", "run in the root of a checkout")
+    return Check("plugin", True, f"{package} {version} for {folder}")
 
 
 def _version(package: str) -> str | None:

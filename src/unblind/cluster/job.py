@@ -26,7 +26,7 @@ MINUTES, MEMORY_MB = 10, 2000
 LATENCY_S = 30
 _UNSEEN, _NO_WRITE = 21, 22
 _EVERY_S = 0.5
-#: Signals that end a program, beside the interrupt from the keyboard.
+#: Signals that end a program, besides the interrupt from the keyboard.
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 #: Why a job may be pending for ever.
 _HOPELESS = (
@@ -105,10 +105,10 @@ def probe(config: Config, wait_s: float) -> Iterator[Check]:
 
 def _options(config: Config) -> list[str]:
     """Return what is asked for: a GPU if any job of the study wants one."""
-    wanted, cluster = requests.jobs(config), config.cluster
-    rule = max(wanted, key=lambda name: wanted[name].gpus)
+    asked, cluster = requests.jobs(config), config.cluster
+    rule = max(asked, key=lambda name: asked[name].gpus)
     options = [f"--time={MINUTES}", f"--mem={MEMORY_MB}", "--ntasks=1", "--output=/dev/null"]
-    if wanted[rule].gpus:
+    if asked[rule].gpus:
         kind = f"{cluster.gpu_type}:" if cluster.gpu_type else ""
         options.append(f"--gpus={kind}1")
     if name := cluster.partition_of(rule):
@@ -184,7 +184,7 @@ def _wait(number: str, wait_s: float) -> End:
 def _findings(folder: Path, token: str, end: End) -> Iterator[Check]:
     """Yield what the job's end and the files that it left say."""
     if end.state not in slurm.ENDED and end.state != "FORGOTTEN":
-        remedy = "mend what SLURM names, or wait longer with --wait SECONDS"
+        remedy = "fix what SLURM names, or wait longer with --wait SECONDS"
         yield Check("job", False, f"{end.told} after {end.seconds:.0f} s and cancelled", remedy)
         return
     latency = _seen(folder / "node", token) if end.code not in (_UNSEEN, _NO_WRITE) else None
@@ -212,14 +212,14 @@ def _seen(path: Path, token: str) -> float | None:
 
 
 def _shared(folder: Path, end: End, latency: float | None) -> Check:
-    place = folder.parent
+    shared = folder.parent
     if latency is not None:
         wait = f" (wait for it: latency-wait: {2 * latency:.0f})" if latency > 5 else ""
-        return Check("shared fs", True, f"{place} both ways, seen after {latency:.1f} s{wait}")
+        return Check("shared fs", True, f"{shared} both ways, seen after {latency:.1f} s{wait}")
     cause = {
-        _UNSEEN: f"{end.node} does not see what is written here in {place}",
-        _NO_WRITE: f"{end.node} cannot write to {place}",
-    }.get(end.code, f"what {end.node} writes to {place} is not seen here")
+        _UNSEEN: f"{end.node} does not see what is written here in {shared}",
+        _NO_WRITE: f"{end.node} cannot write to {shared}",
+    }.get(end.code, f"what {end.node} writes to {shared} is not seen here")
     remedy = "put checkout and results on a file system that login and compute nodes share"
     return Check("shared fs", False, cause, remedy)
 
@@ -227,8 +227,8 @@ def _shared(folder: Path, end: End, latency: float | None) -> Check:
 def _probed(folder: Path, end: End) -> Iterator[Check]:
     """Yield what the program on the compute node found, or why it did not start."""
     try:
-        found = json.loads((folder / "found").read_text(encoding="utf-8"))
-        yield from (Check(**one) for one in found)
+        results = json.loads((folder / "found").read_text(encoding="utf-8"))
+        yield from (Check(**result) for result in results)
     except (OSError, ValueError, TypeError):
         lines = (folder / "output").read_text(encoding="utf-8", errors="replace").split("\n")
         reason = ([line for line in lines if line.strip()] or [end.told])[-1]

@@ -39,28 +39,28 @@ def run(gpus: int = 0, scratch: str | None = None, code: str | None = None) -> l
 
 def package_check(code: str | None) -> Check:
     """Compare this package with the one of the login node."""
-    place = Path(unblind.__file__).parent
+    package = Path(unblind.__file__).parent
     version = ".".join(map(str, sys.version_info[:3]))
     if code is not None and source_hash("unblind") != code:
-        detail = f"{place} is not what the login node has"
+        detail = f"{package} is not what the login node has"
         return Check("python", False, detail, "use one checkout that both see")
-    return Check("python", True, f"{version} at {sys.prefix}, unblind from {place}")
+    return Check("python", True, f"{version} at {sys.prefix}, unblind from {package}")
 
 
 def scratch_check(scratch: str | None) -> Check:
     """Write to the folder of temporary files."""
-    place = os.path.expandvars(scratch) if scratch else tempfile.gettempdir()
+    folder = os.path.expandvars(scratch) if scratch else tempfile.gettempdir()
     remedy = "set cluster.scratch to a folder that jobs may write on compute nodes, or to null"
-    if "$" in place:
+    if "$" in folder:
         return Check("scratch", False, f"{scratch}: no such variable on this node", remedy)
     try:
-        Path(place).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=place) as file:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
             file.write(bytes(1 << 20))
     except OSError as error:
-        return Check("scratch", False, f"cannot write to {place}: {error.strerror}", remedy)
-    free = shutil.disk_usage(place).free / 2**30
-    detail = f"{free:.1f} GiB free in {place}, {SCRATCH_GIB} needed"
+        return Check("scratch", False, f"cannot write to {folder}: {error.strerror}", remedy)
+    free = shutil.disk_usage(folder).free / 2**30
+    detail = f"{free:.1f} GiB free in {folder}, {SCRATCH_GIB} needed"
     return Check("scratch", free >= SCRATCH_GIB, detail, remedy)
 
 

@@ -118,8 +118,8 @@ def partitions() -> dict[str, Partition]:
         name, count, memory, gres, state = line.split("|")
         alike = Nodes(int(count), int(memory.rstrip("+")), gpus(gres), state)
         nodes.setdefault(name, []).append(alike)
-    found = map(_fields, ask("scontrol", "--all", "--oneliner", "show", "partition").splitlines())
-    return {one["PartitionName"]: _partition(one, nodes) for one in found if one}
+    entries = map(_fields, ask("scontrol", "--all", "--oneliner", "show", "partition").splitlines())
+    return {entry["PartitionName"]: _partition(entry, nodes) for entry in entries if entry}
 
 
 def _partition(told: Mapping[str, str], nodes: Mapping[str, list[Nodes]]) -> Partition:
@@ -136,13 +136,13 @@ def _partition(told: Mapping[str, str], nodes: Mapping[str, list[Nodes]]) -> Par
 
 def gpus(gres: str) -> dict[str, int]:
     """Return the GPUs in SLURM's list of generic resources, such as ``gpu:a100:4(S:0-1)``."""
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for match in _GRES.finditer(gres):
         kind, count = match["type"] or "", match["count"]
         if kind.isdigit() and count is None:  # gpu:4 has no type
             kind, count = "", kind
-        found[kind] = found.get(kind, 0) + int(count or 1)
-    return found
+        counts[kind] = counts.get(kind, 0) + int(count or 1)
+    return counts
 
 
 def minutes(text: str) -> float:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from unblind.config import Config, load
+from unblind.costs import page
 from unblind.custody import carried
 from unblind.custody.stored import Stored
 from unblind.errors import UnblindError
-from unblind.report import cost_page, hyperparameters
+from unblind.report import hyperparameters
 from unblind.study import jobs
 from unblind.study.jobs import Job, Origin
 from unblind.study.pulled_base import OPTIONAL_FILES
@@ -30,7 +31,7 @@ class Artifact:
         origin: what it must be made from; None for a pulled base, which is what its pointer
             names, whoever made it. Of its inputs only results are named, no sources.
         beside: files without a sidecar that belong to it.
-        optional: results that it reads if they stand.
+        optional: results that it reads if they exist.
         scratch: whether nobody misses it once everything that reads it is there.
         job: what makes it.
     """
@@ -51,7 +52,7 @@ class Artifact:
 def study(config: Config, paper: Path) -> list[Artifact]:
     """Return all artifacts of a study, each after those that it is made from.
 
-    Runs beside the rows of Table 1 count as far as their results are there.
+    Runs that are no rows of Table 1 count where their results exist.
 
     Args:
         config: the study.
@@ -88,7 +89,7 @@ def own_settings(config: Config, paper: Path) -> dict[str, Any]:
             "catalog": "pretraining",
             "seed": config.seed,
         },
-        "costs": cost_page.settings(config, load(paper)),
+        "costs": page.settings(config, load(paper)),
         **{f"table{n}": hyperparameters.settings(config, table) for n, table in tables.items()},
     }
 
@@ -107,7 +108,7 @@ def _artifacts(job: Job, own: Any) -> Iterator[Artifact]:
 
 
 def _standing(job: Job) -> Iterator[Path]:
-    """Yield what a job reads: for tables, the copies that pulled runs bring along count too."""
+    """Yield what a job reads; for tables, the copies that come with pulled runs count too."""
     if not job.stage.page:
         yield from job.inputs
         return
@@ -118,7 +119,7 @@ def _standing(job: Job) -> Iterator[Path]:
 
 
 def _optional_files() -> Iterator[Path]:
-    """Yield what the published base holds beside the model."""
+    """Yield what the published base contains besides the model."""
     try:
         stored = Stored()
         listed = [name for name in OPTIONAL_FILES if stored.named(PULLED_BASE / name)]
@@ -128,7 +129,7 @@ def _optional_files() -> Iterator[Path]:
 
 
 def _carried(config: Config) -> Iterator[Artifact]:
-    """Yield the copies that pulled runs bring along, where the study's own are absent."""
+    """Yield the copies that come with pulled runs, where the study's own are absent."""
     for name in ("demos", "replay"):
         job = Job(config, name)
         (own,) = job.outputs

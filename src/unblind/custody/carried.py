@@ -1,8 +1,8 @@
-"""What tables tell of the demonstrations, carried along with the runs that were trained on them.
+"""Copies of what tables report about demonstrations, kept with the runs trained on them.
 
 Demonstrations are too large to be published, but tables quote their manifest and their replay. So
-copies of both lie beside the trained runs, in ``training/demonstrations``, and are pulled with
-them. They stand in for the study's own as long as those are absent and would be made the same way.
+copies of both are next to the trained runs, in ``training/demonstrations``, and are pulled with
+them. They replace the study's own as long as those are absent and would be made the same way.
 """
 
 import shutil
@@ -37,11 +37,11 @@ def own_replay(config: Config) -> Path:
 
 def names() -> list[str]:
     """Return the names of the copies: two artifacts and their sidecars."""
-    return [name for one in (stages.MANIFEST, _REPLAY) for name in (one, f"{one}.meta.json")]
+    return [name for file in (stages.MANIFEST, _REPLAY) for name in (file, f"{file}.meta.json")]
 
 
 def carry(config: Config) -> None:
-    """Copy manifest, replay and sidecars beside the trained runs, if the study's own are there.
+    """Copy manifest, replay and sidecars next to the trained runs, if the study's own are there.
 
     Raises:
         UnblindError: the disk is full or the folder cannot be written.
@@ -84,10 +84,10 @@ def _has_replay(config: Config, copies: Path, manifest: Path) -> bool:
     """Tell whether there is a copy of the replay of the demonstrations in this manifest."""
     if not manifest.is_file():
         return False
-    wanted = [files.sha256(manifest)]
+    checksums = [files.sha256(manifest)]
     made_from = (jobs.settings(config, "replay"), STAGES["replay"].modules)
-    found = _standing(copies / _REPLAY, *made_from)
-    return any(list(meta["inputs"].values()) == wanted for meta in found)
+    metas = _standing(copies / _REPLAY, *made_from)
+    return any(list(meta["inputs"].values()) == checksums for meta in metas)
 
 
 def _standing(path: Path, config: Any, code: tuple[str, ...]) -> Iterator[dict[str, Any]]:

@@ -70,7 +70,7 @@ class Now:
 def _environment(
     lock: str | None, hardware: Mapping[str, Any], renderer: Mapping[str, Any]
 ) -> dict[str, str | None]:
-    """Return what decides the bytes of results beside code, settings and inputs."""
+    """Return what decides the bytes of results besides code, settings and inputs."""
     return {
         "lock": lock,
         "processor": hardware.get("processor"),
@@ -83,28 +83,28 @@ def _environment_here() -> dict[str, str | None]:
     return _environment(here["lock"], here["hardware"], here["renderer"])
 
 
-def settings(sidecar: Sidecar, wanted: Any) -> Iterator[str]:
+def settings(sidecar: Sidecar, current: Any) -> Iterator[str]:
     """Yield how settings differ from those that made an artifact, if they do."""
-    if digest(wanted) != sidecar.config_hash:
-        yield f"config changed: {some(_differences(sidecar.config, wanted))}"
+    if digest(current) != sidecar.config_hash:
+        yield f"config changed: {some(_differences(sidecar.config, current))}"
 
 
-def seed(sidecar: Sidecar, wanted: int | None) -> Iterator[str]:
+def seed(sidecar: Sidecar, current: int | None) -> Iterator[str]:
     """Yield how the seed differs from the one that made an artifact, if it does."""
-    if wanted != sidecar.seed:
-        yield f"seed changed: {sidecar.seed} -> {wanted}"
+    if current != sidecar.seed:
+        yield f"seed changed: {sidecar.seed} -> {current}"
 
 
 def some(names: Iterable[str]) -> str:
     """Return names in one line, the first few of them."""
-    found = list(names)
-    more = len(found) - _NAMES_SHOWN
-    return ", ".join(found[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    listed = list(names)
+    more = len(listed) - _NAMES_SHOWN
+    return ", ".join(listed[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def plain(text: str) -> str:
     """Return text without control characters: names may come from foreign files."""
-    return "".join(one if one.isprintable() else "?" for one in text)
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _differences(old: Any, new: Any, key: str = "") -> Iterator[str]:
@@ -127,7 +127,7 @@ def _changed_files(commit: str, modules: tuple[str, ...]) -> list[str]:
     if not re.fullmatch("[0-9a-f]{40}", commit):
         return []
     places = [_PACKAGE.joinpath(*module.split(".")[1:]) for module in modules]
-    paths = [str(path) for place in places for path in (place, place.with_suffix(".py"))]
+    paths = [str(path) for stem in places for path in (stem, stem.with_suffix(".py"))]
     command = ["git", "-C", str(_PACKAGE), "diff", "--name-only", "--relative", commit, "--"]
     try:
         done = subprocess.run([*command, *paths], capture_output=True, text=True, timeout=20)

@@ -15,23 +15,23 @@ def shards(manifest: Path) -> dict[Path, str]:
     Raises:
         UnblindError: it is no manifest.
     """
-    values = _json(manifest)
-    named = values.get("shards", {}) if isinstance(values, dict) else None
-    if not isinstance(named, dict) or not all(isinstance(one, str) for one in named.values()):
+    document = _json(manifest)
+    named = document.get("shards", {}) if isinstance(document, dict) else None
+    if not isinstance(named, dict) or not all(isinstance(entry, str) for entry in named.values()):
         raise UnblindError(f"{manifest} is no manifest", "delete it and pull or make it again")
     return {manifest.with_name(Path(name).name): checksum for name, checksum in named.items()}
 
 
 def adapter_damage(weights: Path, sidecar: Sidecar) -> Iterator[str]:
-    """Yield which files beside an adapter's weights contradict them.
+    """Yield which files next to an adapter's weights contradict them.
 
     Raises:
         UnblindError: one of them is unreadable.
     """
     identity, told = weights.with_name("identity.json"), weights.with_name("run.json")
     if identity.is_file():
-        values = _json(identity)
-        known = values.get("adapter_sha256") if isinstance(values, dict) else None
+        document = _json(identity)
+        known = document.get("adapter_sha256") if isinstance(document, dict) else None
         if known != sidecar.sha256:
             yield f"{identity.name} belongs to another adapter"
     if told.is_file() and _json(told) != sidecar.extra.get("run_details"):

@@ -2,7 +2,7 @@
 
 What is committed: pointers to base, trained runs and records (their contents lie in the store),
 what Snakemake has written down about their making, and readers' copies of tables and pages. With
-these a clone that has pulled the results has no job to run beside rendering.
+these a clone that has pulled the results has no job to run besides rendering.
 """
 
 import base64
@@ -10,8 +10,7 @@ import contextlib
 import json
 import shutil
 import subprocess
-import sys
-import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +21,8 @@ from unblind.custody import carried
 from unblind.custody.artifacts import Artifact, study
 from unblind.custody.verify import verify
 from unblind.errors import UnblindError
+from unblind.study import dryrun, stages, store
 from unblind.study import pulled_base as base
-from unblind.study import stages, store
 from unblind.study.provenance import sidecar_path
 from unblind.study.stages import MODEL_FILES
 from unblind.study.store import PULLED_BASE, RESULTS, STORE
@@ -108,29 +107,19 @@ def _check_clean() -> None:
 
 def _check_nothing_to_do(config: Config) -> None:
     """Refuse results that the workflow would make again: readers' clones would, too."""
-    with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as settings:
-        json.dump(config.model_dump(mode="json"), settings)
-        settings.flush()
-        command = [sys.executable, "-m", "snakemake", "-n", "--quiet", "host"]
-        command += ["--configfile", settings.name]
-        done = subprocess.run(command, capture_output=True, text=True)
-    said = done.stdout + done.stderr
-    if done.returncode != 0:
-        last = said.strip().splitlines()[-1:] or ["no reason given"]
-        raise UnblindError(f"the workflow cannot be read: {last[0]}", "run: snakemake -n")
-    if "Nothing to be done" not in said:
-        _, _, table = said.partition("Job stats:")
-        rows = [line.split() for line in table.partition("\n\n")[0].splitlines()[3:]]
-        jobs = ", ".join(f"{count} {rule}" for rule, count in rows if rule not in ("all", "total"))
+    counts = Counter(job.rule for job in dryrun.pending(config))
+    if counts:
+        listed = ", ".join(f"{count} {rule}" for rule, count in sorted(counts.items()))
         raise UnblindError(
-            f"results are missing or stale; jobs to run: {jobs or 'some'}",
-            "run: snakemake --cores all",
+            f"results are missing or stale; jobs to run: {listed}", "run: snakemake --cores all"
         )
 
 
 def _check_intact(config: Config, paper: Path) -> None:
     """Refuse results that are not what their sidecars tell, byte for byte."""
-    wrong = [one for one in verify(config, paper) if one.state != "intact" and one.needed]
+    wrong = [
+        finding for finding in verify(config, paper) if finding.state != "intact" and finding.needed
+    ]
     if wrong:
         first = wrong[0]
         why = f" ({'; '.join(first.why)})" if first.why else ""
@@ -145,14 +134,14 @@ def _metadata(listed: Iterable[Artifact]) -> list[Path]:
         UnblindError: there is none of some result, so that clones would make it again.
     """
     known = {_output(path): path for path in METADATA.glob("*")}
-    wanted = [path.as_posix() for one in listed for path in _outputs(one)]
-    for name in wanted:
+    outputs = [path.as_posix() for artifact in listed for path in _outputs(artifact)]
+    for name in outputs:
         if name not in known:
             raise UnblindError(
                 f"Snakemake has no record of {name}",
                 "delete it and let the workflow make it: snakemake --cores all",
             )
-    return sorted(known[name] for name in wanted)
+    return sorted(known[name] for name in outputs)
 
 
 def _output(record: Path) -> str:
@@ -168,7 +157,7 @@ def _outputs(artifact: Artifact) -> list[Path]:
     if artifact.group in ("tables", "audit"):
         return []
     if artifact.group == "training":
-        return [folder / one for one in stages.RUN_FILES] if name == stages.RUN_FILES[0] else []
+        return [folder / file for file in stages.RUN_FILES] if name == stages.RUN_FILES[0] else []
     if artifact.group == "base":
         return [artifact.path] if name in MODEL_FILES else []
     return [artifact.path]
@@ -177,8 +166,8 @@ def _outputs(artifact: Artifact) -> list[Path]:
 def _check_only_results(config: Config, listed: Iterable[Artifact]) -> None:
     """Refuse to store what is no result of the study, such as a run that is no longer in it."""
     known = {carried.folder(config) / name for name in carried.names()}
-    for one in listed:
-        known |= {one.path, sidecar_path(one.path), *one.beside}
+    for artifact in listed:
+        known |= {artifact.path, sidecar_path(artifact.path), *artifact.beside}
     for target in (TRAINING, ROLLOUTS):
         for path in store.content(target):
             if path not in known:
@@ -206,7 +195,7 @@ def _checked_sizes() -> dict[Path, int]:
 
 def _pages(listed: Iterable[Artifact]) -> list[Path]:
     """Return the tables and pages that are copied for readers."""
-    pages = [one.path for one in listed if one.group in ("tables", "audit")]
+    pages = [artifact.path for artifact in listed if artifact.group in ("tables", "audit")]
     size = sum(page.stat().st_size for page in pages)
     if size > PAGES_LIMIT:
         raise UnblindError(f"tables and pages have {size:,} bytes", f"allowed: {PAGES_LIMIT:,}")
@@ -237,9 +226,9 @@ def _copy(pages: Iterable[Path]) -> None:
 
 def _forget_machine(record: Path) -> None:
     """Take the publisher's own paths out of a record of Snakemake's."""
-    values = json.loads(record.read_text(encoding="utf-8"))
-    if any(values.get(key) is not None for key in _OF_THE_MACHINE):
-        files.write_text(record, json.dumps({**values, **dict.fromkeys(_OF_THE_MACHINE)}))
+    facts = json.loads(record.read_text(encoding="utf-8"))
+    if any(facts.get(key) is not None for key in _OF_THE_MACHINE):
+        files.write_text(record, json.dumps({**facts, **dict.fromkeys(_OF_THE_MACHINE)}))
 
 
 @contextlib.contextmanager

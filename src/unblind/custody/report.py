@@ -11,9 +11,9 @@ from unblind.custody.verify import Finding, counts
 def text(findings: Sequence[Finding]) -> str:
     """Return one line a finding, grouped by kind of result, and a summary."""
     lines = []
-    for group, members in groupby(findings, key=lambda one: one.group):
+    for group, members in groupby(findings, key=lambda finding: finding.group):
         lines.append(group)
-        lines += [f"  {one.state:<8} {_line(one)}" for one in members]
+        lines += [f"  {finding.state:<8} {_line(finding)}" for finding in members]
     return "\n".join([*lines, _summary(findings)])
 
 
@@ -24,34 +24,34 @@ def to_json(findings: Sequence[Finding]) -> dict[str, Any]:
         "counts": counts(findings),
         "findings": [
             {
-                "group": one.group,
-                "path": one.path.as_posix(),
-                "state": one.state,
-                "why": list(one.why),
-                "source": one.source,
-                "pulled_inputs": list(one.pulled_inputs),
-                "needed": one.needed,
+                "group": finding.group,
+                "path": finding.path.as_posix(),
+                "state": finding.state,
+                "why": list(finding.why),
+                "source": finding.source,
+                "pulled_inputs": list(finding.pulled_inputs),
+                "needed": finding.needed,
             }
-            for one in findings
+            for finding in findings
         ],
     }
 
 
-def _line(one: Finding) -> str:
-    why = [] if one.needed else ["not needed: all that is made from it is here"]
-    why += one.why
+def _line(finding: Finding) -> str:
+    why = [] if finding.needed else ["not needed: all that is made from it is here"]
+    why += finding.why
     source = ""
-    if one.source:
-        behind = f" from pulled {', '.join(one.pulled_inputs)}" if one.pulled_inputs else ""
-        source = f" [{one.source}{behind}]"
-    return plain(f"{one.path.as_posix()}{source}{': ' if why else ''}{'; '.join(why)}")
+    if finding.source:
+        behind = f" from pulled {', '.join(finding.pulled_inputs)}" if finding.pulled_inputs else ""
+        source = f" [{finding.source}{behind}]"
+    return plain(f"{finding.path.as_posix()}{source}{': ' if why else ''}{'; '.join(why)}")
 
 
 def _summary(findings: Sequence[Finding]) -> str:
-    found = counts(findings)
-    sources = [one.source for one in findings if one.source]
+    tally = counts(findings)
+    sources = [finding.source for finding in findings if finding.source]
     kinds = ", ".join(f"{sources.count(kind)} {kind}" for kind in dict.fromkeys(sources))
-    unneeded = sum(not one.needed for one in findings)
+    unneeded = sum(not finding.needed for finding in findings)
     notes = {"missing": f" ({unneeded} not needed)" if unneeded else ""}
-    states = ", ".join(f"{count} {state}{notes.get(state, '')}" for state, count in found.items())
+    states = ", ".join(f"{count} {state}{notes.get(state, '')}" for state, count in tally.items())
     return f"{states}; {kinds}" if kinds else states

@@ -1,4 +1,4 @@
-"""Where the study of a file lies: the folder from which its sidecars name what was read."""
+"""Where the study of a file is: the folder that paths in its sidecars are relative to."""
 
 import os
 from pathlib import Path

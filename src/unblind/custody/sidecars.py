@@ -67,8 +67,8 @@ class Sidecar(BaseModel):
 
 def relative(path: Path) -> Path:
     """Return a path as sidecars name it: from the working folder if it lies in there."""
-    place, here = Path(os.path.abspath(path)), Path.cwd()
-    return place.relative_to(here) if place.is_relative_to(here) else place
+    absolute, here = Path(os.path.abspath(path)), Path.cwd()
+    return absolute.relative_to(here) if absolute.is_relative_to(here) else absolute
 
 
 def load(path: Path) -> Sidecar:
@@ -77,17 +77,17 @@ def load(path: Path) -> Sidecar:
     Raises:
         UnblindError: it is missing, too large or malformed, or contradicts itself.
     """
-    place = provenance.sidecar_path(path)
+    file = provenance.sidecar_path(path)
     remedy = f"delete {path} and pull or make it again"
-    if place.is_file() and place.stat().st_size > LIMIT_BYTES:
-        raise UnblindError(f"the sidecar {place} has more than {LIMIT_BYTES:,} bytes", remedy)
+    if file.is_file() and file.stat().st_size > LIMIT_BYTES:
+        raise UnblindError(f"the sidecar {file} has more than {LIMIT_BYTES:,} bytes", remedy)
     try:
-        found = Sidecar.model_validate(provenance.read(path))
+        sidecar = Sidecar.model_validate(provenance.read(path))
     except ValidationError as error:
         key = ".".join(map(str, error.errors()[0]["loc"]))
-        raise UnblindError(f"the sidecar {place} is malformed at '{key}'", remedy) from None
-    if found.artifact != path.name:
-        raise UnblindError(f"the sidecar {place} belongs to another file", remedy)
-    if digest(found.config) != found.config_hash:
-        raise UnblindError(f"the sidecar {place} has other settings than it says", remedy)
-    return found
+        raise UnblindError(f"the sidecar {file} is malformed at '{key}'", remedy) from None
+    if sidecar.artifact != path.name:
+        raise UnblindError(f"the sidecar {file} belongs to another file", remedy)
+    if digest(sidecar.config) != sidecar.config_hash:
+        raise UnblindError(f"the sidecar {file} has other settings than it says", remedy)
+    return sidecar

@@ -31,8 +31,8 @@ class Stored:
             UnblindError: the pointer, or the list of a stored folder's files, is unreadable.
         """
         named = self.named(path)
-        found = store.md5(path)
-        held = named == found or any(_blob(place, found).is_file() for place in _PLACES)
+        own = store.md5(path)
+        held = named == own or any(_blob(cache, own).is_file() for cache in _PLACES)
         return "cached" if held else "recomputed"
 
     def named(self, path: Path) -> str | None:
@@ -49,7 +49,9 @@ class Stored:
     def target(self, path: Path) -> Path | None:
         """Return the file or folder around ``path`` that has a pointer, if there is one."""
         candidates = (path, *path.parents[:-1])
-        return next((one for one in candidates if store.pointer_path(one).is_file()), None)
+        return next(
+            (candidate for candidate in candidates if store.pointer_path(candidate).is_file()), None
+        )
 
     def _list(self, target: Path) -> dict[str, str]:
         """Return the hashes that a pointer names, by path inside its target."""
@@ -69,9 +71,9 @@ def damaged_blobs() -> tuple[int, list[Path]]:
 
 def _listing(name: str) -> dict[str, str]:
     """Return the hashes of a stored folder's files by path."""
-    for place in _PLACES:
+    for cache in _PLACES:
         try:
-            entries = json.loads(_blob(place, name).read_bytes())
+            entries = json.loads(_blob(cache, name).read_bytes())
             return {entry["relpath"]: entry["md5"] for entry in entries}
         except (OSError, ValueError, TypeError, KeyError):
             continue
@@ -81,5 +83,5 @@ def _listing(name: str) -> dict[str, str]:
     )
 
 
-def _blob(place: Path, name: str) -> Path:
-    return place / "files" / "md5" / name[:2] / name[2:]
+def _blob(cache: Path, name: str) -> Path:
+    return cache / "files" / "md5" / name[:2] / name[2:]

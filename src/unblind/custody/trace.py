@@ -39,7 +39,7 @@ class Node:
     """A file in the tree.
 
     Attributes:
-        path: of the file; a sidecar stands for its artifact.
+        path: of the file; for a sidecar, its artifact is traced.
         sidecar: None for a source, or a file whose making is unknown.
         inputs: what it was made from, by name.
         changed: what differs now from its making.
@@ -51,29 +51,29 @@ class Node:
     changed: tuple[str, ...] = ()
 
 
-def trace(path: Path, wanted: Iterable[Artifact] = ()) -> dict[Path, Node]:
+def trace(path: Path, artifacts: Iterable[Artifact] = ()) -> dict[Path, Node]:
     """Return everything that made a file, itself first, each file once.
 
     Args:
         path: an artifact, its sidecar, or a file that belongs to an artifact, such as a shard.
-        wanted: what a study wants artifacts to be made from; settings are compared with it.
+        artifacts: what a study wants artifacts to be made from; settings are compared with it.
 
     Raises:
         UnblindError: the file is missing or foreign, or a sidecar on the way is malformed.
     """
-    settings = {one.path: one.origin.config for one in wanted if one.origin}
+    settings = {entry.path: entry.origin.config for entry in artifacts if entry.origin}
     root, now = carrier(sidecars.relative(path)), changes.Now()
     nodes: dict[Path, Node] = {}
     todo = deque([root])
     while todo:
-        place = todo.popleft()
-        if place not in nodes:
+        current = todo.popleft()
+        if current not in nodes:
             try:
-                nodes[place] = _node(place, now, settings)
+                nodes[current] = _node(current, now, settings)
             except OSError as error:
-                cause = f"cannot read {place} or its inputs: {error.strerror}"
+                cause = f"cannot read {current} or its inputs: {error.strerror}"
                 raise UnblindError(cause, "pull or make them again") from None
-            todo += [one.path for one in nodes[place].inputs]
+            todo += [entry.path for entry in nodes[current].inputs]
     return nodes
 
 
@@ -87,8 +87,8 @@ def to_json(nodes: Mapping[Path, Node]) -> list[dict[str, Any]]:
             if node.sidecar
             else None,
             "inputs": [
-                {"path": one.path.as_posix(), "sha256": one.sha256, "state": one.state}
-                for one in node.inputs
+                {"path": entry.path.as_posix(), "sha256": entry.sha256, "state": entry.state}
+                for entry in node.inputs
             ],
         }
         for node in nodes.values()
@@ -154,12 +154,14 @@ def _changed(
         yield "its content differs from its sidecar"
     if artifact.name == stages.MANIFEST and artifact.is_file():
         known = shards(artifact).items()
-        if wrong := [one.name for one, sha in known if one.is_file() and now.sha256(one) != sha]:
+        if wrong := [
+            file.name for file, sha in known if file.is_file() and now.sha256(file) != sha
+        ]:
             yield f"shard differs from its checksum: {changes.some(wrong)}"
     if artifact.name == stages.ADAPTER_FILES[0]:
         yield from adapter_damage(artifact, sidecar)
     if artifact in settings:
         yield from changes.settings(sidecar, settings[artifact])
     yield from now.code(sidecar)
-    if names := [str(one.path) for one in inputs if one.state == "changed"]:
+    if names := [str(file.path) for file in inputs if file.state == "changed"]:
         yield f"input changed: {changes.some(names)}"

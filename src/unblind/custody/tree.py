@@ -1,4 +1,4 @@
-"""A tree of what made a file as text: alike files are one line, and nothing is told twice."""
+"""The provenance of a file as a text tree: similar files share a line, nothing is printed twice."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -59,7 +59,7 @@ class _Tree:
 
         Args:
             group: the files.
-            read: checksum that is already told of a single file.
+            read: checksum already printed for a single file.
         """
         if group[0].sidecar is None:
             return
@@ -73,7 +73,7 @@ class _Tree:
             more = number < len(branches)
             first = self._lines.branch if more else self._lines.last
             rest = self._lines.down if more else _BLANK
-            members = [self._nodes[one.path] for one in branch]
+            members = [self._nodes[entry.path] for entry in branch]
             told = members[0].path in self._shown
             yield first + _title(branch) + (" (see above)" if told else "")
             if not told:
@@ -81,16 +81,16 @@ class _Tree:
 
     def _grouped(self, inputs: Sequence[Input]) -> list[list[Input]]:
         groups: dict[object, list[Input]] = {}
-        for one in inputs:
-            node = self._nodes[one.path]
-            key = one.path if self._every_file else _kind(one, node, one.path in self._shown)
-            groups.setdefault(key, []).append(one)
+        for entry in inputs:
+            node = self._nodes[entry.path]
+            key = entry.path if self._every_file else _kind(entry, node, entry.path in self._shown)
+            groups.setdefault(key, []).append(entry)
         return [*groups.values()]
 
 
-def _kind(one: Input, node: Node, shown: bool) -> object:
-    """Return what alike files share."""
-    kind = (one.path.parent, one.state, shown)
+def _kind(entry: Input, node: Node, shown: bool) -> object:
+    """Return what similar files share."""
+    kind = (entry.path.parent, entry.state, shown)
     if shown or node.sidecar is None:
         return kind
     made = node.sidecar
@@ -99,12 +99,12 @@ def _kind(one: Input, node: Node, shown: bool) -> object:
 
 
 def _title(branch: Sequence[Input]) -> str:
-    """Return the line of alike inputs: names, checksums as they were read, and what is now."""
+    """Return the line of similar inputs: names, checksums as they were read, and what is now."""
     first = branch[0]
     if len(branch) == 1:
         text = f"{first.path.as_posix()}  sha256 {first.sha256[:_SHORT]}"
     else:
-        names = ", ".join(one.path.name for one in branch[:_NAMES_SHOWN])
+        names = ", ".join(entry.path.name for entry in branch[:_NAMES_SHOWN])
         more = ", ..." if len(branch) > _NAMES_SHOWN else ""
         text = f"{first.path.parent.as_posix()}/: {len(branch)} files ({names}{more})"
     marks = {"as read": "", "changed": "  CHANGED SINCE", "absent": "  not here"}
@@ -112,16 +112,16 @@ def _title(branch: Sequence[Input]) -> str:
 
 
 def _story(group: Sequence[Node]) -> Iterator[str]:
-    """Yield how alike files were made. One job may have made them all: costs are not added up."""
+    """Yield how similar files were made. One job may have made them all: costs are not added up."""
     made = [node.sidecar for node in group if node.sidecar]
     first = made[0]
-    yield plain(f"made {min(one.started for one in made)} at commit {_commit(first)}")
+    yield plain(f"made {min(meta.started for meta in made)} at commit {_commit(first)}")
     equal = "" if first.source_hash in (None, first.code_hash) else " (proved equal to older code)"
     yield plain(f"code {first.code_hash[:_SHORT]}{equal}: {some(first.code)}")
     yield plain(f"config {first.config_hash[:_SHORT]}: {_short(first.config)}")
     yield f"seed {'none' if first.seed is None else first.seed}"
     keys = ("cpu_s", "wall_s", "peak_memory_mib")
-    cpu, wall, memory = (max(getattr(one, key) for one in made) for key in keys)
+    cpu, wall, memory = (max(getattr(meta, key) for meta in made) for key in keys)
     each = "" if len(group) == 1 else " for the dearest of them"
     yield f"cost {cpu:,.1f} CPU-seconds, {wall:,.1f} s, {memory:,.0f} MiB{each}"
     for change in group[0].changed:

@@ -66,20 +66,20 @@ def verify(config: Config, paper: Path) -> list[Finding]:
     checker = _Checker(Path(config.results))
     for artifact in listed:
         checker.check(artifact)
-    found = checker.found
+    findings = checker.found
     for artifact in reversed(listed):
-        one = found[artifact.path]
-        if artifact.scratch and one.state == "missing":
+        finding = findings[artifact.path]
+        if artifact.scratch and finding.state == "missing":
             readers = (other.path for other in listed if _reads(other, artifact))
-            missed = any(found[p].state == "missing" and found[p].needed for p in readers)
-            found[artifact.path] = replace(one, needed=missed)
-    return [*found.values(), *_store(checker.unreadable)]
+            missed = any(findings[p].state == "missing" and findings[p].needed for p in readers)
+            findings[artifact.path] = replace(finding, needed=missed)
+    return [*findings.values(), *_store(checker.unreadable)]
 
 
 def counts(findings: Iterable[Finding]) -> dict[State, int]:
     """Return how many findings there are of each state."""
-    found = Counter(one.state for one in findings)
-    return {state: found[state] for state in STATES}
+    tally = Counter(finding.state for finding in findings)
+    return {state: tally[state] for state in STATES}
 
 
 def _reads(artifact: Artifact, other: Artifact) -> bool:
@@ -116,9 +116,11 @@ class _Checker:
         """Return which kinds of pulled results an artifact goes back to."""
         groups: set[Group] = set()
         for path in artifact.origin.inputs + artifact.optional if artifact.origin else ():
-            one = self.found.get(path)
-            if one and one.source:
-                groups |= {*one.pulled_inputs} if one.source == "recomputed" else {one.group}
+            finding = self.found.get(path)
+            if finding and finding.source:
+                groups |= (
+                    {*finding.pulled_inputs} if finding.source == "recomputed" else {finding.group}
+                )
         return tuple(sorted(groups))
 
     def _judge(self, artifact: Artifact) -> tuple[State, list[str]]:
@@ -129,11 +131,11 @@ class _Checker:
             return self._without_sidecar(artifact)
         sidecar, parts = sidecars.load(path), _parts(artifact)
         damage = [*self._damage(artifact, sidecar)]
-        gone = [part.name for part in parts if not part.is_file()]
+        gone = [file.name for file in parts if not file.is_file()]
         damage += [
-            f"{part.name} differs from its checksum"
-            for part, checksum in parts.items()
-            if part.is_file() and checksum and self._now.sha256(part) != checksum
+            f"{file.name} differs from its checksum"
+            for file, checksum in parts.items()
+            if file.is_file() and checksum and self._now.sha256(file) != checksum
         ]
         if damage:
             return "corrupt", damage
@@ -166,12 +168,14 @@ class _Checker:
             yield "its content differs from its sidecar"
         if path.name == stages.ADAPTER_FILES[0]:
             yield from adapter_damage(path, sidecar)
-        place = provenance.sidecar_path(path)
-        if self._named(place) == store.md5(place):  # not made again since it was stored
-            for part in artifact.beside:
-                named = self._named(part)
-                if named and part.is_file() and named != store.md5(part):
-                    yield f"{part.name} differs from its pointer"
+        sidecar_file = provenance.sidecar_path(path)
+        if self._named(sidecar_file) == store.md5(
+            sidecar_file
+        ):  # not made again since it was stored
+            for file in artifact.beside:
+                named = self._named(file)
+                if named and file.is_file() and named != store.md5(file):
+                    yield f"{file.name} differs from its pointer"
 
     def _changes(self, artifact: Artifact, sidecar: Sidecar) -> Iterator[str]:
         """Yield what differs from the making of a whole artifact."""
@@ -186,11 +190,11 @@ class _Checker:
         named = {Path(name): checksum for name, checksum in sidecar.inputs.items()}
         states = {path: self._input_state(path, checksum) for path, checksum in named.items()}
         for state in ("stale", "corrupt", "changed"):
-            if names := [str(path) for path, found in states.items() if found == state]:
+            if names := [str(path) for path, read_state in states.items() if read_state == state]:
                 yield f"input {state}: {changes.some(names)}"
-        wanted = [*origin.inputs]
-        wanted += [p for p in artifact.optional if self.found[p].state == "intact"]
-        if unread := [str(path) for path in wanted if not self._was_read(path, named)]:
+        expected = [*origin.inputs]
+        expected += [p for p in artifact.optional if self.found[p].state == "intact"]
+        if unread := [str(path) for path in expected if not self._was_read(path, named)]:
             yield f"made without {changes.some(unread)}"
 
     def _was_read(self, path: Path, named: Mapping[Path, str]) -> bool:
@@ -200,9 +204,9 @@ class _Checker:
         return path.is_file() and self._now.sha256(path) in named.values()
 
     def _input_state(self, path: Path, checksum: str) -> str:
-        one = self.found.get(path)
-        if one and one.state in ("stale", "corrupt"):
-            return one.state
+        finding = self.found.get(path)
+        if finding and finding.state in ("stale", "corrupt"):
+            return finding.state
         # Snakemake writes its benchmarks anew with every job, also when the result is the same.
         if not path.is_file() or path.is_relative_to(self._results / "benchmarks"):
             return "as it was"

@@ -25,7 +25,7 @@ _PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==([^\s;\\]+)", re.MULTILINE
 
 @dataclass(frozen=True)
 class Check:
-    """One finding: what was looked at, whether it is well, what was seen, how to mend it."""
+    """One finding: what was looked at, whether it is well, what was seen, how to fix it."""
 
     name: str
     ok: bool
@@ -53,15 +53,15 @@ def made(checks: Sequence[tuple[str, Callable[[], Check]]], remedy: str) -> list
         checks: in their order.
         remedy: of a check that ends with an error of the system.
     """
-    found = []
+    results = []
     for name, check in checks:
         try:
-            found.append(check())
+            results.append(check())
         except UnblindError as error:
-            found.append(Check(name, False, error.cause, error.remedy))
+            results.append(Check(name, False, error.cause, error.remedy))
         except (OSError, subprocess.SubprocessError) as error:
-            found.append(Check(name, False, str(error), remedy))
-    return found
+            results.append(Check(name, False, str(error), remedy))
+    return results
 
 
 def format(checks: list[Check]) -> str:
@@ -112,16 +112,16 @@ def versions_check(root: Path | None = None) -> Check:
     """Compare the installed packages with the lock, and torch with its pin."""
     root = root or Path(__file__).parents[3]
     try:
-        wanted = pins((root / "requirements.lock").read_text())
-        wanted["torch"] = pins((root / "requirements.in").read_text())["torch"]
+        locked = pins((root / "requirements.lock").read_text())
+        locked["torch"] = pins((root / "requirements.in").read_text())["torch"]
     except OSError as error:
         return Check("versions", False, f"{error.filename} not found", "run from a checkout")
-    wrong = {name: _version(name) for name in wanted if _version(name) != wanted[name]}
+    wrong = {name: _version(name) for name in locked if _version(name) != locked[name]}
     if wrong:
-        shown = [f"{name} {wrong[name]} instead of {wanted[name]}" for name in sorted(wrong)[:3]]
-        detail = f"{len(wrong)} of {len(wanted)} differ from the lock: {', '.join(shown)}"
+        shown = [f"{name} {wrong[name]} instead of {locked[name]}" for name in sorted(wrong)[:3]]
+        detail = f"{len(wrong)} of {len(locked)} differ from the lock: {', '.join(shown)}"
         return Check("versions", False, detail, "make clean setup")
-    return Check("versions", True, f"{len(wanted)} packages as locked")
+    return Check("versions", True, f"{len(locked)} packages as locked")
 
 
 def pins(text: str) -> dict[str, str]:

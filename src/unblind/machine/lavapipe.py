@@ -1,7 +1,7 @@
 """A private copy of Mesa's software renderer (lavapipe) that touches nothing outside its folder.
 
 SAPIEN 3.0.3 needs Mesa 25 or later; Debian 12 ships 22.3 and carries 25.0 in its backports. The
-packages are fetched with the machine's own apt configuration and keys, unpacked beside their final
+packages are fetched with the machine's own apt configuration and keys, unpacked next to their final
 place, and only the libraries that lavapipe needs are kept. They are loaded into the running process
 by absolute path, so that neither root nor a wrapper script nor LD_LIBRARY_PATH is needed.
 """
@@ -46,7 +46,7 @@ LIBRARIES = (
     "libxcb-xfixes.so.0 libxcb-sync.so.1 libxcb-shm.so.0 libxshmfence.so.1 "
     f"libwayland-client.so.0 {DRIVER}"
 ).split()
-"""In loading order: each library stands after those that it needs."""
+"""In loading order: each library comes after those that it needs."""
 
 
 def installed(folder: Path) -> bool:
@@ -120,20 +120,20 @@ def install(folder: Path) -> None:
 
 
 def _install(folder: Path) -> None:
-    """Fetch into a temporary folder beside the final one, then rename."""
+    """Fetch into a temporary folder next to the final one, then rename it."""
     print(f"unblind: fetching the software renderer (54 MB) into {folder}", file=sys.stderr)
     for leftover in folder.glob("fetch-*"):  # of a killed process: we hold the lock
         shutil.rmtree(leftover)
     with tempfile.TemporaryDirectory(prefix="fetch-", dir=folder) as name:
         work = Path(name)
         archives = _download(work)
-        found = {}
+        installed = {}
         for archive in archives:
             _run(["dpkg", "-x", str(archive), str(work / "root")], work)
             package, version = _identity(archive, work)
-            found[package] = version
+            installed[package] = version
         _gather(work / "root", work / "lib")
-        files.write_json(work / "lib" / "versions.json", found)
+        files.write_json(work / "lib" / "versions.json", installed)
         shutil.rmtree(folder / "lib", ignore_errors=True)
         os.replace(work / "lib", folder / "lib")
 
@@ -143,7 +143,7 @@ def _gather(root: Path, target: Path) -> None:
     target.mkdir()
     for name in LIBRARIES:
         places = [root / "usr/lib" / TRIPLET / name, root / "lib" / TRIPLET / name]
-        source = next((place for place in places if place.exists()), None)
+        source = next((candidate for candidate in places if candidate.exists()), None)
         if source is None:
             raise UnblindError(
                 f"the Debian packages hold no {name}", "report this with your mirror's name"
@@ -244,7 +244,7 @@ def _check_system() -> None:
 
 @contextlib.contextmanager
 def _explained(folder: Path) -> Iterator[None]:
-    """Turn disk errors, which a user can mend, into the one exception that users see."""
+    """Turn disk errors, which a user can fix, into the one exception that users see."""
     try:
         yield
     except OSError as error:

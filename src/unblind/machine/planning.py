@@ -1,6 +1,6 @@
 """Plan one straight lift of the gripper with MPLib: the proof that the planner works here.
 
-Run as ``python -m unblind.machine.planning URDF SRDF``, always in its own process: beside NumPy 2
+Run as ``python -m unblind.machine.planning URDF SRDF``, always in its own process: with NumPy 2
 this release of MPLib ends its process with a segmentation fault instead of raising.
 The last line on stdout is one JSON object: steps, error_mm.
 """

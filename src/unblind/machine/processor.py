@@ -13,7 +13,7 @@ _CAPABILITIES = {
 def kind() -> str:
     """Return architecture, vendor and best vector instructions: ``x86_64 AuthenticAMD AVX2``."""
     vendor, flags = _field("vendor_id"), set(_field("flags").split())
-    best = [name for name, wanted in _CAPABILITIES.items() if wanted <= flags][:1]
+    best = [name for name, needed in _CAPABILITIES.items() if needed <= flags][:1]
     return " ".join(filter(None, (platform.machine(), vendor, *best)))
 
 

@@ -5,7 +5,7 @@ per machine and virtual environment, remembers the verdict in a small JSON file,
 then on. It needs no environment variable, but honours two:
 
 - ``UNBLIND_VULKAN``: ``auto`` (default), ``system`` (the machine's driver or an error), ``private``
-  (the software renderer even beside a GPU), ``off`` (always the "no Vulkan" error).
+  (the software renderer even where there is a GPU), ``off`` (always the "no Vulkan" error).
 - ``UNBLIND_VULKAN_DIR``: folder of the private driver, by default ``share/unblind/vulkan`` of the
   virtual environment.
 """
@@ -72,8 +72,8 @@ def describe() -> dict[str, Any]:
         return {"driver": "none so far"}
     known = {key: verdict[key] for key in ("driver", "device", "backend")}
     if known["driver"] == "private":
-        found = lavapipe.versions(folder())
-        known |= {"mesa": found[lavapipe.BACKPORT], "llvm": found["libllvm15"]}
+        installed = lavapipe.versions(folder())
+        known |= {"mesa": installed[lavapipe.BACKPORT], "llvm": installed["libllvm15"]}
     return known
 
 
@@ -167,11 +167,11 @@ def _key(mode: str) -> dict[str, Any]:
     nodes = [
         str(path) for pattern in ("dri/render*", "nvidia*") for path in Path("/dev").glob(pattern)
     ]
-    places = [Path(place) / "vulkan" / "icd.d" for place in _DRIVER_PLACES]
+    places = [Path(folder) / "vulkan" / "icd.d" for folder in _DRIVER_PLACES]
     drivers = {
         str(path): path.stat().st_mtime_ns
-        for place in places
-        for path in sorted(place.glob("*.json"))
+        for folder in places
+        for path in sorted(folder.glob("*.json"))
     }
     clean = _clean_environment()
     return {

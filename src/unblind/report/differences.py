@@ -75,13 +75,13 @@ def differences(rows: Sequence[Row], records: Mapping[str, Records], seed: int) 
         UnblindError: two runs were not evaluated on the same episodes.
     """
     by_name = {row.name: row for row in rows}
-    found = []
+    compared = []
     for first, second in PAIRS:
         is_run = first in records and second in records
         if {first, second} <= by_name.keys() and (is_run or (first, second) == PAIRS[0]):
             pairs = pair(records[first], records[second]) if is_run else None
-            found.append(_difference(by_name[first], by_name[second], pairs, seed))
-    return found
+            compared.append(_difference(by_name[first], by_name[second], pairs, seed))
+    return compared
 
 
 def _difference(first: Row, second: Row, pairs: pd.DataFrame | None, seed: int) -> Difference:
@@ -114,8 +114,8 @@ def pair(first: Records, second: Records) -> pd.DataFrame:
         UnblindError: the runs were not evaluated on the same episodes.
     """
     columns = [*_KEY, "success_final", "success_any"]
-    one, other = first.episodes[columns], second.episodes[columns]
-    merged = one.merge(other, on=_KEY, how="outer", suffixes=("", "_other"), indicator=True)
+    own, other = first.episodes[columns], second.episodes[columns]
+    merged = own.merge(other, on=_KEY, how="outer", suffixes=("", "_other"), indicator=True)
     both = merged[merged["_merge"] == "both"]
     left_out = first.left_out.keys() | second.left_out.keys()
     alone = merged[merged["_merge"] != "both"]
@@ -124,7 +124,7 @@ def pair(first: Records, second: Records) -> pd.DataFrame:
         places = alone[_KEY[:2]].drop_duplicates().astype(str).agg("/".join, axis=1)
         raise UnblindError(
             f"runs '{first.run}' and '{second.run}' share only {len(both)} of "
-            f"{max(len(one), len(other))} episodes (seed/condition: {', '.join(places)})",
+            f"{max(len(own), len(other))} episodes (seed/condition: {', '.join(places)})",
             "delete the records of one of them and evaluate it again",
         )
     first_final, second_final = (both[c].astype(int) for c in _FINALS)
@@ -143,16 +143,16 @@ def pair(first: Records, second: Records) -> pd.DataFrame:
 
 def paired(pairs: pd.DataFrame, columns: Sequence[str], seed: int, level: float = 0.95) -> Paired:
     """Return the mean difference over columns; ``pairs`` as `pair` returns them."""
-    chosen = [pairs[pairs["column"] == column] for column in columns]
+    of_columns = [pairs[pairs["column"] == column] for column in columns]
     delta, low, high = paired_bootstrap(
-        [group["final"].to_numpy() for group in chosen], seed, level=level
+        [group["final"].to_numpy() for group in of_columns], seed, level=level
     )
-    final = np.concatenate([group["final"].to_numpy() for group in chosen])
+    final = np.concatenate([group["final"].to_numpy() for group in of_columns])
     return Paired(
         delta=delta,
         low=low,
         high=high,
-        any=float(np.mean([group["any"].mean() for group in chosen])),
+        any=float(np.mean([group["any"].mean() for group in of_columns])),
         n=len(final),
         won=int((final > 0).sum()),
         lost=int((final < 0).sum()),

@@ -36,7 +36,7 @@ class Fact:
 class Manifest:
     """The demonstrations' manifest and its sidecar."""
 
-    values: Mapping[str, Any]
+    counts: Mapping[str, Any]
     meta: Meta
 
 
@@ -48,9 +48,9 @@ def load_manifest(config: Config, folder: Path | str) -> Manifest:
     """
     path = Path(folder, "manifest.json")
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        chosen = {key: values[key] for key in ("attempts", "successes", "frames", "noop_filter")}
-        chosen["left_out"] = sum(values.get("not_collected", {"slots": {}})["slots"].values())
+        document = json.loads(path.read_text(encoding="utf-8"))
+        counts = {key: document[key] for key in ("attempts", "successes", "frames", "noop_filter")}
+        counts["left_out"] = sum(document.get("not_collected", {"slots": {}})["slots"].values())
     except FileNotFoundError:
         raise UnblindError(f"{path} is missing", "run: unblind demos") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -60,7 +60,7 @@ def load_manifest(config: Config, folder: Path | str) -> Manifest:
         raise UnblindError(f"{path} is corrupt", "delete it and run: unblind demos")
     if meta.get("config_hash") != digest(jobs.settings(config, "demos")):
         raise UnblindError(f"{path} was made with another configuration", "run: unblind demos")
-    return Manifest(chosen, meta)
+    return Manifest(counts, meta)
 
 
 def facts(
@@ -75,7 +75,7 @@ def facts(
     Raises:
         UnblindError: the runs were evaluated on different episodes.
     """
-    rollouts = [meta for one in records.values() for meta in one.metas]
+    rollouts = [meta for run_records in records.values() for meta in run_records.metas]
     stages = {"demos": [manifest.meta], "replay": [replay[1]], "rollouts": rollouts}
     metas = [meta for stage in stages.values() for meta in stage]
     return [
@@ -101,27 +101,27 @@ def _episode_ids(records: Mapping[str, Records]) -> str:
 
 
 def _demonstrations(manifest: Manifest, config: Config) -> str:
-    found, frames = manifest.values, manifest.values["frames"]
-    share = 100 * found["successes"] / found["attempts"]
+    counts, frames = manifest.counts, manifest.counts["frames"]
+    share = 100 * counts["successes"] / counts["attempts"]
     return (
-        f"{found['successes']} successes of {found['attempts']} attempts ({share:.1f} %), "
-        f"no-op filter '{found['noop_filter']}' keeps {frames['kept']} of {frames['raw']} frames, "
+        f"{counts['successes']} successes of {counts['attempts']} attempts ({share:.1f} %), "
+        f"no-op filter '{counts['noop_filter']}' keeps {frames['kept']} of {frames['raw']} frames, "
         f"Euler encoding '{config.demos.euler}'"
-        + (f", {found['left_out']} left out for lack of files" if found["left_out"] else "")
+        + (f", {counts['left_out']} left out for lack of files" if counts["left_out"] else "")
     )
 
 
 def _not_run(records: Mapping[str, Records]) -> list[Fact]:
     """Return how many episodes were left out and why; nothing if all were run."""
     runs: dict[str, list[str]] = {}
-    for run, one in records.items():
-        counts = Counter(condition for _, condition, _ in one.left_out)
+    for run, run_records in records.items():
+        counts = Counter(condition for _, condition, _ in run_records.left_out)
         listed = (f"{name} {counts[key]}" for key, name in COLUMN_OF.items() if counts[key])
         runs.setdefault(", ".join(listed), []).append(run)
     told = [f"{', '.join(names)}: {counts}" for counts, names in runs.items() if counts]
     if not told:
         return []
-    lacking = [files for one in records.values() for files in one.left_out.values()]
+    lacking = [files for run_records in records.values() for files in run_records.left_out.values()]
     names = list(dict.fromkeys(name for files in lacking for name in files))
     more = f" and {len(names) - _FILES} more" if len(names) > _FILES else ""
     why = f"missing or changed in the catalog: {', '.join(names[:_FILES])}{more}"
@@ -131,15 +131,15 @@ def _not_run(records: Mapping[str, Records]) -> list[Fact]:
 def _training(config: Config, records: Mapping[str, Records]) -> list[Fact]:
     """Return the set-ups of trained rows, and what their number leaves open."""
     labels = {run: config.runs[run].label for run in records}
-    trained = {run: one for run, one in records.items() if config.runs[run].method}
-    others = {run: one for run, one in records.items() if run not in trained}
+    trained = {run: run_records for run, run_records in records.items() if config.runs[run].method}
+    others = {run: run_records for run, run_records in records.items() if run not in trained}
     texts = setups.lines(trained, labels) | setups.lines(others, labels)
-    found = [Fact(name, text) for name, text in texts.items()]
+    details = [Fact(name, text) for name, text in texts.items()]
     seeds = setups.training_seeds(trained)
     if seeds is None:
-        return found
+        return details
     noise = "training noise not covered" if seeds == 1 else "their spread is the seeds' SD"
-    return [*found, Fact("Training seeds", f"{seeds}: {noise}")]
+    return [*details, Fact("Training seeds", f"{seeds}: {noise}")]
 
 
 def _ceiling(replay: pd.DataFrame) -> str:
@@ -174,17 +174,17 @@ def _versions(meta: Meta) -> str:
     return _pairs({"Python": meta["python"], **meta["packages"]})
 
 
-def _pairs(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key} {value}" for key, value in values.items() if value is not None)
+def _pairs(fields: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in fields.items() if value is not None)
 
 
-def _hardware(values: Mapping[str, Any]) -> str:
-    return f"{values['cpu']}, {values['cores']} cores, {values['memory_gib']} GiB"
+def _hardware(hardware: Mapping[str, Any]) -> str:
+    return f"{hardware['cpu']}, {hardware['cores']} cores, {hardware['memory_gib']} GiB"
 
 
 def _cpu(stages: Mapping[str, list[Meta]], records: Mapping[str, Records]) -> str:
     costs = {name: stages[name] for name in ("demos", "replay")}
-    costs |= {f"rollouts of {run}": list(one.metas) for run, one in records.items()}
+    costs |= {f"rollouts of {run}": list(run_records.metas) for run, run_records in records.items()}
     totals = {name: sum(meta["cpu_s"] for meta in metas) for name, metas in costs.items()}
     parts = [f"{name} {seconds:.0f}" for name, seconds in totals.items()]
     together = f"together {sum(totals.values()):.0f} (features and training: `unblind costs`)"

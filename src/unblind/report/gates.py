@@ -44,15 +44,15 @@ def gates(config: Config, rows: Sequence[Row], questions: Path | None) -> list[G
             configuration says 'stop'.
     """
     judged = [row for row in rows if row.name == _ROW and _COLUMN in row.cells]
-    found = [_in_distribution(config, row) for row in judged]
+    judged_gates = [_in_distribution(config, row) for row in judged]
     if questions is not None:
-        found.append(_questions(config, load_questions(questions)))
-    for gate in found:
+        judged_gates.append(_questions(config, load_questions(questions)))
+    for gate in judged_gates:
         if not gate.met and config.gates.action == "stop":
             raise UnblindError(
                 f"{gate.name}: {gate.text}", "train longer, or set gates.action to 'warn'"
             )
-    return found
+    return judged_gates
 
 
 def load_questions(path: Path) -> dict[str, tuple[int, float]]:
@@ -62,17 +62,17 @@ def load_questions(path: Path) -> dict[str, tuple[int, float]]:
         UnblindError: the file is missing or malformed.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        found = {str(kind): _answers(entry) for kind, entry in values.items()}
+        document = json.loads(path.read_text(encoding="utf-8"))
+        answers = {str(kind): _answers(entry) for kind, entry in document.items()}
     except FileNotFoundError:
         raise UnblindError(f"{path} is missing", "name the answers to held-out questions") from None
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        found = {}
-    if not found:
+        answers = {}
+    if not answers:
         raise UnblindError(
             f"{path} holds no accuracies {{kind: {{n, accuracy}}}}", "ask the questions again"
         )
-    return found
+    return answers
 
 
 def _answers(entry: Mapping[str, Any]) -> tuple[int, float]:
@@ -83,15 +83,15 @@ def _answers(entry: Mapping[str, Any]) -> tuple[int, float]:
 
 
 def _in_distribution(config: Config, row: Row) -> Gate:
-    wanted = config.gates
+    marks = config.gates
     cell = row.cells[_COLUMN]
     value = f"{100 * cell.rate:.0f} % [{100 * cell.low:.0f}, {100 * cell.high:.0f}]"
-    met, goal = cell.rate >= wanted.in_distribution_floor, wanted.in_distribution_goal
+    met, goal = cell.rate >= marks.in_distribution_floor, marks.in_distribution_goal
     if met:
         reached = "reached" if cell.rate >= goal else "not reached"
         text = f"gate met: {value}, goal {100 * goal:.0f} % {reached}"
     else:
-        text = f"gate not met: {value}, wanted {100 * wanted.in_distribution_floor:.0f} %"
+        text = f"gate not met: {value}, wanted {100 * marks.in_distribution_floor:.0f} %"
     return Gate(f"In-distribution success of {row.label}", met, text)
 
 
@@ -103,6 +103,6 @@ def _questions(config: Config, answers: Mapping[str, tuple[int, float]]) -> Gate
         low, high = wilson(round(n * accuracy), n)
         value = f"{100 * accuracy:.0f} % [{100 * low:.0f}, {100 * high:.0f}] of {n}"
         parts.append(f"{kind} {value}" + ("" if accuracy >= floor else " (too few)"))
-    wanted = "" if met else f", wanted {100 * floor:.0f} % of each kind"
-    text = f"gate {'met' if met else 'not met'}: {', '.join(parts)}{wanted}"
+    shortfall = "" if met else f", wanted {100 * floor:.0f} % of each kind"
+    text = f"gate {'met' if met else 'not met'}: {', '.join(parts)}{shortfall}"
     return Gate("Held-out questions to the base", met, text)

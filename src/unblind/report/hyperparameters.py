@@ -1,4 +1,4 @@
-"""Tables 9 and 14: our hyper-parameters beside the published ones, from the configuration."""
+"""Tables 9 and 14: our hyper-parameters next to the published ones, from the configuration."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,20 +25,6 @@ Table = Literal["9", "14"]
 Value = bool | int | float | str | list[int] | None
 
 
-class WithOpenVla(BaseModel):
-    """Where a setting stands if the configuration has a section `openvla`.
-
-    Attributes:
-        key: dotted key of our configuration.
-        means: the published value in the words of that key.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    key: str
-    means: Any
-
-
 class Published(BaseModel):
     """One published setting.
 
@@ -48,7 +34,6 @@ class Published(BaseModel):
         means: the same in the words of our configuration; None: as printed.
         key: dotted key of our configuration.
         fixed: what our code always does, where no key decides.
-        openvla: what decides instead if the configuration has a section `openvla`.
         why: why ours differs, or what a row without key and fixed value waits for.
         location: where the value is published; None: in the table itself.
     """
@@ -57,10 +42,9 @@ class Published(BaseModel):
 
     name: str
     published: Value
-    means: Value = None
+    means: Any = None
     key: str | None = None
     fixed: Value = None
-    openvla: WithOpenVla | None = None
     why: str | None = None
     location: str | None = None
 
@@ -100,7 +84,7 @@ class Line:
         published: the published value.
         ours: our value, or 'not run yet'.
         state: how they compare.
-        place: our key, or that the code decides.
+        origin: our key, or that the code decides.
         location: where the value is published.
         note: why ours differs or is missing; empty if there is nothing to say.
     """
@@ -109,7 +93,7 @@ class Line:
     published: str
     ours: str
     state: Literal["same", "differs", "not run yet"]
-    place: str
+    origin: str
     location: str
     note: str
 
@@ -123,8 +107,8 @@ def load_settings(path: Path = SOURCE) -> Mapping[Table, PublishedSettings]:
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise UnblindError(f"{path} is too large", "restore the file")
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return TypeAdapter(dict[Table, PublishedSettings]).validate_python(values)
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return TypeAdapter(dict[Table, PublishedSettings]).validate_python(document)
     except OSError as error:
         cause = f"cannot read the published settings {path}: {error.strerror}"
         raise UnblindError(cause, "run from a checkout of this repository") from None
@@ -134,49 +118,47 @@ def load_settings(path: Path = SOURCE) -> Mapping[Table, PublishedSettings]:
 
 
 def lines(config: Config, table: PublishedSettings) -> list[Line]:
-    """Return our settings beside a table's.
+    """Return our settings next to a table's.
 
     Raises:
         UnblindError: a row names a key that the configuration does not have.
     """
-    values = config.model_dump(mode="json")
-    return [_line(row, table, values) for row in table.rows]
+    configured = config.model_dump(mode="json")
+    return [_line(row, table, configured) for row in table.rows]
 
 
-def _line(row: Published, table: PublishedSettings, values: Mapping[str, Any]) -> Line:
-    wanted = row.published if row.means is None else row.means
+def _line(row: Published, table: PublishedSettings, configured: Mapping[str, Any]) -> Line:
+    target = row.published if row.means is None else row.means
     location, published = row.location or table.location, _text(row.published)
-    missing = table.section not in values
+    missing = table.section not in configured
     if missing or (row.key is None and row.fixed is None):
         note = f"The configuration has no section '{table.section}' yet." if missing else row.why
         return Line(row.name, published, "not run yet", "not run yet", "-", location, note or "")
     key, reworded = row.key, row.means is not None
-    if row.openvla is not None and values["openvla"] is not None:
-        key, wanted, reworded = row.openvla.key, row.openvla.means, True
-    ours = row.fixed if key is None else _value(values, key, table)
-    place = "fixed in the code" if key is None else key
-    if _same(ours, wanted):
+    ours = row.fixed if key is None else _value(configured, key, table)
+    origin = "fixed in the code" if key is None else key
+    if _same(ours, target):
         text = published if reworded else _text(ours)
-        return Line(row.name, published, text, "same", place, location, "")
+        return Line(row.name, published, text, "same", origin, location, "")
     note = row.why or "Chosen in this configuration."
-    return Line(row.name, published, _text(ours), "differs", place, location, note)
+    return Line(row.name, published, _text(ours), "differs", origin, location, note)
 
 
-def _same(ours: Any, wanted: Any) -> bool:
+def _same(ours: Any, target: Any) -> bool:
     """Compare values; True is not 1."""
-    return isinstance(ours, bool) == isinstance(wanted, bool) and ours == wanted
+    return isinstance(ours, bool) == isinstance(target, bool) and ours == target
 
 
-def _value(values: Mapping[str, Any], key: str, table: PublishedSettings) -> Any:
-    found: Any = values
-    for part in key.split("."):
-        if not isinstance(found, Mapping) or part not in found:
+def _value(configured: Mapping[str, Any], key: str, table: PublishedSettings) -> Any:
+    value: Any = configured
+    for name in key.split("."):
+        if not isinstance(value, Mapping) or name not in value:
             raise UnblindError(
                 f"{table.location}: the configuration has no key '{key}'",
-                f"mend the row in {SOURCE.name}",
+                f"fix the row in {SOURCE.name}",
             )
-        found = found[part]
-    return found
+        value = value[name]
+    return value
 
 
 def _text(value: Any) -> str:
@@ -186,7 +168,7 @@ def _text(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(_text, value))
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_text(one)}" for name, one in value.items())
+        return ", ".join(f"{name} {_text(entry)}" for name, entry in value.items())
     if value is None:
         return "none"
     return (
@@ -199,12 +181,10 @@ def _text(value: Any) -> str:
 
 
 def settings(config: Config, table: PublishedSettings) -> dict[str, Any]:
-    """Return the plain values that a table depends on beside its input files."""
-    values = config.model_dump(mode="json")
-    keys = [row.key for row in table.rows if row.key and table.section in values]
-    if config.openvla is not None:
-        keys += [row.openvla.key for row in table.rows if row.openvla]
-    return {"scale": config.scale, **{key: _value(values, key, table) for key in keys}}
+    """Return the plain values that a table depends on besides its input files."""
+    configured = config.model_dump(mode="json")
+    keys = [row.key for row in table.rows if row.key and table.section in configured]
+    return {"scale": config.scale, **{key: _value(configured, key, table) for key in keys}}
 
 
 def hyperparameters(config: Config, number: Table, out: Path) -> list[Path]:
@@ -219,15 +199,15 @@ def hyperparameters(config: Config, number: Table, out: Path) -> list[Path]:
         UnblindError: see `load_settings` and `lines`. Nothing is written then.
     """
     table = load_settings()[number]
-    values = {"config": config, "number": number, "table": table, "lines": lines(config, table)}
-    texts = {kind: render(f"hyperparameters.{kind}.j2", values) for kind in _KINDS}
+    context = {"config": config, "number": number, "table": table, "lines": lines(config, table)}
+    texts = {kind: render(f"hyperparameters.{kind}.j2", context) for kind in _KINDS}
     return list(_written(texts, out, settings(config, table)))
 
 
-def _written(texts: Mapping[str, str], out: Path, part: Any) -> Iterator[Path]:
+def _written(texts: Mapping[str, str], out: Path, shown: Any) -> Iterator[Path]:
     inputs = [SOURCE, *(PAPER / "templates" / f"hyperparameters.{kind}.j2" for kind in _KINDS)]
     for kind, text in texts.items():
         path = Path(f"{out}.{kind}")
-        with provenance.record(path, config=part, code=STAGES["table1"].modules, inputs=inputs):
+        with provenance.record(path, config=shown, code=STAGES["table1"].modules, inputs=inputs):
             write_text(path, text)
         yield path

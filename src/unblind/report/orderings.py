@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from unblind.config import near
-from unblind.config_sections import Share
+from unblind.config.sections import Share
+from unblind.errors import near
 from unblind.report.printed import Measure, Part, PublishedTable, Slug, Suite, Text
 
 
@@ -79,7 +79,7 @@ class OrderingBlock(Part):
         places = [(suite, suite, table.headings(suite)) for suite in self.suites]
         places += [(column, None, [column]) for column in self.columns]
         places = places or [("", None, table.columns)]
-        for better, worse, (place, suite, columns) in itertools.product(betters, worses, places):
+        for better, worse, (heading, suite, columns) in itertools.product(betters, worses, places):
             for key in (better, worse):
                 self._require(key, table.rows, table)
             if not columns:
@@ -89,8 +89,8 @@ class OrderingBlock(Part):
             words = {"better": table.rows[better].label, "worse": table.rows[worse].label}
             parts = [better] * (len(betters) > 1) + [worse] * (len(worses) > 1)
             yield Ordering(
-                id="-".join([self.id, *parts, *([place.lower()] if place else [])]),
-                text=_filled(self.text, {**words, "suite": place, "column": place}),
+                id="-".join([self.id, *parts, *([heading.lower()] if heading else [])]),
+                text=_filled(self.text, {**words, "suite": heading, "column": heading}),
                 location=self.location,
                 table=self.table,
                 measure=table.measure,

@@ -9,9 +9,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from unblind.config import near
-from unblind.config_sections import Name, Section, Share
-from unblind.errors import UnblindError
+from unblind.config.sections import Name, Section, Share
+from unblind.errors import UnblindError, near
 from unblind.sim.conditions import CONDITIONS
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
@@ -27,12 +26,12 @@ class Part(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _known_keys(cls, values: Any) -> Any:
+    def _known_keys(cls, fields: Any) -> Any:
         known = [field.alias or name for name, field in cls.model_fields.items()]
-        for key in values if isinstance(values, Mapping) else ():
+        for key in fields if isinstance(fields, Mapping) else ():
             if key not in known:
                 raise ValueError(f"unknown key '{key}'{near(str(key), known)}")
-        return values
+        return fields
 
 
 class PublishedRow(Part):
@@ -75,19 +74,19 @@ class PublishedTable(Part):
 
     @model_validator(mode="before")
     @classmethod
-    def _columns_named(cls, values: Any) -> Any:
+    def _columns_named(cls, fields: Any) -> Any:
         """Turn each row's lists ``values``, ``spreads`` and ``p`` into mappings by heading."""
-        if not isinstance(values, Mapping) or not isinstance(values.get("columns"), list):
-            return values
-        rows = values.get("rows")
+        if not isinstance(fields, Mapping) or not isinstance(fields.get("columns"), list):
+            return fields
+        rows = fields.get("rows")
         if not isinstance(rows, Mapping) or not all(isinstance(r, Mapping) for r in rows.values()):
             raise ValueError("'rows' is not a mapping of rows")
-        return {**values, "rows": {k: _by_heading(k, rows[k], values["columns"]) for k in rows}}
+        return {**fields, "rows": {k: _by_heading(k, rows[k], fields["columns"]) for k in rows}}
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if len(set(self.columns)) < len(self.columns):
-            raise ValueError(f"a heading stands twice in {self.columns}")
+            raise ValueError(f"a heading is given twice in {self.columns}")
         for key, row in self.rows.items():
             if list(row.cells) != self.columns:
                 raise ValueError(f"row '{key}' has not the headings {self.columns}")

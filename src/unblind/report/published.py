@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from unblind.config_sections import Share
+from unblind.config.sections import Share
 from unblind.errors import UnblindError
 from unblind.report.orderings import Ordering, OrderingBlock
 from unblind.report.printed import Part, PublishedRow, PublishedTable, Slug, Text
@@ -79,7 +79,7 @@ class Contradiction(Part):
     Attributes:
         id: its name.
         text: both statements in a sentence.
-        locations: where they stand.
+        locations: where the paper prints them.
         check: name of the check in `unblind.audit.arithmetic_checks` that compares the numbers.
         arguments: what the check looks at.
     """
@@ -115,7 +115,7 @@ class Claims(Part):
         for block in self.blocks:
             if block.table not in self.tables:
                 raise ValueError(f"ordering '{block.id}': there is no table '{block.table}'")
-        ids = [one.id for one in (*self.orderings, *self.contradictions, *self.text)]
+        ids = [claim.id for claim in (*self.orderings, *self.contradictions, *self.text)]
         if twice := sorted({name for name in ids if ids.count(name) > 1}):
             raise ValueError(f"duplicate id {', '.join(map(repr, twice))}")
         return self
@@ -137,7 +137,7 @@ _SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Loader(_SafeLoader):
-    """YAML in which a key that stands twice is an error instead of the last one's victory."""
+    """YAML in which a key that is given twice is an error, instead of the last one winning."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
@@ -172,6 +172,6 @@ def load_claims(path: Path | str = PAPER / "claims.yaml") -> Claims:
 
 
 def _problem(detail: Any) -> str:
-    place = ".".join(str(part) for part in detail["loc"])
+    key = ".".join(str(name) for name in detail["loc"])
     message = detail["msg"].removeprefix("Value error, ")
-    return f"{place}: {message}" if place else message
+    return f"{key}: {message}" if key else message

@@ -77,7 +77,7 @@ def load_run(config: Config, run: str, folder: Path | str) -> Records:
 
 
 def record_path(folder: Path | str, run: str, seed: int, condition: str) -> Path:
-    """Return where the record of a run, seed and condition lies in a folder of records."""
+    """Return the path of the record of a run, seed and condition in a folder of records."""
     return Path(folder, run, str(seed), f"{condition}.parquet")
 
 
@@ -94,7 +94,7 @@ def load_cell(
     """
     path = record_path(folder, run, seed, condition)
     frame, meta = _read(path, EPISODE)
-    _check_origin(path, meta, jobs.settings(config, "rollout", run))
+    _check_origin(path, meta, jobs.settings(config, jobs.rollout_stage(config, run), run))
     said = {"run": run, "seed": seed, "condition": condition}
     left_out = not_run(meta)
     for problem in problems(frame, said, config.rollout.count(condition) - len(left_out)):
@@ -140,11 +140,11 @@ def problems(frame: pd.DataFrame, said: Mapping[str, Any], n: int | None = None)
             if frame[column].dtype.kind not in kinds:
                 yield f"holds something else than {what} as {column}"
     yield from _contradictions(frame)
-    found = frame["episode_id"].nunique()
-    if found != len(frame):
-        yield f"holds an episode twice: {len(frame)} rows, {found} episodes"
-    elif n is not None and found != n:
-        yield f"holds {found} episodes instead of {n}"
+    distinct = frame["episode_id"].nunique()
+    if distinct != len(frame):
+        yield f"holds an episode twice: {len(frame)} rows, {distinct} episodes"
+    elif n is not None and distinct != n:
+        yield f"holds {distinct} episodes instead of {n}"
 
 
 def _contradictions(frame: pd.DataFrame) -> Iterator[str]:
@@ -176,13 +176,13 @@ def episode_lists_hash(records: Iterable[Records]) -> str:
         UnblindError: two runs were evaluated on different episodes.
     """
     first: Records | None = None
-    for one in records:
-        first = first or one
-        for key, ids in one.asked.items():
+    for run_records in records:
+        first = first or run_records
+        for key, ids in run_records.asked.items():
             if ids != first.asked.get(key):
                 raise UnblindError(
-                    f"runs '{first.run}' and '{one.run}' have different episodes ({key})",
-                    f"delete the records of '{one.run}' and evaluate it again",
+                    f"runs '{first.run}' and '{run_records.run}' have different episodes ({key})",
+                    f"delete the records of '{run_records.run}' and evaluate it again",
                 )
     return digest(first.asked if first else {})
 

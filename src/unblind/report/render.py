@@ -30,7 +30,7 @@ def markdown(value: object) -> str:
     return "".join(f"\\{sign}" if sign in "\\|*_`<>" else sign for sign in text)
 
 
-def render(template: str, values: dict[str, Any], folder: Path = PAPER / "templates") -> str:
+def render(template: str, context: dict[str, Any], folder: Path = PAPER / "templates") -> str:
     """Fill a template; an undefined name in it is an error, and so is a missing file.
 
     Raises:
@@ -46,13 +46,13 @@ def render(template: str, values: dict[str, Any], folder: Path = PAPER / "templa
     )
     environment.filters |= {"tex": tex, "md": markdown, "percent": percent, "signed": signed}
     try:
-        return environment.get_template(template).render(values)
+        return environment.get_template(template).render(context)
     except jinja2.TemplateNotFound as error:
         raise UnblindError(
             f"the template {folder / str(error.name)} is missing", "restore it from the repository"
         ) from None
     except jinja2.TemplateError as error:
-        raise UnblindError(f"the template {template} is broken: {error}", "mend it") from None
+        raise UnblindError(f"the template {template} is broken: {error}", "fix it") from None
 
 
 def percent(fraction: float, digits: int = 0) -> str:

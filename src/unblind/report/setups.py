@@ -17,20 +17,21 @@ def details(records: Records) -> dict[str, str]:
     samples, LoRA rank, lambda, layer, teacher, trainable parameters and the base's checksum.
     Where records disagree, as with one adapter a seed, all values are given.
     """
-    found: dict[str, dict[str, None]] = {}
+    seen: dict[str, dict[str, None]] = {}
     for meta in records.metas:
         for name, value in _of(meta).items():
-            found.setdefault(name, {})[_text(value)] = None
-    return {name: ", ".join(values) for name, values in found.items()}
+            seen.setdefault(name, {})[_text(value)] = None
+    return {name: ", ".join(distinct) for name, distinct in seen.items()}
 
 
 def training_seeds(records: Mapping[str, Records]) -> int | None:
-    """Return how many training seeds stand behind trained runs' records, None without any.
+    """Return how many training seeds the records of trained runs come from, None without any.
 
     Of several runs the smallest number counts; a run that names no seed has one.
     """
     counts = [
-        len({str(_of(meta).get(TRAINING_SEED)) for meta in one.metas}) for one in records.values()
+        len({str(_of(meta).get(TRAINING_SEED)) for meta in run_records.metas})
+        for run_records in records.values()
     ]
     return min(counts, default=None)
 
@@ -42,24 +43,24 @@ def lines(records: Mapping[str, Records], labels: Mapping[str, str]) -> dict[str
         records: by run.
         labels: printed names by run.
     """
-    found = {labels[run]: details(one) for run, one in records.items()}
-    found = {label: values for label, values in found.items() if values}
-    if not found:
+    setups = {labels[run]: details(run_records) for run, run_records in records.items()}
+    setups = {label: setup for label, setup in setups.items() if setup}
+    if not setups:
         return {}
-    first, *others = found.values()
+    first, *others = setups.values()
     shared = {
         name: value
         for name, value in first.items()
-        if len(found) > 1 and all(other.get(name) == value for other in others)
+        if len(setups) > 1 and all(other.get(name) == value for other in others)
     }
-    headed = {f"Set-up of {', '.join(found)}": shared} if shared else {}
-    for label, values in found.items():
-        own = {name: value for name, value in values.items() if name not in shared}
+    headed = {f"Set-up of {', '.join(setups)}": shared} if shared else {}
+    for label, setup in setups.items():
+        own = {name: value for name, value in setup.items() if name not in shared}
         if own:
             headed[f"Set-up of {label}"] = own
     return {
-        heading: "; ".join(f"{name.replace('_', ' ')} {value}" for name, value in values.items())
-        for heading, values in headed.items()
+        heading: "; ".join(f"{name.replace('_', ' ')} {value}" for name, value in setup.items())
+        for heading, setup in headed.items()
     }
 
 

@@ -131,11 +131,11 @@ def wilcoxon_greater(first: Sequence[float], second: Sequence[float]) -> float:
     Raises:
         UnblindError: no seeds, not the same number of them, or a value that is not a number.
     """
-    one, other = (_finite(values, "Wilcoxon test") for values in (first, second))
-    if len(one) != len(other):
-        raise UnblindError(f"no Wilcoxon test of {len(one)} against {len(other)} seeds", _REMEDY)
+    own, other = (_finite(values, "Wilcoxon test") for values in (first, second))
+    if len(own) != len(other):
+        raise UnblindError(f"no Wilcoxon test of {len(own)} against {len(other)} seeds", _REMEDY)
     # Rates of few episodes tie often; in floating point 0.3 - 0.2 and 0.2 - 0.1 would not.
-    delta = np.round(one - other, _DECIMALS)
+    delta = np.round(own - other, _DECIMALS)
     delta = delta[delta != 0]
     return float(wilcoxon(delta, alternative="greater").pvalue) if len(delta) else 1.0
 
@@ -208,9 +208,9 @@ def mcnemar_power(
     discordant = np.arange(max(fewest, 1), most + 1)
     wins_needed = binom.isf((1 - level) / 2, discordant, 0.5) + 1
     chance_of_win = (share + difference) / (2 * share)
-    found = binom.sf(wins_needed - 1, discordant, chance_of_win)
-    found += binom.cdf(discordant - wins_needed, discordant, chance_of_win)
-    return float(binom.pmf(discordant, n_pairs, share) @ found)
+    power = binom.sf(wins_needed - 1, discordant, chance_of_win)
+    power += binom.cdf(discordant - wins_needed, discordant, chance_of_win)
+    return float(binom.pmf(discordant, n_pairs, share) @ power)
 
 
 def minimum_detectable_difference(

@@ -176,11 +176,13 @@ def _means(episodes: pd.DataFrame, seed: int) -> dict[str, Mean]:
 
 def _stages(episodes: pd.DataFrame, seed: int) -> dict[str, Share]:
     columns = MEANS["all 13"]
-    chosen = episodes[episodes["column"].isin(columns)]
-    if chosen["column"].nunique() < len(columns):
+    of_columns = episodes[episodes["column"].isin(columns)]
+    if of_columns["column"].nunique() < len(columns):
         return {}
     return {
-        stage: Share(*paired_bootstrap(_outcomes(chosen, columns, stage), seed), len(chosen))
+        stage: Share(
+            *paired_bootstrap(_outcomes(of_columns, columns, stage), seed), len(of_columns)
+        )
         for stage in STAGE_HEADINGS
     }
 
@@ -194,10 +196,10 @@ def _outcomes(episodes: pd.DataFrame, columns: tuple[str, ...], outcome: str) ->
 
 
 def _mean(episodes: pd.DataFrame, columns: tuple[str, ...], seed: int) -> Mean:
-    chosen = episodes[episodes["column"].isin(columns)]
-    rate, low, high = paired_bootstrap(_outcomes(chosen, columns, "success_final"), seed)
-    at_any_step = fmean(chosen.groupby("column")["success_any"].mean())
+    of_columns = episodes[episodes["column"].isin(columns)]
+    rate, low, high = paired_bootstrap(_outcomes(of_columns, columns, "success_final"), seed)
+    at_any_step = fmean(of_columns.groupby("column")["success_any"].mean())
     # Every condition weighs the same, also within a seed.
-    per_cell = chosen.groupby(["seed", "column"])["success_final"].mean()
+    per_cell = of_columns.groupby(["seed", "column"])["success_final"].mean()
     per_seed = per_cell.groupby("seed").mean().tolist()
     return Mean(rate, at_any_step, low, high, seed_spread(per_seed).sd)

@@ -82,7 +82,7 @@ def render_table1(
     published = load_claims().table1
     rows = summarise(config, runs, published)
     judged, paired = gates(config, rows, questions), differences(rows, runs, config.seed)
-    values = {
+    context = {
         "config": config,
         "columns": COLUMNS,
         "groups": GROUPS,
@@ -96,11 +96,11 @@ def render_table1(
         "facts": facts(config, runs, manifest, ceiling, judged),
     }
     texts = {
-        ".md": render("table1.md.j2", values),
+        ".md": render("table1.md.j2", context),
         ".csv": _csv(rows, paired),
-        ".tex": render("table1.tex.j2", values),
+        ".tex": render("table1.tex.j2", context),
     }
-    inputs = [path for one in runs.values() for path in one.paths]
+    inputs = [path for run_records in runs.values() for path in run_records.paths]
     inputs += [questions] if questions else []
     inputs += [replay, Path(demos, "manifest.json"), PAPER / "claims.yaml"]
     inputs += [PAPER / "templates" / f"table1.{kind}.j2" for kind in ("md", "tex")]
@@ -108,8 +108,8 @@ def render_table1(
 
 
 def _write(path: Path, text: str, config: Config, inputs: Iterable[Path]) -> Path:
-    part = jobs.settings(config, "table1")
-    with provenance.record(path, config=part, code=STAGES["table1"].modules, inputs=inputs):
+    settings = jobs.settings(config, "table1")
+    with provenance.record(path, config=settings, code=STAGES["table1"].modules, inputs=inputs):
         write_text(path, text)
     return path
 
@@ -122,8 +122,8 @@ def _csv(rows: list[Row], paired: list[Difference]) -> str:
             lines += [_cell_line(row, suite, column) for column in columns]
         lines += [_mean_line(row, group) for group in MEANS]
         lines += [_stage_line(row, stage) for stage in STAGE_HEADINGS]
-    for one in paired:
-        lines += [_difference_line(one, group) for group in PAIRED_GROUPS]
+    for difference in paired:
+        lines += [_difference_line(difference, group) for group in PAIRED_GROUPS]
     return pd.DataFrame(lines).to_csv(index=False, lineterminator="\n")
 
 
@@ -188,10 +188,10 @@ def _stage_line(row: Row, stage: str) -> dict[str, Any]:
     }
 
 
-def _difference_line(one: Difference, group: str) -> dict[str, Any]:
-    pair = one.groups.get(group)
+def _difference_line(difference: Difference, group: str) -> dict[str, Any]:
+    pair = difference.groups.get(group)
     return {
-        "row": one.name,
+        "row": difference.name,
         "suite": group,
         "column": "paired difference",
         "status": "run" if pair else "not run",
@@ -203,7 +203,7 @@ def _difference_line(one: Difference, group: str) -> dict[str, Any]:
         "any": _fraction(pair and pair.any),
         "grasped": "",
         "seed_sd": "",
-        "paper": _fraction(one.published.get(group)),
+        "paper": _fraction(difference.published.get(group)),
         "paper_spread": "",
         "won": str(pair.won) if pair else "",
         "lost": str(pair.lost) if pair else "",

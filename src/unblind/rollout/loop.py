@@ -42,8 +42,8 @@ class Outcome:
 
     def columns(self) -> dict[str, bool | int]:
         """Return how it went, by column of a record."""
-        values = {"success_any": self.success_any, "success_final": self.success_final}
-        return values | vars(self.milestones) | {"steps": self.steps}
+        successes = {"success_any": self.success_any, "success_final": self.success_final}
+        return successes | vars(self.milestones) | {"steps": self.steps}
 
 
 @dataclass

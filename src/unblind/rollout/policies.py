@@ -7,12 +7,10 @@ the worker (`SceneActor`), and the parent sends no actions.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from unblind.errors import UnblindError
 from unblind.sim.episodes import Episode
 
 #: Policies that need no model.
@@ -149,36 +147,3 @@ class OracleActor:
         """Tell whether the object has left its place before anything could have touched it."""
         moved = np.linalg.norm(env.object.pose.p - self._start) > self.JUMP
         return self._stage == "reach" and bool(moved)
-
-
-@dataclass(frozen=True)
-class Trained:
-    """Where a trained policy lies.
-
-    Attributes:
-        base: folder of the base model.
-        adapter: folder of the run; None: the base itself.
-    """
-
-    base: Path
-    adapter: Path | None
-
-
-def make_policy(kind: str, seed: int, trained: Trained | None = None) -> Policy | None:
-    """Return the parent's policy of a run, or None where an actor in the worker does the work.
-
-    Raises:
-        UnblindError: the kind is unknown, or a trained policy cannot be loaded.
-    """
-    match kind:
-        case "oracle":
-            return None
-        case "random":
-            return RandomPolicy(seed)
-        case "noop":
-            return NoopPolicy()
-    if kind != "vla" or trained is None:
-        raise UnblindError(f"no policy of kind '{kind}'", "choose oracle, random, noop or a run")
-    from unblind.rollout.vla import load_policy
-
-    return load_policy(trained.base, trained.adapter)

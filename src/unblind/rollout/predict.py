@@ -8,8 +8,10 @@ import numpy as np
 
 from unblind.config import Config
 from unblind.errors import UnblindError, note
+from unblind.rollout.factory import load_policy
 from unblind.rollout.picture import read_picture
 from unblind.rollout.trained import model_files, trained
+from unblind.vla.policy import Policy
 
 UNITS = {"x": "m", "y": "m", "z": "m", "roll": "rad", "pitch": "rad", "yaw": "rad"}
 GRIPPER = {1.0: "open", -1.0: "close"}
@@ -32,10 +34,8 @@ class Prediction:
     def __str__(self) -> str:
         """Return a line for each number: name, value with unit, token id."""
         *motion, gripper = self.action.tolist()
-        values = [
-            f"{value:+.5f} {unit}" for value, unit in zip(motion, UNITS.values(), strict=True)
-        ]
-        rows = zip((*UNITS, "gripper"), (*values, GRIPPER[gripper]), self.tokens, strict=True)
+        cells = [f"{value:+.5f} {unit}" for value, unit in zip(motion, UNITS.values(), strict=True)]
+        rows = zip((*UNITS, "gripper"), (*cells, GRIPPER[gripper]), self.tokens, strict=True)
         return "\n".join(f"{name:<8} {value:<14} token {token}" for name, value, token in rows)
 
     def to_json(self) -> dict[str, Any]:
@@ -66,22 +66,17 @@ def predict(config: Config, run: str, seed: int, image: Path, instruction: str) 
     """
     picture = read_picture(image)
     check_instruction(instruction)
-    model = trained(config, run, seed)
-    if model is None:
+    if trained(config, run, seed) is None:
         raise UnblindError(f"run '{run}' is scripted: it looks at no picture", "choose a model")
     model_files(config, run, seed)
-    if config.openvla is not None:
-        from unblind.rollout import openvla
+    return ask(load_policy(config, run, seed), picture, instruction, (seed, 0, 0))
 
-        published = openvla.load_policy(config, run, seed)
-        tokens = published.tokens(picture[None], [instruction], [(seed, 0, 0)])
-        return Prediction(published.codec.decode(tokens)[0], tuple(tokens[0].tolist()), ())
-    from unblind.rollout.vla import load_policy
 
-    policy = load_policy(model.base, model.adapter)
-    tokens = policy.tokens(picture[None], [policy.prompt(instruction)])
-    action = policy.codec.decode(tokens)[0]
-    return Prediction(action, tuple(tokens[0].tolist()), policy.unknown_words(instruction))
+def ask(policy: Policy, picture: np.ndarray, instruction: str, key: tuple[int, ...]) -> Prediction:
+    """Return what a model does about a picture (H, W, 3) uint8; ``key`` seeds sampled actions."""
+    tokens = policy.tokens(picture[None], [instruction], [key])
+    unknown = policy.loaded.vocabulary.unknown_words(instruction)
+    return Prediction(policy.codec.decode(tokens)[0], tuple(tokens[0].tolist()), unknown)
 
 
 def check_instruction(instruction: str) -> None:

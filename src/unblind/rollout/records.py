@@ -34,11 +34,11 @@ SCHEMA = pa.schema(
 def row(outcome: Outcome, run: str, seed: int) -> dict[str, Any]:
     """Return the row of an episode."""
     episode = outcome.episode.to_json()
-    values = {name: episode.get(name) for name in SCHEMA.names}
-    for place in _PLACES:
-        for axis, value in zip("xyz", episode[place] or (None,) * 3, strict=True):
-            values[f"{place[:-4]}_{axis}"] = value
-    return values | outcome.columns() | {"run": run, "seed": seed}
+    fields = {name: episode.get(name) for name in SCHEMA.names}
+    for column in _PLACES:
+        for axis, value in zip("xyz", episode[column] or (None,) * 3, strict=True):
+            fields[f"{column[:-4]}_{axis}"] = value
+    return fields | outcome.columns() | {"run": run, "seed": seed}
 
 
 def write(path: Path, rows: Iterable[dict[str, Any]]) -> None:

@@ -14,13 +14,14 @@ import pyarrow.parquet as pq
 
 from unblind import files
 from unblind.config import Config
+from unblind.demos import labels, shards
+from unblind.demos.collect import CONDITION
 from unblind.errors import UnblindError
 from unblind.progress import Progress
 from unblind.rollout.loop import Crew
 from unblind.rollout.policies import OpenLoopPolicy
 from unblind.rollout.worker import Setup
-from unblind.sim import blocked, labels, shards
-from unblind.sim.demos import CONDITION
+from unblind.sim import blocked
 from unblind.sim.episodes import decode
 from unblind.study import jobs
 from unblind.study.provenance import record
@@ -39,19 +40,21 @@ def replay(config: Config, demos: Path, out: Path, n_workers: int) -> None:
             missing, or a worker died.
     """
     manifest = Path(demos) / "manifest.json"
-    chosen = _choose(config, shards.load(demos, "train", images=False))
-    episodes = (decode(CONDITION, e["episode_id"], "train", config.fidelity) for e in chosen)
+    demonstrations = _choose(config, shards.load(demos, "train", images=False))
+    episodes = (
+        decode(CONDITION, e["episode_id"], "train", config.fidelity) for e in demonstrations
+    )
     blocked.refuse(config, blocked.find(config.catalog, {CONDITION: episodes}))
     statistics = shards.load_manifest(demos)["statistics"]
     codec = ActionCodec(ActionNormalizer.from_json(statistics, manifest), ActionTokenizer())
     sequences = {
-        "raw": {e["episode_id"]: e["executed"] for e in chosen},
-        "tokenised": {e["episode_id"]: _tokenised(config, codec, e) for e in chosen},
+        "raw": {e["episode_id"]: e["executed"] for e in demonstrations},
+        "tokenised": {e["episode_id"]: _tokenised(config, codec, e) for e in demonstrations},
     }
     origin = replace(jobs.Job(config, "replay").origin, inputs=(manifest,))
     with record(out, **vars(origin)):
         won = _play(config, sequences, n_workers)
-        rows = [_row(config, e["episode_id"], sequences, won) for e in chosen]
+        rows = [_row(config, e["episode_id"], sequences, won) for e in demonstrations]
         with files.atomic_path(out) as temporary:
             pq.write_table(pa.Table.from_pylist(rows), temporary)
 

@@ -9,23 +9,25 @@ from unblind.config import Config, digest
 from unblind.files import sha256
 from unblind.progress import Progress
 from unblind.rollout import records
+from unblind.rollout.factory import make_policy
 from unblind.rollout.loop import Crew
-from unblind.rollout.policies import Policy, make_policy
-from unblind.rollout.trained import details, trained
+from unblind.rollout.policies import Policy
+from unblind.rollout.trained import details
 from unblind.rollout.worker import Setup
 from unblind.sim import blocked, conditions
 from unblind.sim.episodes import Episode, decode, sample_ids
 from unblind.study import jobs, making
-from unblind.study.provenance import code_hash, is_current, record
+from unblind.study.code import code_hash
+from unblind.study.provenance import is_current, record
 from unblind.study.stages import EPISODE_CPU_S
 
 
 def evaluation_episodes(config: Config, condition: str, seed: int) -> list[Episode]:
     """Return the episodes of a condition: the same for every run with this seed."""
-    chosen = conditions.get(condition)
-    wanted = config.rollout.count(condition)
-    ids = sample_ids(condition, wanted, seed, chosen.split, fidelity=config.fidelity)
-    return [decode(condition, number, chosen.split, config.fidelity) for number in ids]
+    tested = conditions.get(condition)
+    size = config.rollout.count(condition)
+    ids = sample_ids(condition, size, seed, tested.split, fidelity=config.fidelity)
+    return [decode(condition, number, tested.split, config.fidelity) for number in ids]
 
 
 @dataclass(frozen=True)
@@ -69,14 +71,15 @@ def rollout(
         UnblindError: unknown run or condition, the catalog lacks files, the base or the run's
             adapter is missing, damaged or of another base, a worker died, or the disk is full.
     """
-    kind, model = config.run(run).policy, trained(config, run, seed)
+    kind = config.run(run).policy
+    unit = 0.0 if config.is_published(run) else EPISODE_CPU_S[kind]
     evaluation = Evaluation(
         run,
         seed,
         made_from(config, run, seed),
         details(config, run, seed),
-        lambda: make_policy(kind, seed, model),
-        EPISODE_CPU_S[kind] * config.rollout.max_steps / 80,
+        lambda: make_policy(config, run, seed),
+        unit * config.rollout.max_steps / 80,
     )
     evaluate(config, evaluation, out, names, n_workers)
 
@@ -148,10 +151,10 @@ def _cells(
     Raises:
         UnblindError: unknown condition, or files are missing and ``catalog_missing`` is 'stop'.
     """
-    chosen = [conditions.get(n).name for n in names or [c.name for c in conditions.CONDITIONS]]
-    episodes = {name: evaluation_episodes(config, name, evaluation.seed) for name in chosen}
-    found = blocked.find(config.catalog, episodes)
-    blocked.stop_or_note(config, found)
+    evaluated = [conditions.get(n).name for n in names or [c.name for c in conditions.CONDITIONS]]
+    episodes = {name: evaluation_episodes(config, name, evaluation.seed) for name in evaluated}
+    blocked_ids = blocked.find(config.catalog, episodes)
+    blocked.stop_or_note(config, blocked_ids)
     return [
         _Cell(
             out / f"{name}.parquet",
@@ -159,7 +162,7 @@ def _cells(
             not_run,
             {**evaluation.made_from, "lacking": blocked.paths(config.catalog, not_run)},
         )
-        for name, not_run in found.items()
+        for name, not_run in blocked_ids.items()
     ]
 
 

@@ -1,14 +1,27 @@
 """Which model a run rolls out with, and what tables tell of it."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from unblind.config import Config
 from unblind.errors import UnblindError
 from unblind.files import sha256
-from unblind.rollout.policies import Trained
 from unblind.study import jobs, making
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Where a trained policy lies.
+
+    Attributes:
+        base: folder of the base model.
+        adapter: folder of the run; None: the base itself.
+    """
+
+    base: Path
+    adapter: Path | None
 
 
 def trained(config: Config, run: str, seed: int) -> Trained | None:
@@ -17,10 +30,10 @@ def trained(config: Config, run: str, seed: int) -> Trained | None:
     Raises:
         UnblindError: the run is unknown.
     """
-    chosen = config.run(run)
-    if chosen.policy != "vla":
+    evaluated = config.run(run)
+    if evaluated.policy != "vla":
         return None
-    adapter = jobs.run_folder(config, run, seed) if chosen.method else None
+    adapter = jobs.run_folder(config, run, seed) if evaluated.method else None
     return Trained(jobs.base_folder(config), adapter)
 
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from unblind.config import Config
 from unblind.files import atomic_path
-from unblind.rollout.policies import SCRIPTED, Observation, OracleActor, Policy, make_policy
-from unblind.rollout.trained import model_files, trained
+from unblind.rollout.factory import make_policy
+from unblind.rollout.policies import Observation, OracleActor, Policy
+from unblind.rollout.trained import model_files
 from unblind.sim.episodes import Episode, decode
 
 
@@ -41,24 +42,15 @@ def watch(
         UnblindError: unknown condition or actor, an id beyond the space, or a model that is
             missing or damaged.
     """
-    chosen = {"split": split} if split else {}
-    episode = decode(condition, episode_id, fidelity=config.fidelity, **chosen)
-    policy = _policy(config, actor, seed)
+    options = {"split": split} if split else {}
+    episode = decode(condition, episode_id, fidelity=config.fidelity, **options)
+    if actor in config.runs:
+        model_files(config, actor, seed)
+    policy = make_policy(config, actor, seed)
     actions = _act(config, episode, policy)
     with atomic_path(out) as temporary:
         _film(config, episode, actions, temporary)
     return out
-
-
-def _policy(config: Config, actor: str, seed: int) -> Policy | None:
-    if actor in SCRIPTED and actor not in config.runs:
-        return make_policy(actor, seed)
-    model_files(config, actor, seed)
-    if config.openvla is not None and config.run(actor).policy == "vla":
-        from unblind.rollout.openvla import ScenePolicy, load_policy
-
-        return ScenePolicy(load_policy(config, actor, seed), seed)
-    return make_policy(config.run(actor).policy, seed, trained(config, actor, seed))
 
 
 def _act(config: Config, episode: Episode, policy: Policy | None) -> list[np.ndarray]:

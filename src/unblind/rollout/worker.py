@@ -35,7 +35,7 @@ class Setup:
 
     Attributes:
         config: the whole configuration.
-        images: whether replies carry pictures.
+        images: whether replies include pictures.
         oracle: whether the planner acts here instead of the parent.
     """
 

@@ -1,1 +1,1 @@
-"""The simulated study: catalog, conditions, episodes, robot, environment, planner, demos."""
+"""The simulated study: catalog, conditions, episodes, robot, environment, planner."""

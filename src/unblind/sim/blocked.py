@@ -23,7 +23,7 @@ def find(
     """Return, by condition, which episodes are blocked.
 
     Args:
-        catalog: as `unblind.sim.catalog.load_catalog` takes it.
+        catalog: as `unblind.sim.catalogs.load_catalog` takes it.
         episodes: by condition.
 
     Raises:

@@ -1,7 +1,7 @@
-"""What stands on the table: the catalog's types and the two ways to fill them."""
+"""What stands on the table: the catalog's types; `catalogs` fills them."""
 
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -82,26 +82,3 @@ class Catalog(Protocol):
     objects: tuple[Model, ...]
     plates: tuple[Model, ...]
     tables: tuple[Table, ...]
-
-
-@cache
-def load_catalog(source: str = "builtin") -> Catalog:
-    """Load the ``builtin`` procedural twins, or the authors' files from the folder ``source``.
-
-    ``pretraining`` is the twins with more objects, plates and tables after them.
-
-    Raises:
-        UnblindError: ``source`` is no folder or lacks the release's model_db.json files. Other
-            files that are missing or differ raise it when their item is first used.
-    """
-    if source == "builtin":
-        from unblind.sim.builtin import BUILTIN
-
-        return BUILTIN
-    if source == "pretraining":
-        from unblind.sim.builtin import pretraining_catalog
-
-        return pretraining_catalog()
-    from unblind.sim.released import ReleasedCatalog
-
-    return ReleasedCatalog(Path(source))

@@ -18,7 +18,7 @@ from transforms3d.quaternions import quat2mat
 from unblind.machine import renderer
 from unblind.sim import overlay, studio, success
 from unblind.sim.actors import build_entity
-from unblind.sim.catalog import load_catalog
+from unblind.sim.catalogs import load_catalog
 from unblind.sim.episodes import Episode, decode
 from unblind.sim.robot import (
     BASE_POSE,

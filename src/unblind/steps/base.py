@@ -1,6 +1,7 @@
-"""Making the base model: pictures with questions, pretraining in two stages, warm-up.
+"""The base model: a published one is fetched; our own is made of pictures with questions and
+pretrained in two stages; both are warmed up.
 
-Everything lies below `jobs.rebuilt`; the finished base is that folder itself.
+What is made lies below `jobs.rebuilt`; the finished base is that folder itself.
 """
 
 import shutil
@@ -8,9 +9,10 @@ from pathlib import Path
 
 from unblind import files, locks
 from unblind.config import Config
+from unblind.errors import UnblindError
 from unblind.study import making
-from unblind.study.jobs import Job, path
-from unblind.study.stages import MODEL_FILES
+from unblind.study.jobs import Job, Origin, path
+from unblind.study.stages import STAGES
 
 
 def questions(config: Config, n_workers: int) -> None:
@@ -19,11 +21,11 @@ def questions(config: Config, n_workers: int) -> None:
     Raises:
         UnblindError: a worker died, no renderer can be set up, or the disk is full.
     """
-    from unblind.training import vlm_data
+    from unblind.pictures import shards
 
     manifest, asked = path(config, "questions"), config.base.questions
     with locks.alone(manifest):
-        vlm_data.write(manifest.parent, asked.images, config.seed, n_workers, asked.held_out)
+        shards.write(manifest.parent, asked.images, config.seed, n_workers, asked.held_out)
 
 
 def tower(config: Config, n_workers: int) -> None:
@@ -35,12 +37,13 @@ def tower(config: Config, n_workers: int) -> None:
     job = Job(config, "tower")
 
     def work() -> None:
-        from unblind.training import parallel
+        from unblind.training import team
         from unblind.training.tower import train_tower
 
         out, pictures = job.outputs[0].parent, path(config, "questions").parent
+        processes = min(n_workers, team.PARTS)
         with making.continued(out, job.origin):
-            parallel.run(train_tower, min(n_workers, parallel.PARTS), config, pictures, out)
+            team.run(train_tower, processes, "cpu", config, pictures, out)
 
     making.run(job, work)
 
@@ -54,13 +57,14 @@ def vlm(config: Config, n_workers: int) -> None:
     job = Job(config, "vlm")
 
     def work() -> None:
-        from unblind.training import parallel
+        from unblind.training import team
         from unblind.training.vlm import train_vlm
 
         out = job.outputs[0].parent
         start, pictures = (path(config, name).parent for name in ("tower", "questions"))
+        processes = min(n_workers, team.PARTS)
         with making.continued(out, job.origin):
-            parallel.run(train_vlm, min(n_workers, parallel.PARTS), config, start, pictures, out)
+            team.run(train_vlm, processes, "cpu", config, start, pictures, out)
 
     making.run(job, work)
 
@@ -74,44 +78,88 @@ def robot(config: Config, n_workers: int) -> None:
     job = Job(config, "robot")
 
     def work() -> None:
-        from unblind.training import parallel, stages
+        from unblind.training import pretrain, team
 
-        out = job.outputs[0].parent
-        start, demos, pictures = (
-            path(config, name).parent for name in ("vlm", "pretraining_demos", "questions")
-        )
+        out, processes = job.outputs[0].parent, min(n_workers, team.PARTS)
+        inputs = (path(config, name).parent for name in ("vlm", "pretraining_demos", "questions"))
         with making.continued(out, job.origin):
-            parallel.run(
-                *(stages.train_robot, min(n_workers, parallel.PARTS)),
-                *(config, start, demos, pictures, out),
-            )
+            team.run(pretrain.train_robot, processes, "cpu", config, *inputs, out)
 
     making.run(job, work)
 
 
+def fetch(config: Config) -> None:
+    """Fetch the checkpoint that `base.source` names, check it, and write its record.
+
+    If a run is aligned, the teacher's weights are fetched first: what trains may have no network.
+
+    Raises:
+        UnblindError: `base.source` is null, the hub cannot be reached, or the checkpoint is damaged
+            or another model.
+    """
+    if config.base.source is None:
+        raise UnblindError(
+            "this configuration names no published checkpoint", "run: unblind base pull"
+        )
+    from unblind.teachers import vit
+    from unblind.training import base
+    from unblind.vla import checkpoint
+
+    align = config.training.align
+    if any(run.method == "align" for run in config.runs.values()):
+        vit.fetch(align.teacher, align.teacher_weights or "")
+    record, content = path(config, "fetch"), base.describe(checkpoint.place(config.base.source))
+    origin = Origin(content, STAGES["fetch"].modules, ())
+    making.make([record], origin, lambda: files.write_json(record, content))
+
+
 def warm_up(config: Config) -> None:
-    """Warm up on few demonstrations, then put the finished base and its answers in place.
+    """Warm up on few demonstrations, then put the finished base in place; ours answers questions.
 
     Raises:
         UnblindError: an input is missing or damaged, or the disk is full.
     """
-    job = Job(config, "warm_up")
+    is_own = config.base.source is None
+    job = Job(config, "warm_up" if is_own else "published_warm_up")
 
     def work() -> None:
-        from unblind.training import warm_up as training
+        from unblind.training import base
 
-        folder = job.outputs[0].parent
-        work_folder = folder / "warm-up"
-        start, demos = (path(config, name).parent for name in ("robot", "warm_up_demos"))
-        with making.continued(work_folder, job.origin):
-            training.warm_up(config, start, demos, work_folder)
-            (work_folder / "low.npy").unlink(missing_ok=True)
-            for name in MODEL_FILES:
-                (work_folder / name).replace(folder / name)
+        _train_warm_up(config, job)
+        if not is_own:
+            (record,) = job.outputs
+            files.write_json(record, base.describe(record.parent))
 
     making.run(job, work)
-    _keep_vlm(config)
-    _answer_questions(config)
+    if is_own:
+        _keep_vlm(config)
+        _answer_questions(config)
+
+
+def _train_warm_up(config: Config, job: Job) -> None:
+    """Train on the warm-up's demonstrations and put the merged model in its place."""
+    from unblind.steps import finetuning
+    from unblind.training import base, finetune, team
+    from unblind.vla import checkpoint
+
+    folder, source = job.outputs[0].parent, config.base.source
+    work_folder = folder / "warm-up"
+    seen, merged = work_folder / "seen.npy", work_folder / "merged"
+    if source is None:
+        start, record = path(config, "robot").parent, None
+        finetuning.write_low(config, start, "warm-up", seen)
+    else:
+        start, record = checkpoint.place(source), path(config, "fetch")
+        base.check(start, record)
+        finetuning.write_pictures(config, "warm-up", seen)
+    inputs = finetune.Inputs(start, record, path(config, "warm_up_demos").parent, seen)
+    processes = (config.training.gpus, config.training.device)
+    with making.continued(work_folder, job.origin):
+        team.run(finetune.warm_up, *processes, config, inputs, work_folder, merged)
+        for file in merged.iterdir():
+            file.replace(folder / file.name)
+    merged.rmdir()
+    seen.unlink()
 
 
 def _keep_vlm(config: Config) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from unblind import locks
 from unblind.config import Config
 from unblind.study.jobs import Job
+from unblind.study.provenance import is_current
 from unblind.study.stages import MANIFEST
 
 
@@ -17,7 +18,7 @@ def replay(config: Config, demos: Path, out: Path, n_workers: int) -> None:
     """
     origin = replace(Job(config, "replay").origin, inputs=(demos / MANIFEST,))
     with locks.alone(out):
-        if origin.is_origin_of(out):
+        if is_current(out, **vars(origin)):
             print(f"{out}: up to date")
             return
         from unblind.rollout import replay as replaying

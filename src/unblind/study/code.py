@@ -145,12 +145,12 @@ def _without_counts(value: Any, key: str = "") -> Any:
     if isinstance(value, dict):
         below = {name: f"{key}.{name}" if key else name for name in value}
         return {
-            name: _without_counts(part, below[name])
-            for name, part in value.items()
+            name: _without_counts(item, below[name])
+            for name, item in value.items()
             if below[name] not in COUNTS
         }
     if isinstance(value, list):
-        return [_without_counts(part, key) for part in value]
+        return [_without_counts(item, key) for item in value]
     return value
 
 

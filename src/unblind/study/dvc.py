@@ -143,7 +143,7 @@ def _error(verb: str, lines: list[str]) -> DvcError:
 
 
 def _short(lines: list[str]) -> str:
-    """Return what DVC said in one line; of files that failed alike the first stands for all."""
+    """Return what DVC said in one line; of similar failures only the first is named."""
     first, *alike = [line for line in lines if line.startswith(_FAILED)] or [""]
     told = [line for line in lines if line not in alike]
     if alike:

@@ -9,12 +9,7 @@ from unblind import files
 from unblind.config import Config, DemoSet, digest
 from unblind.sim.conditions import CONDITIONS
 from unblind.study.code import code_hash
-from unblind.study.provenance import is_current
 from unblind.study.stages import BASES, STAGES, Input, Stage, rule_of
-
-_ROLLOUTS = ("rollout", "published_rollout")
-_TRAININGS = ("training", "published_training")
-
 
 #: The stage that makes each set of demonstrations.
 DEMO_STAGES: Mapping[DemoSet, str] = {
@@ -39,10 +34,6 @@ class Origin:
     code: tuple[str, ...]
     inputs: tuple[Path, ...]
     seed: int | None = None
-
-    def is_origin_of(self, path: Path) -> bool:
-        """Tell whether the artifact is whole and was made from this."""
-        return is_current(path, **vars(self))
 
     def stamp(self) -> str:
         """Return a digest of all of it."""
@@ -96,9 +87,9 @@ class Job:
     @property
     def beside(self) -> list[Path]:
         """The files without a sidecar that it makes."""
-        is_aligned = self.run is not None and self.config.run(self.run).method == "align"
-        aligned = self.stage.aligned_beside if is_aligned else ()
-        return self._paths((*self.stage.beside, *aligned))
+        run = None if self.run is None else self.config.run(self.run)
+        files = (file for file in self.stage.beside if file.when(self.config, run))
+        return self._paths(tuple(file.path for file in files))
 
     @property
     def inputs(self) -> list[Path]:
@@ -139,14 +130,14 @@ class Job:
         return [named[name] for name in needed.files] if needed.files else self.outputs
 
     def _jobs(self, name: str) -> list["Job"]:
-        """Return the jobs whose results the stage ``name`` stands for, as this job sees them."""
+        """Return the jobs whose results the stage ``name`` refers to, as this job sees them."""
         config = self.config
         if name == "base":
             return [Job(config, base_stage(config))]
         if name == "rollout":
             return [job for run in table_rows(config) for job in rollouts(config, run)]
         if name == "training" and self.run is not None:
-            return [Job(config, training_stage(config), self.run, self.seed_of_run)]
+            return [Job(config, "training", self.run, self.seed_of_run)]
         return [Job(config, name)] if STAGES[name].when(config) else []
 
     def _paths(self, patterns: tuple[str, ...]) -> list[Path]:
@@ -183,11 +174,11 @@ def settings(config: Config, name: str, run: str | None = None) -> dict[str, Any
     values = config.model_dump(mode="json", include=None if selection is True else selection)
     if STAGES[name].per != "study":
         values["run"] = config.run(run or "").model_dump(mode="json", include={"policy", "method"})
-    if "training" in values and run and config.run(run).method != "align":
+    if name == "training" and run and config.run(run).method != "align":
         del values["training"]["align"]
     if selection is not True and config.catalog == "builtin":  # which is always whole
         values.pop("catalog_missing", None)
-    return values | _published_settings(config, name, run)
+    return values
 
 
 def base_stage(config: Config) -> str:
@@ -200,23 +191,16 @@ def table_rows(config: Config) -> list[str]:
     return [row for row in config.table1.rows if row in config.runs]
 
 
-def training_stage(config: Config) -> str:
-    """Return the name of the stage that fine-tunes runs."""
-    return next(name for name in _TRAININGS if STAGES[name].when(config))
-
-
 def trainings(config: Config, run: str) -> list[Job]:
     """Return the trainings of a run, one for each seed; none for a run without a method."""
     if config.run(run).method is None:
         return []
-    return [Job(config, training_stage(config), run, seed) for seed in config.seeds]
+    return [Job(config, "training", run, seed) for seed in config.seeds]
 
 
 def rollout_stage(config: Config, run: str) -> str:
     """Return the name of the stage that evaluates a run."""
-    if config.run(run).policy != "vla":
-        return "rollout_scripted"
-    return next(name for name in _ROLLOUTS if STAGES[name].when(config))
+    return "rollout" if config.run(run).policy == "vla" else "rollout_scripted"
 
 
 def rollouts(config: Config, run: str) -> list[Job]:
@@ -227,7 +211,7 @@ def rollouts(config: Config, run: str) -> list[Job]:
 def of_study(config: Config) -> Iterator[Job]:
     """Yield all jobs of a study but those of runs that nothing is left of, in the table's order.
 
-    Runs beside the rows of Table 1 count as far as their results are there. A model, and features
+    Runs that are no rows of Table 1 count where their results exist. A model, and features
     for its training, are made only if a run needs them.
     """
     needed = table_rows(config)
@@ -280,19 +264,16 @@ def demos_folder(config: Config, which: DemoSet = "training") -> Path:
     return path(config, DEMO_STAGES[which]).parent
 
 
+def record(config: Config) -> Path | None:
+    """Return the record of the published model that methods start from; None: it is our own."""
+    return None if config.base.source is None else base_weights(config)
+
+
+def seen(config: Config) -> Path:
+    """Return the file of what the model sees of the demonstrations: features or pictures."""
+    return path(config, "features_low" if config.base.source is None else "pictures")
+
+
 def run_folder(config: Config, run: str, seed: int) -> Path:
     """Return the folder of a trained run."""
     return Path(config.results, "training", run, str(seed))
-
-
-def _published_settings(config: Config, name: str, run: str | None) -> dict[str, Any]:
-    """Return what the published model's stages depend on beside."""
-    if config.openvla is None:
-        return {}
-    method = config.runs[run].method if run else None
-    extra: dict[str, Any] = {}
-    if own := config.openvla.part(name.removeprefix("published_"), method):
-        extra["openvla"] = own
-    if name == "pictures":
-        extra["image_size"] = config.base.model.image_size
-    return extra

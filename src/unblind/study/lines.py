@@ -25,9 +25,9 @@ def changed(root: Path, old: str) -> dict[str, set[int]]:
     command = ["git", "-C", str(root), "diff", "-U0", "-M40%", "--no-color", old, "--", "src"]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     lines: dict[str, set[int]] = {}
-    for part in re.split(r"^diff --git ", text, flags=re.MULTILINE)[1:]:
-        if name := _NAME.search(part):
-            spans = [(int(first), int(count or 1)) for first, count in _HUNK.findall(part)]
+    for section in re.split(r"^diff --git ", text, flags=re.MULTILINE)[1:]:
+        if name := _NAME.search(section):
+            spans = [(int(first), int(count or 1)) for first, count in _HUNK.findall(section)]
             lines[name[1]] = {n for first, count in spans for n in range(first, first + count)}
     return lines
 
@@ -42,10 +42,15 @@ def never_ran(source: str, touched: Iterable[int], ran: Iterable[int]) -> list[i
         touched: numbers of lines.
         ran: numbers of lines that were executed.
     """
-    wanted, executed = set(touched), set(ran)
-    spans = (range(_first(part), _last(part) + 1) for part in _walk(ast.parse(source).body))
+    changed_lines, executed = set(touched), set(ran)
+    spans = (
+        range(_first(statement), _last(statement) + 1)
+        for statement in _walk(ast.parse(source).body)
+    )
     return [
-        span.start for span in spans if not wanted.isdisjoint(span) and executed.isdisjoint(span)
+        span.start
+        for span in spans
+        if not changed_lines.isdisjoint(span) and executed.isdisjoint(span)
     ]
 
 
@@ -63,15 +68,16 @@ def _walk(body: list[ast.stmt]) -> Iterator[ast.stmt]:
 def _blocks(statement: ast.stmt) -> Iterator[list[ast.stmt]]:
     for name in ("body", "orelse", "finalbody"):
         yield getattr(statement, name, [])
-    for part in (*getattr(statement, "handlers", []), *getattr(statement, "cases", [])):
-        yield part.body
+    for branch in (*getattr(statement, "handlers", []), *getattr(statement, "cases", [])):
+        yield branch.body
 
 
 def _only_fails(body: list[ast.stmt]) -> bool:
     """Tell whether a block only prepares an error and raises it."""
     *before, last = body or [ast.Pass()]
     return isinstance(last, ast.Raise) and all(
-        isinstance(part, (ast.Assign, ast.AnnAssign, ast.Import, ast.ImportFrom)) for part in before
+        isinstance(statement, (ast.Assign, ast.AnnAssign, ast.Import, ast.ImportFrom))
+        for statement in before
     )
 
 

@@ -1,4 +1,4 @@
-"""Making an artifact unless it stands, and writing down where it came from."""
+"""Making an artifact unless it exists and is current, and recording its provenance."""
 
 import contextlib
 import json
@@ -11,7 +11,7 @@ from unblind import files, locks
 from unblind.errors import UnblindError
 from unblind.study import pulled_base
 from unblind.study.jobs import Job, Origin
-from unblind.study.provenance import record
+from unblind.study.provenance import is_current, record
 from unblind.study.stages import BASES
 
 #: What an interrupted training leaves, to go on from.
@@ -22,7 +22,7 @@ def run(job: Job, work: Callable[[], Mapping[str, Any] | None]) -> bool:
     """Check what a job reads, call ``work``, which writes its results, and record each of them.
 
     Args:
-        job: nothing is done if its results stand and are current.
+        job: nothing is done if its results exist and are current.
         work: may return further facts for the sidecars.
 
     Returns:
@@ -52,7 +52,7 @@ def check_inputs(job: Job) -> list[Path]:
                 raise UnblindError(f"{path} is missing", f"run: {needed.call}")
         if needed.stage.group == "features":
             for path in paths:
-                if not needed.origin.is_origin_of(path):
+                if not is_current(path, **vars(needed.origin)):
                     raise UnblindError(f"{path} is outdated or damaged", f"run: {needed.call}")
     return job.inputs
 
@@ -63,7 +63,7 @@ def make(
     work: Callable[[], Mapping[str, Any] | None],
     beside: Sequence[Path] = (),
 ) -> bool:
-    """Call ``work``, which writes ``paths``, and give each its sidecar, unless all stand.
+    """Call ``work``, which writes ``paths``, and give each its sidecar, unless all are current.
 
     Args:
         paths: artifacts.
@@ -76,7 +76,9 @@ def make(
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(locks.alone(paths[0]))
-        if all(path.is_file() for path in beside) and all(map(origin.is_origin_of, paths)):
+        if all(path.is_file() for path in beside) and all(
+            is_current(path, **vars(origin)) for path in paths
+        ):
             print(f"{', '.join(map(str, paths))}: up to date")
             return False
         facts = [stack.enter_context(record(path, **vars(origin))) for path in paths]
@@ -92,13 +94,13 @@ def continued(folder: Path, origin: Origin) -> Iterator[None]:
 
     When the block succeeds, its checkpoints are deleted, those of rounds in folders below too.
     """
-    place, stamp = folder / "origin.json", {"origin": origin.stamp()}
-    if not place.is_file() or json.loads(place.read_text(encoding="utf-8")) != stamp:
+    file, stamp = folder / "origin.json", {"origin": origin.stamp()}
+    if not file.is_file() or json.loads(file.read_text(encoding="utf-8")) != stamp:
         with files.explained(folder):
             for path in (path for name in _WORK for path in sorted(folder.rglob(name))):
                 path.unlink()
             shutil.rmtree(folder / "snapshots", ignore_errors=True)
-        files.write_json(place, stamp)
+        files.write_json(file, stamp)
     yield
     for path in sorted(folder.rglob(_WORK[0])):
         path.unlink()

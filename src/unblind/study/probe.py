@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from unblind.config_files import read
+from unblind.config.files import read
 from unblind.errors import UnblindError
 from unblind.files import write_text
 from unblind.study.counts import COUNTS
@@ -87,8 +87,8 @@ def settings(tree: Tree, rebuild_base: bool) -> dict[str, Any]:
         tree: the commit's.
         rebuild_base: whether the base is made, too; else it is the published one.
     """
-    values = _with_counts(read(tree.root / MINI))
-    return values | {"results": str(tree.results), "rebuild_base": rebuild_base}
+    changed = _with_counts(read(tree.root / MINI))
+    return changed | {"results": str(tree.results), "rebuild_base": rebuild_base}
 
 
 def _with_counts(value: Any, key: str = "") -> Any:
@@ -96,10 +96,10 @@ def _with_counts(value: Any, key: str = "") -> Any:
     if isinstance(value, dict):
         below = {name: f"{key}.{name}" if key else name for name in value}
         return {
-            name: COUNTS.get(below[name], _with_counts(part, below[name]))
-            for name, part in value.items()
+            name: COUNTS.get(below[name], _with_counts(item, below[name]))
+            for name, item in value.items()
         }
-    return [_with_counts(part, key) for part in value] if isinstance(value, list) else value
+    return [_with_counts(item, key) for item in value] if isinstance(value, list) else value
 
 
 def run(tree: Tree, steps: Sequence[Step], rebuild_base: bool) -> Iterator[Step]:
@@ -139,7 +139,7 @@ def _call(tree: Tree, words: Sequence[str]) -> None:
     if process.returncode != 0:
         *_, last = ["it said nothing", *_log(tree).read_text("utf-8").strip().splitlines()]
         raise UnblindError(
-            f"unblind {' '.join(words)} failed in {tree.root}: {last}", "mend that code first"
+            f"unblind {' '.join(words)} failed in {tree.root}: {last}", "fix that code first"
         )
 
 

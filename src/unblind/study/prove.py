@@ -165,7 +165,7 @@ def _difference(
 
 
 def _files(artifact: Path) -> list[Path]:
-    """Return an artifact and the files beside it that have no sidecar of their own."""
+    """Return an artifact and the files next to it that have no sidecar of their own."""
     beside = [
         path
         for path in artifact.parent.glob("*")
@@ -224,7 +224,8 @@ def _unseen(missing: dict[str, list[int]], group: list[_Made]) -> str:
         for name, unseen in missing.items()
         for line in unseen
         if any(
-            name == f"{place}.py" or name.startswith(f"{place}/") or not place for place in places
+            name == f"{prefix}.py" or name.startswith(f"{prefix}/") or not prefix
+            for prefix in places
         )
     ]
     more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""

@@ -11,7 +11,6 @@ import importlib.metadata
 import json
 import os
 import platform
-import resource
 import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,6 +25,7 @@ from unblind.config import digest
 from unblind.errors import UnblindError
 from unblind.files import sha256, write_json
 from unblind.machine import processor
+from unblind.machine.usage import cpu_seconds, peak_memory_mib
 from unblind.study.code import code_hash, known_as, source_hash
 
 PACKAGES = (
@@ -46,7 +46,7 @@ _EMPTY = hashlib.sha256().hexdigest()
 
 
 def sidecar_path(path: Path | str) -> Path:
-    """Return where the sidecar of the artifact ``path`` lies."""
+    """Return the path of the sidecar of the artifact ``path``."""
     path = Path(path)
     return path.with_name(path.name + ".meta.json")
 
@@ -57,17 +57,19 @@ def read(path: Path | str) -> dict[str, Any]:
     Raises:
         UnblindError: it is missing or unreadable.
     """
-    place = sidecar_path(path)
+    sidecar = sidecar_path(path)
     try:
-        values = json.loads(place.read_text(encoding="utf-8"))
+        facts = json.loads(sidecar.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         reason = "is missing" if isinstance(error, FileNotFoundError) else "is unreadable"
         raise UnblindError(
-            f"the sidecar {place} {reason}", f"delete {path} and run the command that makes it"
+            f"the sidecar {sidecar} {reason}", f"delete {path} and run the command that makes it"
         ) from None
-    if not isinstance(values, dict):
-        raise UnblindError(f"the sidecar {place} is unreadable", f"delete {path} and make it again")
-    return values
+    if not isinstance(facts, dict):
+        raise UnblindError(
+            f"the sidecar {sidecar} is unreadable", f"delete {path} and make it again"
+        )
+    return facts
 
 
 def is_current(
@@ -114,7 +116,7 @@ def record(
         seed: seed of the result, if it has one.
         inputs: files that were read.
         lacking: files without which the artifact is made in part only: missing or changed ones.
-            They stand among the inputs, so that the artifact is outdated once they are mended.
+            They are listed among the inputs, so that the artifact is outdated once they are fixed.
         extra: further plain facts; the yielded dictionary takes more of them.
 
     Nothing is written if the block fails. Times cover this block alone: work that an earlier,
@@ -143,25 +145,6 @@ def record(
             "extra": facts,
         },
     )
-
-
-def cpu_seconds() -> float:
-    """Return the CPU-seconds so far of this process and all its descendants, dead or alive."""
-    own = psutil.Process()
-    total = 0.0
-    for process in [own, *own.children(recursive=True)]:
-        with contextlib.suppress(psutil.Error):
-            times = process.cpu_times()
-            total += times.user + times.system + times.children_user + times.children_system
-    return total
-
-
-def peak_memory_mib() -> int:
-    """Return the peak resident memory in MiB: this process plus its descendants' peaks."""
-    own = psutil.Process()
-    living = sum(_peak_kib(child.pid) for child in own.children(recursive=True))
-    dead = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + max(living, dead)) // 1024
 
 
 def describe_machine() -> dict[str, Any]:
@@ -196,8 +179,8 @@ def _hashes(inputs: Iterable[Path | str], lacking: Iterable[Path | str] = ()) ->
     here, hashes = Path.cwd(), {}
     absent = [path for path in lacking if not Path(path).is_file()]
     for path in (*inputs, *lacking):
-        place = Path(path).absolute()
-        name = place.relative_to(here) if place.is_relative_to(here) else place
+        full = Path(path).absolute()
+        name = full.relative_to(here) if full.is_relative_to(here) else full
         hashes[name.as_posix()] = _EMPTY if path in absent else sha256(path)
     return hashes
 
@@ -244,12 +227,3 @@ def _cpu_model() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.machine()
-
-
-def _peak_kib(process: int) -> int:
-    """Return a living process's peak resident memory in KiB, 0 if it is gone."""
-    with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{process}/status").read_text(encoding="utf-8").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1])
-    return 0

@@ -16,7 +16,7 @@ from unblind.study.provenance import sidecar_path
 from unblind.study.stages import MODEL_FILES
 from unblind.study.store import PULLED_BASE
 
-#: May lie beside `MODEL_FILES`: the model before robot pretraining, answers to held-out questions.
+#: May accompany `MODEL_FILES`: the model before robot pretraining, answers to held-out questions.
 OPTIONAL_FILES = ("vlm.safetensors", "questions.json")
 #: A base with all its files must stay below this, since git keeps every version for ever.
 LIMIT_BYTES = 20_000_000
@@ -129,7 +129,7 @@ def _complete(folder: Path) -> list[Path]:
     files = [path for path in files if path.is_file()]
     for path in files:
         _check_readable(path)
-    return files + [place for place in map(sidecar_path, files) if place.is_file()]
+    return files + [sidecar for sidecar in map(sidecar_path, files) if sidecar.is_file()]
 
 
 def _check_readable(path: Path) -> None:
@@ -175,8 +175,8 @@ def _check_only_base(target: Path) -> None:
     """Refuse to replace a folder that holds what a base does not have."""
     known = {*MODEL_FILES, *OPTIONAL_FILES}
     known |= {sidecar_path(name).name for name in known}
-    found = {path.name for path in target.iterdir()} if target.is_dir() else set()
-    if found - known:
+    present = {path.name for path in target.iterdir()} if target.is_dir() else set()
+    if present - known:
         raise UnblindError(
-            f"{target} also holds {', '.join(sorted(found - known))}", "move that elsewhere"
+            f"{target} also holds {', '.join(sorted(present - known))}", "move that elsewhere"
         )

@@ -2,13 +2,14 @@
 
 Everything that knows stages reads this table: the rules of the workflow, the commands, sidecars,
 `unblind verify` and `trace`, costs, the research-object crate and requests to a cluster. How a new
-stage is added: docs/architecture.md. The table imports nothing, so that the configuration can check
-names against it; `unblind.study.jobs` binds it to a configuration.
+stage is added: docs/architecture.md. `unblind.study.jobs` binds it to a configuration.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
+
+from unblind.config.sections import RECIPE
 
 #: Kinds of results, as `unblind verify` lists them.
 Group = Literal[
@@ -27,7 +28,7 @@ RUN_FILES = (*ADAPTER_FILES, "run.json", "training.jsonl")
 STATISTICS = "dataset_statistics.json"
 #: Every set of demonstrations or pictures has one, which names its other files by checksum.
 MANIFEST = "manifest.json"
-#: What stands for a published checkpoint: the checksums of its files.
+#: What represents a published checkpoint: the checksums of its files.
 RECORD = "base.json"
 
 
@@ -36,11 +37,11 @@ def _always(_: Any) -> bool:
 
 
 def _is_published(config: Any) -> bool:
-    return config.openvla is not None
+    return config.base.source is not None
 
 
 def _is_own(config: Any) -> bool:
-    return config.openvla is None
+    return config.base.source is None
 
 
 def _is_rebuilt(config: Any) -> bool:
@@ -71,6 +72,19 @@ class Input:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """A file without a sidecar that a training makes.
+
+    Attributes:
+        path: as in `Stage.outputs`.
+        when: which runs of which study make it (`config.Config`, `config.Run`).
+    """
+
+    path: str
+    when: Callable[[Any, Any], bool] = lambda config, run: True
+
+
+@dataclass(frozen=True)
 class Stage:
     """A node of the graph.
 
@@ -85,8 +99,7 @@ class Stage:
         modules: whose content decides the results.
         inputs: results that it reads.
         sources: tracked files that it reads, such as templates.
-        beside: files without a sidecar that it makes too; those of the method Align alone in
-            ``aligned_beside``.
+        beside: files without a sidecar that it makes too.
         per: see `Per`.
         when: in which studies it exists (`config.Config`).
         seeded: whether its results have a seed: the study's, or that of the run.
@@ -110,8 +123,7 @@ class Stage:
     modules: tuple[str, ...]
     inputs: tuple[Input, ...] = ()
     sources: tuple[str, ...] = ()
-    beside: tuple[str, ...] = ()
-    aligned_beside: tuple[str, ...] = ()
+    beside: tuple[Beside, ...] = ()
     per: Per = "study"
     when: Callable[[Any], bool] = field(default=_always)
     seeded: bool = False
@@ -144,39 +156,43 @@ _REBUILT, _RUN = "{results}/rebuilt-base", "{results}/training/{run}/{seed}"
 _SCENE = _keys("catalog", "catalog_missing", "fidelity", "render")
 _DEMOS = _SCENE | _keys("seed", "demos")
 
-# What decides a model: other modules beside these read other layouts of weights.
-_MODEL = (
-    "unblind.weights",
-    *_in("vla", "__init__", "checkpoint", "decode", "images", "layout", "lite", "lora"),
-    *_in("vla", "prismatic", "text", "tokens", "towers"),
+_MODEL = ("unblind.hub", "unblind.vla", "unblind.weights")
+_DEMONSTRATIONS = ("unblind.demos", "unblind.png", "unblind.sim")
+_FRAMES = (
+    *_in("demos", "labels", "shards"),
+    "unblind.png",
+    "unblind.training.frames",
+    "unblind.vla",
 )
-_FRAMES = (*_in("sim", "labels", "shards"), *_in("training", "data"))
-_FEATURES = (*_FRAMES, *_in("training", "features"), *_MODEL)
-_LEARNING = (*_FRAMES, *_MODEL, *_in("training", "loop", "parallel", "stages"))
-_FINETUNING = (*_LEARNING, *_in("training", "features", "finetuning"))
-_PICTURES = _in(
-    "training",
-    *("collages", "icons", "pictograms", "portraits", "questions", "scenes", "stills", "vlm_data"),
+_CACHE = (*_FRAMES, *_in("training", "cache"))
+_LEARNING = (
+    *_FRAMES,
+    *_MODEL,
+    *_in("training", "augment", "feed", "losses", "loop", "meter", "state", "team"),
 )
+_PRETRAINING = (*_LEARNING, *_in("training", "data", "pretrain"))
+_FROM_PICTURES = (
+    *_PRETRAINING,
+    "unblind.demos.pretraining",
+    "unblind.pictures",
+    "unblind.sim",
+)
+_FINETUNING = (*_LEARNING, *_CACHE, *_in("training", "base", "finetune", "throughput"))
 _ROLLOUT = (
     "unblind.sim",
-    *_in("rollout", "loop", "policies", "records", "run", "trained", "worker"),
-)
-# The published model.
-_PUBLISHED = ("unblind.vla", "unblind.openvla", "unblind.hub", "unblind.weights")
-_PUBLISHED_TRAINING = (
-    *_FINETUNING,
-    *_PUBLISHED,
-    "unblind.align",
-    "unblind.finetune",
-    "unblind.foundation",
-    "unblind.teachers",
+    *_in("rollout", "factory", "loop", "policies", "records", "run", "trained", "worker"),
 )
 _REPORT = ("unblind.report", *_in("sim", "conditions", "success"))
+_WARM_UP = {
+    "seed": True,
+    "demos": {"noop_filter"},
+    "base": {"warm_up", "loss", "unnorm_key"},
+    "training": {"rank", "alpha", *RECIPE},
+}
 
 BASE, DEMOS = Input("base"), Input("demos")
 
-_OWN_STAGES = {
+_STAGES = {
     "pull": Stage(
         title="Pull the published base",
         command="base pull",
@@ -187,13 +203,26 @@ _OWN_STAGES = {
         when=lambda config: _is_own(config) and not config.rebuild_base,
         is_local=True,
     ),
+    "fetch": Stage(
+        title="Fetch a published checkpoint",
+        command="base fetch",
+        group="base",
+        outputs=(f"{{results}}/published-base/{RECORD}",),
+        settings={"base": {"source"}, "training": {"align": {"teacher", "teacher_weights"}}},
+        modules=(*_MODEL, "unblind.training.base"),
+        when=_is_published,
+        is_local=True,
+    ),
     "questions": Stage(
         title="Draw pictures with questions and answers",
         command="base questions",
         group="base",
         outputs=(f"{_REBUILT}/questions/{MANIFEST}",),
         settings={"seed": True, "base": {"questions": {"images", "held_out"}}},
-        modules=("unblind.sim", "unblind.vla.text", *_PICTURES),
+        modules=(
+            *("unblind.pictures", "unblind.png", "unblind.sim"),
+            *_in("vla", "documents", "text"),
+        ),
         when=_is_rebuilt,
         seeded=True,
         scratch=True,
@@ -206,7 +235,7 @@ _OWN_STAGES = {
         group="base",
         outputs=(f"{_REBUILT}/demos/{MANIFEST}",),
         settings=_DEMOS | {"base": {"demos"}},
-        modules=("unblind.sim",),
+        modules=_DEMONSTRATIONS,
         when=_is_rebuilt,
         seeded=True,
         scratch=True,
@@ -220,12 +249,12 @@ _OWN_STAGES = {
         outputs=_files(f"{_REBUILT}/tower"),
         settings={"seed": True, "base": _keys("model", "tower")},
         # Its vocabulary is made of the simulator's names and templates, and of all questions.
-        modules=(*_LEARNING, "unblind.sim", *_PICTURES, *_in("training", "album", "tower")),
+        modules=(*_FROM_PICTURES, *_in("training", "album", "tower")),
         inputs=(Input("questions"),),
         when=_is_rebuilt,
         seeded=True,
         scratch=True,
-        unit_cpu_s=0.007,
+        unit_cpu_s=0.008,
         processes=2,
     ),
     "vlm": Stage(
@@ -234,12 +263,12 @@ _OWN_STAGES = {
         group="base",
         outputs=_files(f"{_REBUILT}/vlm"),
         settings={"seed": True, "base": _keys("vlm", "loss")},
-        modules=(*_LEARNING, "unblind.sim", *_PICTURES, *_in("training", "album", "vlm")),
+        modules=(*_FROM_PICTURES, *_in("training", "album", "vlm")),
         inputs=(Input("tower"), Input("questions")),
         when=_is_rebuilt,
         seeded=True,
         scratch=True,
-        unit_cpu_s=0.03,
+        unit_cpu_s=0.045,
         processes=2,
     ),
     "robot": Stage(
@@ -252,7 +281,11 @@ _OWN_STAGES = {
             "demos": {"noop_filter"},
             "base": _keys("robot", "robot_questions", "loss", "jitter") | {"questions": {"turns"}},
         },
-        modules=(*_LEARNING, "unblind.sim"),
+        modules=(
+            *_PRETRAINING,
+            "unblind.demos.pretraining",
+            *_in("sim", "camera", "conditions"),
+        ),
         inputs=(Input("vlm"), Input("pretraining_demos"), Input("questions")),
         when=_is_rebuilt,
         seeded=True,
@@ -266,7 +299,7 @@ _OWN_STAGES = {
         group="base",
         outputs=(f"{_REBUILT}/warm-up-demos/{MANIFEST}",),
         settings=_DEMOS | {"base": {"warm_up_episodes"}},
-        modules=("unblind.sim",),
+        modules=_DEMONSTRATIONS,
         when=lambda config: config.rebuild_base,
         seeded=True,
         scratch=True,
@@ -278,17 +311,27 @@ _OWN_STAGES = {
         command="base warm-up",
         group="base",
         outputs=_files(_REBUILT),
-        settings={
-            "seed": True,
-            "demos": {"noop_filter"},
-            "base": {"warm_up", "loss"},
-            "training": {"rank", "alpha"},
-        },
-        modules=(*_FINETUNING, "unblind.training.warm_up"),
+        settings=_WARM_UP,
+        modules=_FINETUNING,
         inputs=(Input("robot"), Input("warm_up_demos")),
         when=_is_rebuilt,
         seeded=True,
         unit_cpu_s=0.02,
+        on_gpus=True,
+    ),
+    # Weights of published checkpoints are large: a record of their checksums represents them.
+    "published_warm_up": Stage(
+        title="Warm the published checkpoint up",
+        command="base warm-up",
+        group="base",
+        outputs=(f"{_REBUILT}/{RECORD}",),
+        settings=_WARM_UP,
+        modules=_FINETUNING,
+        inputs=(Input("fetch"), Input("warm_up_demos")),
+        when=lambda config: _is_published(config) and config.rebuild_base,
+        seeded=True,
+        rule="warm_up",
+        on_gpus=True,
     ),
     "vlm_copy": Stage(
         title="Keep the weights before robot pretraining",
@@ -307,7 +350,7 @@ _OWN_STAGES = {
         group="base",
         outputs=(f"{_REBUILT}/questions.json",),
         settings={},
-        modules=(*_LEARNING, "unblind.training.evaluate"),
+        modules=(*_PRETRAINING, "unblind.training.evaluate"),
         inputs=(Input("warm_up"), Input("questions")),
         when=_is_rebuilt,
         rule="warm_up",
@@ -318,7 +361,7 @@ _OWN_STAGES = {
         group="demos",
         outputs=(f"{{results}}/demos/{MANIFEST}",),
         settings=_DEMOS,
-        modules=("unblind.sim",),
+        modules=_DEMONSTRATIONS,
         seeded=True,
         scratch=True,
         unit_cpu_s=0.65,
@@ -331,7 +374,7 @@ _OWN_STAGES = {
         outputs=("{results}/replay.parquet",),
         settings=_DEMOS | _keys("replay"),
         modules=(
-            "unblind.sim",
+            *_DEMONSTRATIONS,
             *_in("rollout", "loop", "policies", "replay", "worker"),
             "unblind.vla.tokens",
         ),
@@ -347,7 +390,7 @@ _OWN_STAGES = {
         group="features",
         outputs=("{results}/features/low.npy",),
         settings={"demos": {"noop_filter"}},
-        modules=_FEATURES,
+        modules=(*_CACHE, *_MODEL, "unblind.training.base"),
         inputs=(BASE, DEMOS),
         when=_is_own,
         scratch=True,
@@ -360,29 +403,53 @@ _OWN_STAGES = {
         outputs=("{results}/features/{teacher}.npy",),
         settings={
             "demos": {"noop_filter"},
-            "training": {"align": {"teacher", "interpolate"}},
+            "training": {"align": {"teacher", "teacher_weights", "interpolate"}},
         },
-        modules=(*_FEATURES, "unblind.teachers"),
+        modules=(*_CACHE, *_MODEL, "unblind.teachers"),
         # Of the base, they depend on its sizes alone.
         inputs=(Input("base", ("config.json",)), DEMOS),
         when=_is_own,
         scratch=True,
         unit_cpu_s=0.03,
     ),
+    "pictures": Stage(
+        title="Write the demonstrations' pictures at the model's size",
+        command="features pictures",
+        group="features",
+        outputs=("{results}/features/pictures.npy",),
+        settings={"demos": {"noop_filter"}, "base": {"model": {"image_size"}}},
+        modules=(*_CACHE, *_MODEL),
+        inputs=(DEMOS,),
+        when=_is_published,
+        scratch=True,
+        unit_cpu_s=0.06,
+    ),
     "training": Stage(
         title="Fine-tune a run",
         command="train",
         group="training",
         outputs=(f"{_RUN}/{ADAPTER_FILES[0]}",),
-        settings={"demos": {"noop_filter"}, "training": True},
-        modules=(*_FINETUNING, "unblind.align"),
-        inputs=(BASE, DEMOS, Input("features_low"), Input("features_teacher", when=_is_aligned)),
-        beside=_files(_RUN, RUN_FILES[1:]),
-        aligned_beside=(f"{_RUN}/projector.safetensors",),
+        settings={
+            "demos": {"noop_filter"},
+            "training": {"schedule", "rank", "alpha", "loss", "snapshots", "align", *RECIPE},
+        },
+        modules=(*_FINETUNING, "unblind.align", "unblind.teachers"),
+        inputs=(
+            BASE,
+            DEMOS,
+            Input("features_low"),
+            Input("pictures"),
+            Input("features_teacher", when=_is_aligned),
+        ),
+        beside=(
+            *map(Beside, _files(_RUN, RUN_FILES[1:])),
+            Beside(f"{_RUN}/{STATISTICS}", lambda config, run: _is_published(config)),
+            Beside(f"{_RUN}/projector.safetensors", lambda config, run: _is_aligned(run)),
+        ),
         per="trained run",
-        when=_is_own,
         seeded=True,
         unit_cpu_s=0.02,
+        on_gpus=True,
     ),
     "rollout_scripted": Stage(
         title="Evaluate a scripted policy in closed loop",
@@ -398,71 +465,20 @@ _OWN_STAGES = {
         processes=0,
     ),
 }
-_OWN_STAGES["rollout"] = replace(
-    _OWN_STAGES["rollout_scripted"],
+_STAGES["rollout"] = replace(
+    _STAGES["rollout_scripted"],
     title="Evaluate a model in closed loop",
-    modules=(*_ROLLOUT, "unblind.rollout.vla", *_MODEL),
+    settings=_SCENE
+    | {
+        "base": {"unnorm_key"},
+        "training": {"precision"},
+        "rollout": {"episodes", "in_distribution_episodes", "max_steps", "temperature"},
+    },
+    modules=(*_ROLLOUT, *_MODEL, "unblind.training.base"),
     inputs=(BASE, Input("training", ADAPTER_FILES, _is_trained)),
-    when=_is_own,
     rule="",
     request="",
 )
-
-_PUBLISHED_STAGES = {
-    "fetch": Stage(
-        title="Fetch a published checkpoint",
-        command="base fetch",
-        group="base",
-        outputs=(f"{{results}}/published-base/{RECORD}",),
-        settings={"openvla": {"base", "teacher"}, "training": {"align": {"teacher"}}},
-        modules=(*_PUBLISHED, "unblind.finetune.base"),
-        when=_is_published,
-        is_local=True,
-    ),
-    "published_warm_up": Stage(
-        title="Warm the published checkpoint up",
-        command="base warm-up",
-        group="base",
-        outputs=(f"{_REBUILT}/{RECORD}",),
-        settings=_OWN_STAGES["warm_up"].settings,
-        modules=_PUBLISHED_TRAINING,
-        inputs=(Input("fetch"), Input("warm_up_demos")),
-        when=lambda config: _is_published(config) and config.rebuild_base,
-        seeded=True,
-        rule="warm_up",
-        on_gpus=True,
-    ),
-    "pictures": replace(
-        _OWN_STAGES["features_low"],
-        title="Write labelled frames at the model's size",
-        modules=(
-            *_FRAMES,
-            *_in("finetune", "pictures"),
-            *_in("openvla", "lanczos"),
-            "unblind.vla",
-            "unblind.weights",
-        ),
-        inputs=(DEMOS,),
-        when=_is_published,
-        unit_cpu_s=0.06,
-        rule="features_low",
-    ),
-    "published_training": replace(
-        _OWN_STAGES["training"],
-        modules=_PUBLISHED_TRAINING,
-        inputs=(BASE, DEMOS, Input("pictures")),
-        beside=(*_OWN_STAGES["training"].beside, f"{_RUN}/{STATISTICS}"),
-        when=_is_published,
-        rule="training",
-        on_gpus=True,
-    ),
-    "published_rollout": replace(
-        _OWN_STAGES["rollout"],
-        modules=(*_ROLLOUT, *_PUBLISHED, "unblind.finetune.base", "unblind.rollout.openvla"),
-        when=_is_published,
-        rule="rollout",
-    ),
-}
 
 
 def _page(page: str, command: str, outputs: tuple[str, ...], **facts: Any) -> Stage:
@@ -505,9 +521,13 @@ _PAGES = {
         "costs --page",
         ("costs.md", "costs.tex"),
         after=(Input("table1", ("table1.md",)),),
-        modules=(*_REPORT, "unblind.study.stages"),
+        modules=(
+            *_REPORT,
+            *_in("costs", "formulas", "measured", "page"),
+            *_in("study", "jobs", "stages"),
+        ),
         sources=(
-            "workflow/config/paper.yaml",
+            *(f"workflow/config/{name}.yaml" for name in ("paper", "mini")),
             *(f"paper/templates/costs.{kind}.j2" for kind in ("md", "tex")),
         ),
     ),
@@ -528,7 +548,7 @@ _PAGES = {
     ),
 }
 #: The graph: every stage by name, each after those that it reads.
-STAGES: Mapping[str, Stage] = {**_OWN_STAGES, **_PUBLISHED_STAGES, **_PAGES}
+STAGES: Mapping[str, Stage] = {**_STAGES, **_PAGES}
 #: Stages that may make the model from which methods start, the first that exists counts.
 BASES = ("published_warm_up", "fetch", "warm_up", "pull")
 #: CPU-seconds of an episode of 80 steps by kind of policy, measured as `Stage.unit_cpu_s`.

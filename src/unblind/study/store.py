@@ -2,7 +2,7 @@
 
 Snakemake owns the graph; DVC only stores. The default store is the folder ``dvcstore`` of the
 repository itself, so that a clone is complete without a network; another one can be chosen
-(docs/storage.md). A pointer ``X.dvc`` lies beside the file or folder ``X`` and names its content by
+(docs/storage.md). A pointer ``X.dvc`` is next to the file or folder ``X`` and names its content by
 MD5, as DVC does. What ``.dvcignore`` names is no part of a folder's content.
 
 Paths are relative to the working folder, which is the root of the repository. Everything here
@@ -28,10 +28,10 @@ _REMOTE = "embedded"  # the store's name in .dvc/config
 #: DVC's settings, without which nothing can be pulled or stored.
 SETTINGS = Path(".dvc/config")
 
-#: What is published, each folder with its pointer beside it.
+#: What is published, each folder with its pointer next to it.
 RESULTS = Path("results")
 
-#: Where the pulled base lies; beside it its pointer. It is an input of every study, whatever
+#: Where the pulled base lies; its pointer is next to it. It is an input of every study, whatever
 #: folder the study's results go to.
 PULLED_BASE = Path("results/base")
 
@@ -52,7 +52,7 @@ class Pointer:
 
 
 def pointer_path(target: Path | str) -> Path:
-    """Return where the pointer to ``target`` lies."""
+    """Return the path of the pointer to ``target``."""
     target = Path(target)
     return target.with_name(target.name + ".dvc")
 
@@ -61,21 +61,21 @@ def read_pointer(target: Path | str, remedy: str = "") -> Pointer:
     """Return what the pointer to ``target`` says.
 
     Args:
-        target: file or folder that the pointer stands for.
+        target: file or folder that the pointer names.
         remedy: what to do when there is no pointer.
 
     Raises:
         UnblindError: the pointer is missing or unreadable.
     """
-    place = pointer_path(target)
+    path = pointer_path(target)
     try:
-        (out,) = yaml.safe_load(place.read_text(encoding="utf-8"))["outs"]
+        (out,) = yaml.safe_load(path.read_text(encoding="utf-8"))["outs"]
         return Pointer(str(out["md5"]), int(out["size"]), int(out.get("nfiles", 1)))
     except FileNotFoundError:
-        raise UnblindError(f"the pointer {place} is missing", remedy) from None
+        raise UnblindError(f"the pointer {path} is missing", remedy) from None
     except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
         raise UnblindError(
-            f"the pointer {place} is unreadable", f"restore it: git checkout -- {place}"
+            f"the pointer {path} is unreadable", f"restore it: git checkout -- {path}"
         ) from None
 
 
@@ -99,8 +99,8 @@ def content(folder: Path | str) -> list[Path]:
 
 
 def _ignored() -> pathspec.GitIgnoreSpec:
-    place = Path(".dvcignore")
-    lines = place.read_text(encoding="utf-8").splitlines() if place.is_file() else []
+    path = Path(".dvcignore")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     return pathspec.GitIgnoreSpec.from_lines(lines)
 
 
@@ -138,9 +138,9 @@ def push(*targets: Path | str, remote: str | None = _REMOTE) -> None:
         UnblindError: DVC is absent or refuses, the store cannot be reached, or it lacks contents
             that are not here either.
     """
-    chosen = ["--remote", remote] if remote else []
+    options = ["--remote", remote] if remote else []
     try:
-        dvc.run("push", *chosen, *(str(pointer_path(target)) for target in targets))
+        dvc.run("push", *options, *(str(pointer_path(target)) for target in targets))
     except dvc.DvcError as error:
         missing = dvc.missing(error.lines)
         if not missing:
@@ -240,7 +240,7 @@ def _explained(
 
 
 def _lacking(target: Path | str, pointer: Pointer, missing: set[str]) -> tuple[str, str]:
-    """Return what the default store lacks of a content, and what helps."""
+    """Return what the default store lacks of some content, and the remedy."""
     name, address = dvc.remote()
     where, files = f"remote '{name}' ({address})", f"{pointer.files} file"
     files += "s" * (pointer.files != 1)
@@ -264,13 +264,13 @@ def _blob(name: str) -> Path:
 
 def _damage(pointer: Pointer) -> str | None:
     """Return what is wrong with a content's copy in the embedded store, None if it is whole."""
-    wanted = [pointer.md5]
-    for name in wanted:
+    checksums = [pointer.md5]
+    for name in checksums:
         blob = _blob(name)
         if not blob.is_file():
             return f"{blob} is missing"
         if md5(blob) != name.removesuffix(".dir"):
             return f"{blob} is corrupt: its checksum differs from its name"
         if name.endswith(".dir"):
-            wanted += [entry["md5"] for entry in json.loads(blob.read_bytes())]
+            checksums += [entry["md5"] for entry in json.loads(blob.read_bytes())]
     return None

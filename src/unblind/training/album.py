@@ -11,14 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unblind import files
+from unblind import files, png
 from unblind.errors import UnblindError
+from unblind.pictures import shards
+from unblind.pictures.questions import Stocks
+from unblind.pictures.scenes import Scene
 from unblind.progress import Progress
 from unblind.study.stages import STAGES
-from unblind.training import vlm_data
-from unblind.training.parallel import PARTS, Team
-from unblind.training.scenes import Scene
-from unblind.vla.images import to_model
+from unblind.training.team import Team
+from unblind.vla.pixels import Squeezed
 from unblind.vla.prismatic import Prismatic
 
 _BATCH = 50
@@ -31,29 +32,28 @@ def write_low(model: Prismatic, pictures: Path, split: str, out: Path, team: Tea
 
     Args:
         model: its vision backbone's frozen part is what counts.
-        pictures: folder of `vlm_data.write`.
+        pictures: folder of `shards.write`.
         split: of the pictures.
         out: folder.
         team: the processes, which share the shards.
     """
-    shards = vlm_data.shards(pictures, split)
-    mine = [path for k, path in enumerate(shards) if k % PARTS in team.parts]
+    files_ = shards.paths(pictures, split)
+    mine = [path for k, path in enumerate(files_) if k % team.n_parts in team.parts]
     todo = [path for path in mine if not _file(out, path).exists()]
-    unit = STAGES["features_low"].unit_cpu_s * vlm_data.SHARD_IMAGES
+    unit = STAGES["features_low"].unit_cpu_s * shards.SHARD_IMAGES
     progress = Progress("shards of frozen features", len(todo), unit, 15.0)
     for shard in todo:
-        rows = vlm_data.rows(shard, ["image"])
+        rows = shards.rows(shard, ["image"])
         with files.atomic_path(_file(out, shard)) as temporary, open(temporary, "wb") as file:
-            np.save(file, low_features(model, [vlm_data.picture(row) for row in rows]))
+            np.save(file, low_features(model, [png.decode(row["image"]) for row in rows]))
         progress.advance()
 
 
 def low_features(model: Prismatic, images: Sequence[np.ndarray]) -> np.ndarray:
     """Return what the tower's frozen part makes of pictures (H, W, 3) uint8, as float16."""
+    pixels = Squeezed(model.config.image_size)
     parts = [
-        model.vision_backbone.low(
-            to_model(np.stack(images[start : start + _BATCH]), model.config.image_size)
-        )
+        model.vision_backbone.low(pixels.training(np.stack(images[start : start + _BATCH])))
         for start in range(0, len(images), _BATCH)
     ]
     return torch.cat(parts).half().contiguous().numpy()
@@ -71,7 +71,7 @@ class Album:
         names: what pictures of this set can show (`questions.Stocks`).
 
     Args:
-        pictures: folder of `vlm_data.write`.
+        pictures: folder of `shards.write`.
         split: of the pictures.
         low: folder of `write_low`.
 
@@ -82,9 +82,9 @@ class Album:
     def __init__(self, pictures: Path, split: str, low: Path) -> None:
         self._maps: list[np.ndarray] = []
         self.scenes: list[Scene] = []
-        self.names = vlm_data.names(pictures)
-        for shard in vlm_data.shards(pictures, split):
-            rows = vlm_data.rows(shard, ["scene"])
+        self.names: Stocks = shards.names(pictures)
+        for shard in shards.paths(pictures, split):
+            rows = shards.rows(shard, ["scene"])
             path = _file(low, shard)
             try:
                 self._maps.append(np.load(path, mmap_mode="r"))

@@ -10,12 +10,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-import cv2
 import numpy as np
 
-from unblind.sim import camera, labels, shards
-from unblind.vla.layout import Turn
-from unblind.vla.text import Vocabulary, action_prompt, location, question_prompt
+from unblind import png
+from unblind.sim import camera
+from unblind.training.frames import ActionWeights, Labelled, Order, action_turns
+from unblind.vla.batch import Turn
+from unblind.vla.text import Vocabulary, location
 from unblind.vla.tokens import ActionCodec
 
 
@@ -33,48 +34,6 @@ class Source(Protocol):
         """Return the example at ``position``; ``rng`` chooses among its questions."""
 
 
-class Order:
-    """Endless shuffled passes over ``size`` items, each in an order of its own seed."""
-
-    def __init__(self, size: int, seed: int) -> None:
-        self._size, self._seed = size, seed
-        self._pass, self._items = -1, np.empty(0, int)
-
-    def __getitem__(self, position: int) -> int:
-        number, place = divmod(position, self._size)
-        if number != self._pass:
-            self._items = np.random.default_rng([self._seed, number]).permutation(self._size)
-            self._pass = number
-        return int(self._items[place])
-
-
-@dataclass(frozen=True)
-class ActionWeights:
-    """Weights of the loss on action tokens; all 1 is the plain cross-entropy.
-
-    The gripper's token decides an episode on the few frames around the grasp.
-
-    Attributes:
-        gripper_reach: gripper token on the last four frames before closing.
-        gripper_lift: gripper token on the closing frame and the six after it.
-        still_motion: motion tokens on frames whose label stands still.
-    """
-
-    gripper_reach: float
-    gripper_lift: float
-    still_motion: float
-
-    def of(self, frame: int, closing: int, action: np.ndarray) -> tuple[float, ...]:
-        """Return the weights of the 7 tokens and EOS of the label at ``frame``."""
-        after = frame - closing
-        gripper = self.gripper_lift if 0 <= after <= 6 else 1.0
-        if -4 <= after < 0:
-            gripper = self.gripper_reach
-        still = not np.any(np.abs(action[:6]) > 1e-4)
-        motion = self.still_motion if still else 1.0
-        return (*[motion] * 6, gripper, 1.0)
-
-
 class Frame(NamedTuple):
     """One labelled step of a demonstration.
 
@@ -82,24 +41,20 @@ class Frame(NamedTuple):
         image: PNG bytes.
         turn: the instruction and its action.
         questions: what may be asked besides, as prompt and answer texts.
-        stage: the planner's stage.
     """
 
     image: bytes
     turn: Turn
     questions: tuple[tuple[str, str], ...]
-    stage: str
 
 
 class Demonstrations:
-    """Labelled frames of demonstrations, with questions about where things are.
+    """Labelled frames of demonstrations with their pictures, and questions about where things are.
 
     Args:
-        folder: of a demonstration set.
-        split: ``train`` or ``held_out``.
+        labelled: which frames.
         vocabulary: of the model.
         codec: actions to tokens.
-        rule: which steps become labels (`labels.apply`).
         weights: of the loss.
         questions: how many of a frame's questions are asked beside the action.
         seed: of the order.
@@ -107,56 +62,37 @@ class Demonstrations:
 
     def __init__(
         self,
-        folder: Path,
-        split: str,
+        labelled: Labelled,
         vocabulary: Vocabulary,
         codec: ActionCodec,
-        rule: labels.Rule,
         weights: ActionWeights,
         questions: int,
         seed: int,
     ) -> None:
-        self._vocabulary, self._codec, self._weights = vocabulary, codec, weights
-        self._rule, self._questions = rule, questions
-        self.frames = [
-            frame for episode in shards.load(folder, split) for frame in self._frames(episode)
-        ]
+        self._vocabulary, self._questions = vocabulary, questions
+        self.frames = []
+        for episode, labels in labelled.episodes(images=True):
+            turns = action_turns(episode, labels, vocabulary, codec, weights)
+            questions_of = _places(episode)
+            self.frames += [
+                Frame(episode["images"][frame], turn, questions_of[frame])
+                for frame, turn in zip(labels.frames, turns, strict=True)
+            ]
         self._order = Order(len(self.frames), seed)
-
-    def _frames(self, episode: dict) -> list[Frame]:
-        actions = episode["actions"]
-        labelled = labels.apply(self._rule, actions, episode["executed"])
-        closing = int(np.argmax(actions[:, 6] < 0)) if (actions[:, 6] < 0).any() else len(actions)
-        prompt = self._vocabulary.encode(action_prompt(episode["instruction"]))
-        tokens = self._codec.encode(labelled.actions)
-        places = _places(episode)
-        frames = []
-        for frame, action, ids in zip(labelled.frames, labelled.actions, tokens, strict=True):
-            weights = self._weights.of(int(frame), closing, action)
-            turn = Turn.of(prompt, ids.tolist())
-            turn = Turn(turn.prompt, turn.answer, weights, "action")
-            frames.append(
-                Frame(episode["images"][frame], turn, places[frame], episode["stages"][frame])
-            )
-        return frames
-
-    def index(self, position: int) -> int:
-        """Return which frame stands at a position of the stream."""
-        return self._order[position]
 
     def draw(self, position: int, rng: np.random.Generator) -> Example:
         """Return a frame, its action and some of its questions."""
-        frame = self.frames[self.index(position)]
+        frame = self.frames[self._order[position]]
         turns = [frame.turn]
         if self._questions:
             asked = rng.permutation(len(frame.questions))[: self._questions]
             turns += [ask(self._vocabulary, *frame.questions[k]) for k in asked]
-        return Example(picture(frame.image), turns)
+        return Example(png.decode(frame.image), turns)
 
 
 def ask(vocabulary: Vocabulary, question: str, answer: str) -> Turn:
     """Return a question and its answer as a turn."""
-    return Turn.of(vocabulary.encode(question_prompt(question)), vocabulary.encode(answer))
+    return Turn.of(vocabulary.question_prompt(question), vocabulary.encode(answer))
 
 
 HEIGHT_QUESTION, HOLD_QUESTION = "how high is the gripper", "is the robot holding the"
@@ -196,7 +132,8 @@ def _places(episode: dict) -> list[tuple[tuple[str, str], ...]]:
 
 def _names(instruction: str) -> tuple[str, str]:
     """Return the object and the plate of an instruction made from a known template."""
-    from unblind.sim import conditions, pretraining
+    from unblind.demos import pretraining
+    from unblind.sim import conditions
 
     return _parse(instruction, (*pretraining.TEMPLATES, *conditions.TEMPLATES))
 
@@ -212,20 +149,15 @@ def _parse(instruction: str, templates: Sequence[str]) -> tuple[str, str]:
     raise ValueError(f"no template makes {instruction!r}")
 
 
-def picture(data: bytes) -> np.ndarray:
-    """Return PNG bytes as (H, W, 3) uint8 RGB."""
-    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
-
-
 class Questions:
-    """Generated pictures with questions (`training.vlm_data`)."""
+    """Generated pictures with questions (`unblind.pictures`)."""
 
     def __init__(
         self, folder: Path, split: str, vocabulary: Vocabulary, turns: int, seed: int
     ) -> None:
-        from unblind.training import vlm_data
+        from unblind.pictures import shards
 
-        self._rows = vlm_data.read(folder, split)
+        self._rows = shards.read(folder, split)
         self._vocabulary, self._turns = vocabulary, turns
         self._order = Order(len(self._rows), seed)
 
@@ -242,7 +174,7 @@ class Questions:
             ask(self._vocabulary, row["turns"][k]["question"], row["turns"][k]["answer"])
             for k in asked
         ]
-        return Example(picture(row["image"]), turns)
+        return Example(png.decode(row["image"]), turns)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""How well a model answers what it has not seen: held-out questions, held-out demonstrations.
+"""How well a model answers what it has not seen: held-out questions.
 
 Every token is predicted with the right beginning given. An answer in words therefore counts as
 right if and only if greedy decoding would give it; of a place, the column is predicted behind the
@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from unblind.training import data, stages, vlm_data
+from unblind import png
+from unblind.pictures import shards
+from unblind.training import data
+from unblind.training.losses import answer_logits
+from unblind.vla.batch import Batch, Turn, collate
 from unblind.vla.checkpoint import Checkpoint
-from unblind.vla.images import to_model
-from unblind.vla.layout import Batch, Turn, collate
 
 _BATCH = 32
 #: A place is right if row and column are at most this many of 128 bins off (5 % of a side).
@@ -34,19 +36,19 @@ def questions(
 
     Args:
         loaded: the model.
-        folder: of a question set (`training.vlm_data`).
+        folder: of a question set (`unblind.pictures`).
         pictures: how many are looked at; all if None.
         split: of the set: ``heldout``, or ``style`` for looks that training does not show.
         blind: show a grey picture instead of each: what can be told without looking.
     """
-    rows = vlm_data.read(folder, split)[:pictures]
+    rows = shards.read(folder, split)[:pictures]
     counts: dict[str, list[bool]] = defaultdict(list)
     for part in _parts(rows):
         turns = [
             [data.ask(loaded.vocabulary, t["question"], t["answer"]) for t in row["turns"]]
             for row in part
         ]
-        images = np.stack([data.picture(row["image"]) for row in part])
+        images = np.stack([png.decode(row["image"]) for row in part])
         if blind:
             images = np.full_like(images, 128)
         batch, found = _answers(loaded, images, turns)
@@ -65,37 +67,6 @@ def questions(
     }
 
 
-def actions(loaded: Checkpoint, demos: data.Demonstrations) -> dict[str, Any]:
-    """Return how well labels are predicted: over all frames, and at each stage of the planner.
-
-    Returns:
-        by stage (and ``all``): ``n``, token accuracy of each dimension, and the mean absolute
-        error of x, y, z in cm.
-    """
-    stages_, right, error = [], [], []
-    for part in _parts(demos.frames):
-        images = np.stack([data.picture(frame.image) for frame in part])
-        batch, found = _answers(loaded, images, [[frame.turn] for frame in part])
-        wanted = batch.targets.view(len(part), -1)[:, :7].numpy()
-        ids = found.view(len(part), -1)[:, :7].numpy()
-        right.append(ids == wanted)
-        decoded = loaded.codec.decode(ids) - loaded.codec.decode(wanted)
-        error.append(np.abs(decoded[:, :3]) * 100)
-        stages_ += [frame.stage for frame in part]
-    right, error, names = np.concatenate(right), np.concatenate(error), np.array(stages_)
-    result = {}
-    for stage in ("all", *dict.fromkeys(stages_)):
-        mine = np.ones(len(names), bool) if stage == "all" else names == stage
-        result[stage] = {
-            "n": int(mine.sum()),
-            "accuracy": dict(
-                zip(stages.DIMENSIONS, right[mine].mean(0).round(3).tolist(), strict=True)
-            ),
-            "error_cm": error[mine].mean(0).round(3).tolist(),
-        }
-    return result
-
-
 def _parts(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
     for start in range(0, len(items), _BATCH):
         yield items[start : start + _BATCH]
@@ -108,11 +79,7 @@ def _answers(
     """Return the batch and the most likely token at each of its targets."""
     model = loaded.model
     batch = collate(turns)
-    low = model.vision_backbone.low(to_model(images, model.config.image_size))
+    low = model.vision_backbone.low(loaded.pixels.training(images))
     (states,) = model.hidden(low, batch.text)
-    logits = stages.answer_logits(model, states, batch)
-    for row in range(len(turns)):
-        # Actions are decoded among action tokens alone.
-        mine = (batch.rows == row) & batch.is_action & (batch.orders < 7)
-        logits[mine, : loaded.vocabulary.actions.start] = -torch.inf
+    logits = answer_logits(model, states, batch)
     return batch, logits.argmax(-1)

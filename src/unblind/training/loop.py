@@ -1,29 +1,35 @@
-"""The training loop: seeded steps, a cosine schedule, checkpoints to go on from, a log.
+"""The training loop of every stage and scale: seeded steps, states to go on from, a log.
 
-What happens at a step depends on the step, the seed and the weights alone, so a run that was
-killed goes on from its last checkpoint to the same final weights.
+What happens at a step depends on the step, the seed and the weights alone, so on a CPU a run that
+was killed ends with the same bytes as one that was not.
 """
 
+import contextlib
 import json
 import math
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from unblind import files, weights
-from unblind.errors import UnblindError
+from unblind import files
 from unblind.progress import Progress
-from unblind.training.parallel import PARTS, Team
+from unblind.training import state
+from unblind.training.meter import Meter
+from unblind.training.team import Team
 
-#: (step, part of the batch) -> the loss to differentiate and plain numbers for the log.
-StepLoss = Callable[[int, int], tuple[Tensor, Mapping[str, float]]]
+#: (step, part of the batch) -> the loss to differentiate and numbers for the log, all scalars.
+StepLoss = Callable[[int, int], tuple[Tensor, Mapping[str, Tensor]]]
 
-_BETAS, _WARM_UP_LOSS = (0.9, 0.95), 20
+LOG = "training.jsonl"
+#: Steps between lines of the log.
+_LINE = 20
+#: Names in ``slower`` get this share of the learning rate.
+_SLOWER = 0.3
 
 
 @dataclass(frozen=True)
@@ -35,14 +41,18 @@ class Schedule:
         rate: highest learning rate.
         warm_up: steps of linear increase before the cosine decay.
         weight_decay: of AdamW.
-        clip: largest norm of the gradient.
-        last: share of the rate at the end.
+        betas: of AdamW.
+        clip: largest norm of the gradient; infinite: no clipping.
+        last: share of the rate at the end; 1: a constant rate.
+
+    The last three are as pretraining has them; fine-tuning says its own.
     """
 
     steps: int
     rate: float
     warm_up: int
     weight_decay: float
+    betas: tuple[float, float] = (0.9, 0.95)
     clip: float = 1.0
     last: float = 0.02
 
@@ -52,181 +62,142 @@ class Schedule:
         return self.rate * min(1, (step + 1) / self.warm_up) * (decay * (1 - self.last) + self.last)
 
 
+@dataclass(frozen=True)
+class Job:
+    """What a training is and where it is kept.
+
+    Attributes:
+        schedule: steps and rates.
+        out: folder of state and log.
+        identity: what the run depends on; the state of another identity is refused.
+        seed: of dropout.
+        every: steps between two states.
+        unit_cpu_s: expected CPU-seconds a step; 0 where nothing is known.
+    """
+
+    schedule: Schedule
+    out: Path
+    identity: str
+    seed: int
+    every: int
+    unit_cpu_s: float = 0.0
+
+
 def fit(
     team: Team,
     parameters: Mapping[str, nn.Parameter],
-    slower: Iterable[str],
     loss: StepLoss,
-    schedule: Schedule,
-    out: Path,
-    identity: str,
-    *,
-    every: int = 100,
-    unit_cpu_s: float = 0.0,
+    job: Job,
+    meter: Meter,
+    slower: Container[str] = (),
     after_step: Callable[[int], None] | None = None,
 ) -> None:
-    """Train ``parameters`` in place and write ``training.jsonl`` to the folder ``out``.
+    """Train ``parameters`` in place and write ``training.jsonl`` to the job's folder.
 
-    Every ``every`` steps a checkpoint is saved, from which the same call continues; it is kept at
-    the end, so that a finished run that is called again has nothing to do.
+    The last state is kept, so that a finished run that is called again has nothing to do.
 
     Args:
         team: the processes.
         parameters: what is trained, by name.
-        slower: names that get 0.3 times the learning rate (a pretrained tower).
         loss: of a step and a part of its batch.
-        schedule: steps and rates.
-        out: folder of checkpoint and log.
-        identity: what the run depends on; a checkpoint of another identity is refused.
-        every: steps between checkpoints and log lines' end.
-        unit_cpu_s: expected CPU-seconds a step.
+        job: what is trained, and where it is kept.
+        meter: makes the lines of the log.
+        slower: names that get 0.3 times the learning rate (a pretrained tower).
         after_step: called with the number of finished steps, by the leading process.
 
     Raises:
-        UnblindError: the checkpoint is unreadable or belongs to other settings, or the loss is
-            no longer finite.
+        UnblindError: the state is unreadable or belongs to other settings, the loss is no longer
+            finite, or the disk is full.
     """
-    slow = set(slower)
-    groups = [
-        {"params": [p for n, p in parameters.items() if n not in slow], "factor": 1.0},
-        {"params": [p for n, p in parameters.items() if n in slow], "factor": 0.3},
-    ]
-    optimizer = torch.optim.AdamW(
-        [g for g in groups if g["params"]], lr=0.0, betas=_BETAS, weight_decay=schedule.weight_decay
-    )
-    checkpoint, log = Path(out) / "checkpoint.safetensors", Path(out) / "training.jsonl"
-    done = _restore(checkpoint, identity, parameters, optimizer)
+    schedule, stored, log = job.schedule, job.out / state.FILE, job.out / LOG
+    optimizer = make_optimizer(parameters, schedule, team.device, slower)
+    trained = list(parameters.values())
+    done = state.restore(stored, job.identity, parameters, optimizer)
     lines = _kept_lines(log, done)
-    progress = (
-        Progress("training steps", schedule.steps - done, unit_cpu_s, 15.0) if team.leads else None
-    )
-    meter = _Meter()
+    if team.leads:
+        progress = Progress("training steps", schedule.steps - done, job.unit_cpu_s, 15.0)
     for step in range(done, schedule.steps):
-        numbers = _step(team, parameters, optimizer, loss, schedule, step)
-        meter.add(numbers)
-        if progress:
-            progress.advance()
+        do_step(team, trained, optimizer, loss, job, step, meter)
         finished = step + 1
-        if finished % 20 == 0 or finished == schedule.steps:
+        last = finished == schedule.steps
+        saves = finished % job.every == 0 or last
+        if saves or finished % _LINE == 0:
+            meter.check()
+        if finished % _LINE == 0 or last:
             lines.append(meter.line(finished, schedule.at(step)))
-        if team.leads and (finished % every == 0 or finished == schedule.steps):
-            _save(checkpoint, identity, parameters, optimizer, finished)
-            files.write_text(log, "".join(json.dumps(line) + "\n" for line in lines))
-        if team.leads and after_step:
-            after_step(finished)
+        if team.leads:
+            if saves:
+                state.save(stored, job.identity, parameters, optimizer, finished)
+                files.write_text(log, "".join(json.dumps(line) + "\n" for line in lines))
+            if after_step:
+                after_step(finished)
+            progress.advance()
     team.wait()
 
 
-def _step(
-    team: Team,
+def make_optimizer(
     parameters: Mapping[str, nn.Parameter],
+    schedule: Schedule,
+    device: torch.device,
+    slower: Container[str] = (),
+) -> torch.optim.AdamW:
+    """Return AdamW in the precision of the parameters; it makes no copy of them."""
+    groups = [
+        {"params": [p for n, p in parameters.items() if n not in slower], "factor": 1.0},
+        {"params": [p for n, p in parameters.items() if n in slower], "factor": _SLOWER},
+    ]
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]],
+        lr=0.0,
+        betas=schedule.betas,
+        weight_decay=schedule.weight_decay,
+        fused=device.type == "cuda",
+    )
+
+
+def do_step(
+    team: Team,
+    parameters: Sequence[nn.Parameter],
     optimizer: torch.optim.Optimizer,
     loss: StepLoss,
-    schedule: Schedule,
+    job: Job,
     step: int,
-) -> dict[str, float]:
-    """Do one optimiser step; return the log's numbers of this process's parts."""
+    meter: Meter,
+) -> None:
+    """Change the weights once; arguments as for :func:`fit`."""
     optimizer.zero_grad(set_to_none=False)
-    sums: dict[str, float] = {}
-    total = torch.zeros(1)
+    total = torch.zeros(1, device=team.device)
     for part in team.parts:
-        value, numbers = loss(step, part)
-        (value / PARTS).backward()
-        total += value.detach() / PARTS
-        for key, number in numbers.items():
-            sums[key] = sums.get(key, 0.0) + number / len(team.parts)
-    values = list(parameters.values())
-    for p in values:
-        if p.grad is None:
-            p.grad = torch.zeros_like(p)
+        with _repeatable(team.device, job.seed, step, part):
+            value, numbers = loss(step, part)
+            (value / team.n_parts).backward()
+        total += value.detach() / team.n_parts
+        meter.add(numbers)
+    # Weights that no input reaches have no gradient in any process and are left as they are.
+    learning = [p for p in parameters if p.grad is not None]
     # The loss travels with the gradients: all processes must stop at the same step.
-    flat = team.add(torch.cat([*(p.grad.flatten() for p in values), total]))
-    if not torch.isfinite(flat).all():
-        raise UnblindError(
-            f"the loss of step {step} is {float(flat[-1])} or has no finite gradient",
-            "lower the rate",
-        )
-    flat = flat[:-1]
-    norm = float(flat.norm())
-    flat *= min(1.0, schedule.clip / (norm + 1e-6))
-    start = 0
-    for p in values:
-        p.grad.copy_(flat[start : start + p.numel()].view_as(p))
-        start += p.numel()
+    flat = team.add(torch.cat([*(p.grad.flatten() for p in learning), total]))
+    flat, total = flat[:-1], flat[-1]
+    norm = flat.norm()
+    meter.step(step, total, norm)
+    flat *= (job.schedule.clip / (norm.double() + 1e-6)).clamp(max=1.0).to(flat.dtype)
+    for p, gradient in zip(learning, flat.split([p.numel() for p in learning]), strict=True):
+        p.grad.copy_(gradient.view_as(p))
     for group in optimizer.param_groups:
-        group["lr"] = schedule.at(step) * group["factor"]
+        group["lr"] = job.schedule.at(step) * group["factor"]
     optimizer.step()
-    return sums | {"gradient_norm": norm}
 
 
-class _Meter:
-    """Means of the numbers since the last line, and the CPU time."""
-
-    def __init__(self) -> None:
-        self._sums: dict[str, float] = {}
-        self._count, self._start = 0, time.process_time()
-
-    def add(self, numbers: Mapping[str, float]) -> None:
-        self._count += 1
-        for key, number in numbers.items():
-            self._sums[key] = self._sums.get(key, 0.0) + number
-
-    def line(self, step: int, rate: float) -> dict[str, float]:
-        means = {key: round(total / self._count, 5) for key, total in self._sums.items()}
-        cpu = round(time.process_time() - self._start, 1)
-        self._sums, self._count = {}, 0
-        return {"step": step, "rate": rate, **means, "cpu_s": cpu}
+@contextlib.contextmanager
+def _repeatable(device: torch.device, *numbers: int) -> Iterator[None]:
+    """Seed torch's global generators, which dropout uses, and give them back."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1)[0]))
+        yield
 
 
-def _kept_lines(log: Path, done: int) -> list[dict]:
+def _kept_lines(log: Path, done: int) -> list[dict[str, Any]]:
     if not done or not log.exists():
         return []
-    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     return [line for line in lines if line["step"] <= done]
-
-
-def _save(
-    path: Path,
-    identity: str,
-    parameters: Mapping[str, nn.Parameter],
-    optimizer: torch.optim.Optimizer,
-    step: int,
-) -> None:
-    tensors = {}
-    for name, p in parameters.items():
-        state = optimizer.state[p]
-        tensors[f"{name}|value"] = p
-        tensors[f"{name}|mean"] = state["exp_avg"]
-        tensors[f"{name}|square"] = state["exp_avg_sq"]
-    weights.save(path, tensors, {"step": str(step), "identity": identity})
-
-
-def _restore(
-    path: Path,
-    identity: str,
-    parameters: Mapping[str, nn.Parameter],
-    optimizer: torch.optim.Optimizer,
-) -> int:
-    """Load a checkpoint if there is one; return the number of finished steps."""
-    if not path.exists():
-        return 0
-    try:
-        with safe_open(path, "pt") as stored:
-            meta = stored.metadata()
-            if meta["identity"] != identity:
-                raise UnblindError(
-                    f"{path} is the checkpoint of another training", f"delete {path.parent}"
-                )
-        tensors = dict(weights.tensors([path]))
-        for name, p in parameters.items():
-            p.data.copy_(tensors[f"{name}|value"])
-            optimizer.state[p] = {
-                "step": torch.tensor(float(meta["step"])),
-                "exp_avg": tensors[f"{name}|mean"].clone(),
-                "exp_avg_sq": tensors[f"{name}|square"].clone(),
-            }
-        return int(meta["step"])
-    except (SafetensorError, KeyError, OSError) as error:
-        raise UnblindError(
-            f"the checkpoint {path} is unreadable ({error})", f"delete {path} and start again"
-        ) from None

@@ -19,12 +19,13 @@ from torch.nn import functional
 
 from unblind.config import Config, digest
 from unblind.machine import torchvision
+from unblind.pictures.scenes import COLORS, Scene
 from unblind.study import jobs
 from unblind.study.stages import STAGES
-from unblind.training import loop, stages
+from unblind.training import loop, pretrain
 from unblind.training.album import Album, write_low
-from unblind.training.parallel import PARTS, Team
-from unblind.training.scenes import COLORS, Scene
+from unblind.training.meter import Meter
+from unblind.training.team import Team
 from unblind.vla import checkpoint
 from unblind.vla.prismatic import Prismatic
 from unblind.vla.text import LOCATIONS, Vocabulary
@@ -182,8 +183,8 @@ class Contrast(nn.Module):
             for part in (slice(None, half), slice(half, None))
         )
 
-    def loss(self, low: Tensor, found: Regions) -> tuple[Tensor, dict[str, float]]:
-        """Return the weighted loss, and every term with the share of right names."""
+    def loss(self, low: Tensor, found: Regions) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the weighted loss, and every term without its gradient."""
         visual = self.visual(low)
         tokens = visual[found["picture"], found["cell"]]
         terms = {"name": self._name_loss(tokens, found["name"])}
@@ -196,7 +197,7 @@ class Contrast(nn.Module):
         terms["place"] = self._place_loss(visual, found)
         length = (visual.norm(dim=-1) - _VISUAL_NORM).square().mean()
         total = sum(_WEIGHTS[key] * term for key, term in terms.items()) + _NORM_WEIGHT * length
-        return total, {key: float(term.detach()) for key, term in terms.items()}
+        return total, {key: term.detach() for key, term in terms.items()}
 
     def _place_loss(self, visual: Tensor, found: Regions) -> Tensor:
         known = found["place"][:, 0] >= 0
@@ -288,40 +289,37 @@ def train_tower(team: Team, config: Config, pictures: Path, out: Path) -> None:
     The frozen features of the pictures stay in ``out/low``, for the stage that comes next.
     """
     plan, seed = config.base.tower, config.seed
-    vocabulary = stages.make_vocabulary()
-    model = stages.make_model(config.base.model, vocabulary, seed)
+    vocabulary = pretrain.make_vocabulary()
+    model = pretrain.make_model(config.base.model, vocabulary, seed)
     place_words(model, vocabulary)
     write_low(model, pictures, "train", out / "low", team)
     team.wait()
     album = Album(pictures, "train", out / "low")
     names = Names.of(album.scenes)
     contrast = Contrast(model, vocabulary, names, plan.loss)
-    parameters = stages.trained(model)
+    parameters = pretrain.trained(model)
     parameters = {n: p for n, p in parameters.items() if n.startswith(_TRAINED)}
     parameters |= dict(contrast.named_parameters())
 
-    def loss(step: int, part: int) -> tuple[Tensor, dict[str, float]]:
+    def loss(step: int, part: int) -> tuple[Tensor, dict[str, Tensor]]:
         rng = np.random.default_rng([seed, step, part])
-        numbers = rng.integers(0, len(album), plan.batch // PARTS)
+        numbers = rng.integers(0, len(album), plan.batch // team.n_parts)
         scenes = [album.scenes[n] for n in numbers]
         found = regions(scenes, names, model.config.grid, rng)
         return contrast.loss(album.low(numbers), found)
 
-    loop.fit(
-        team,
-        parameters,
-        [name for name in parameters if name.startswith("vision_backbone.")],
-        loss,
-        stages.schedule(plan),
-        out,
-        digest(jobs.settings(config, "tower")),
-        unit_cpu_s=STAGES["tower"].unit_cpu_s * plan.batch,
-    )
+    schedule = loop.Schedule(plan.steps, plan.rate, plan.warm_up, plan.weight_decay)
+    identity, unit = digest(jobs.settings(config, "tower")), STAGES["tower"].unit_cpu_s
+    job = loop.Job(schedule, out, identity, seed, _CHECKPOINT_STEPS, unit * plan.batch)
+    slower = [name for name in parameters if name.startswith("vision_backbone.")]
+    loop.fit(team, parameters, loss, job, Meter(team, plan.batch), slower)
     align_head(model)
     if team.leads:
-        checkpoint.save(out, model, vocabulary, stages.NO_STATISTICS.to_json())
+        checkpoint.save(out, model, vocabulary, pretrain.NO_STATISTICS.to_json())
 
 
+#: Steps between states to go on from.
+_CHECKPOINT_STEPS = 100
 _TRAINED = (
     "vision_backbone.",
     "projector.",

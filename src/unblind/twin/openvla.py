@@ -8,11 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from unblind import files, weights
-from unblind.openvla import adapters, config, export, pixels, random, statistics, text
-from unblind.openvla.config import HubConfig
 from unblind.twin import tokenizer
 from unblind.twin.weights import random_tensors
+from unblind.vla import checkpoint, hub_config, loading, lora, pixels, random, text
+from unblind.vla.hub_config import HubConfig
 from unblind.vla.lora import ALPHA, RANK, target_modules
 
 _TIMM = ("vit_large_patch14_reg4_dinov2.lvd142m", "vit_so400m_patch14_siglip_224")
@@ -74,7 +76,7 @@ def document(kind: str) -> dict[str, Any]:
         "use_fused_vision_backbone": True,
         "timm_model_ids": list(_TIMM),
         "timm_override_act_layers": [None, None],
-        config.TWIN_SIZES: list(_SIZES),
+        hub_config.TWIN_SIZES: list(_SIZES),
         "image_sizes": [_SIDE, _SIDE],
         "image_resize_strategy": "resize-naive",
         "output_projector_states": False,
@@ -108,14 +110,14 @@ def _preprocessor() -> dict[str, Any]:
 
 
 def _model(kind: str, folder: Path, seed: int) -> None:
-    files.write_json(folder / config.FILE, document(kind))
+    files.write_json(folder / hub_config.FILE, document(kind))
     files.write_json(folder / pixels.FILE, _preprocessor())
     files.write_text(folder / text.FILE, tokenizer.build().to_str(pretty=False))
     if kind == "openvla":  # as a fine-tuned checkpoint has them beside those of its base
         sft = {"sft": _action_statistics(0.05, 0.3, -1.0)}
-        files.write_json(folder / statistics.FILE, sft)
-    made = random.model(config.read(folder).model, seed)
-    export.save_weights(folder, export.published(made), _SHARD_BYTES)
+        files.write_json(folder / checkpoint.HUB_STATISTICS, sft)
+    made = random.model(hub_config.read(folder).model, seed)
+    checkpoint.save_shards(folder, loading.published(made, torch.bfloat16), _SHARD_BYTES)
 
 
 def _adapter(folder: Path, seed: int) -> None:
@@ -123,13 +125,13 @@ def _adapter(folder: Path, seed: int) -> None:
     settings = _settings()
     base = random.model(settings.model, seed)
     modules = target_modules(base, vision=True)
-    drawn = random_tensors(adapters.shapes(base, modules, RANK), seed)
+    drawn = random_tensors(lora.shapes(base, modules, RANK), seed)
     tensors = {name: tensor.bfloat16() for name, tensor in drawn.items()}
-    tensors[adapters.HEAD] = base.language_model.lm_head.weight
-    weights.save(folder / adapters.WEIGHTS, tensors, weights.TORCH)
+    tensors[lora.HEAD] = base.language_model.lm_head.weight
+    weights.save(folder / lora.WEIGHTS, tensors, weights.TORCH)
     endings = sorted({name.rpartition(".")[2] for name in modules})
     files.write_json(
-        folder / adapters.CONFIG,
+        folder / lora.CONFIG,
         {
             "base_model_name_or_path": "openvla/openvla-7b",
             "peft_type": "LORA",
@@ -152,7 +154,7 @@ def _adapter(folder: Path, seed: int) -> None:
 
 def _settings() -> HubConfig:
     """Return the configuration that the OpenVLA twin's config.json describes."""
-    return config.parse(Path(config.FILE), document("openvla"))
+    return hub_config.parse(Path(hub_config.FILE), document("openvla"))
 
 
 TWINS: dict[str, Callable[[Path, int], None]] = {

@@ -15,9 +15,9 @@ from typing import Any
 import torch
 
 from unblind import files, weights
-from unblind.foundation import reading
-from unblind.foundation.layouts import LAYOUTS, Sizes
-from unblind.foundation.table import ROWS
+from unblind.teachers import reading
+from unblind.teachers.layouts import LAYOUTS
+from unblind.teachers.registry import TEACHERS, Sizes
 from unblind.twin.weights import random_tensors
 from unblind.weights import Shape
 
@@ -30,14 +30,14 @@ def make(name: str, folder: Path, seed: int) -> None:
     """Write the twin of a teacher.
 
     Args:
-        name: key of `unblind.foundation.table.ROWS`.
+        name: a vision transformer of `unblind.teachers.registry.TEACHERS`.
         folder: is created; gets ``config.json`` and ``model.safetensors``.
         seed: of the weights; the same seed gives the same bytes.
 
     Raises:
         UnblindError: the disk is full or the folder cannot be written.
     """
-    row = ROWS[name]
+    row = TEACHERS[name]
     positions = min(row.sizes.positions, _MOST_POSITIONS)
     sizes = replace(row.sizes, **_TINY, positions=positions)
     layout = LAYOUTS[row.family]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers
 
-from unblind.openvla.text import ANCHORS, BLANK
+from unblind.vla.text import ANCHORS, BLANK
 
 _SIZE, _FIRST_BYTE, _BYTES = 32000, 3, 256
 PAD = "<PAD>"

@@ -1,21 +1,28 @@
-"""Low-rank adapters of the three methods: where they sit, their files, merging.
+"""Low-rank adapters: of the three methods, and as others publish them; their files, merging.
 
 Rank 32, alpha 16, no dropout, Gaussian A and zero B, on all linear layers, are the paper's (table
 9; released file ``finetune_align.py``). The release names its target "all-linear", which under its
 PEFT version also catches the output head and the towers' patch embeddings; here every module is
 listed by its full name. Adapters are float32; the release's are bfloat16.
+
+Adapters are PEFT folders. Ours also say by `IDENTITY` which base they belong to; the authors' and
+others' do not. Which modules carry an adapter is read from the weights' names. Where the output
+head has one, the release's PEFT stored the head's own weight beside it, which must equal that of
+the model.
 """
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from unblind import files, weights
+from unblind import files, hub, weights
 from unblind.errors import UnblindError
+from unblind.vla import documents
 from unblind.vla.lite import LiteNet
 from unblind.vla.prismatic import Prismatic
 
@@ -26,6 +33,43 @@ RANK, ALPHA = 32, 16
 
 WEIGHTS, CONFIG, IDENTITY = "adapter_model.safetensors", "adapter_config.json", "identity.json"
 _VISION = "vision_backbone."
+_PREFIX = "base_model.model."
+#: The output head's own weight, as PEFT stores it.
+HEAD = f"{_PREFIX}language_model.lm_head.base_layer.weight"
+_PAIR = (".lora_A.weight", ".lora_B.weight")
+_REMEDY = "use plain LoRA adapters that were trained on this checkpoint"
+_CONVERT = (
+    "save it with PEFT's path_initial_model_for_weight_conversion, which makes plain LoRA of it"
+)
+#: Settings with which PEFT computes W + alpha / r B A, and nothing else. Any other value of these
+#: or of a key that neither this table nor `_HARMLESS` knows is refused.
+_PLAIN: Mapping[str, Any] = {
+    "peft_type": "LORA",
+    "bias": "none",
+    "use_dora": False,
+    "use_rslora": False,
+    "fan_in_fan_out": False,
+    "modules_to_save": None,
+    "rank_pattern": {},
+    "alpha_pattern": {},
+    "layer_replication": None,
+    "megatron_config": None,
+}
+#: Settings that say which modules carry adapters.
+_TARGETS = ("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern")
+_ALL = "all-linear"
+#: Settings that change nothing about stored adapters. Dropout, and how adapters were initialised
+#: (the ``*_config`` of such methods), ends with training.
+_HARMLESS = {
+    *("auto_mapping", "base_model_name_or_path", "inference_mode", "lora_dropout", "revision"),
+    *("corda_config", "eva_config", "loftq_config", "lora_ga_config", "peft_version", "task_type"),
+    *("megatron_core", "qalora_group_size", "runtime_config"),
+    *("init_lora_weights", "lora_alpha", "r", *_TARGETS),  # looked at one by one
+}
+#: Ways to initialise adapters that leave the model's own weights alone. The others (pissa, olora,
+#: corda, loftq, lora_ga, and what may come) subtract the first adapters from them: PEFT repeats
+#: that when it loads such an adapter, so that B A alone is the sum of two things.
+_HARMLESS_STARTS = (True, False, None, "gaussian", "orthogonal", "eva")
 
 
 def target_modules(model: Prismatic, vision: bool) -> list[str]:
@@ -40,12 +84,12 @@ def target_modules(model: Prismatic, vision: bool) -> list[str]:
         vision: False leaves ``vision_backbone`` out (the paper's Freeze).
     """
     frozen = tuple(_frozen_prefixes(model))
-    names = []
-    for name, module in model.named_modules():
-        wanted = vision and not name.startswith(frozen) if name.startswith(_VISION) else True
-        if wanted and _is_dense(module):
-            names.append(name)
-    return names
+    left_out = frozen if vision else (_VISION,)
+    return [
+        name
+        for name, module in model.named_modules()
+        if not name.startswith(left_out) and _is_dense(module)
+    ]
 
 
 def _frozen_prefixes(model: Prismatic) -> Iterator[str]:
@@ -60,18 +104,6 @@ def _is_dense(module: nn.Module) -> bool:
     if isinstance(module, nn.Conv2d):
         return module.groups == 1
     return isinstance(module, nn.Linear)
-
-
-def lora_parameters(model: Prismatic, rank: int, vision: bool) -> int:
-    """Return the number of adapter weights by formula: the sum of rank * (inputs + outputs).
-
-    A convolution's inputs are channels times kernel area.
-    """
-    total = 0
-    for name in target_modules(model, vision):
-        outputs, *inputs = model.get_submodule(name).weight.shape
-        total += rank * (outputs + torch.Size(inputs).numel())
-    return total
 
 
 def trainable_parameters(model: nn.Module) -> int:
@@ -140,7 +172,10 @@ def _adapted(model: "PeftModel") -> list[str]:
     return [name for name, module in modules if isinstance(module, LoraLayer)]
 
 
-def save_adapter(model: "PeftModel", folder: Path | str, base: Path | str) -> None:
+# ---- files ------------------------------------------------------------------------------------
+
+
+def save_adapter(model: "PeftModel", folder: Path | str, base: str) -> None:
     """Write the adapters as a PEFT directory, float16, and which base they belong to.
 
     The adapters of ``model`` are rounded to float16 in place. ``identity.json`` is written last: a
@@ -149,7 +184,7 @@ def save_adapter(model: "PeftModel", folder: Path | str, base: Path | str) -> No
     Args:
         model: from :func:`add_lora`.
         folder: made if need be; files of the same names are replaced.
-        base: the base's ``model.safetensors``.
+        base: `checkpoint.Checkpoint.identity` of the base.
 
     Raises:
         UnblindError: the disk is full or the folder cannot be written.
@@ -161,75 +196,153 @@ def save_adapter(model: "PeftModel", folder: Path | str, base: Path | str) -> No
     settings = model.peft_config["default"].to_dict() | {"inference_mode": True}
     settings["target_modules"] = _adapted(model)  # PEFT shortens long lists to name endings
     files.write_json(folder / CONFIG, settings)
-    identity = {"base_sha256": files.sha256(base), "adapter_sha256": files.sha256(folder / WEIGHTS)}
+    identity = {"base_sha256": base, "adapter_sha256": files.sha256(folder / WEIGHTS)}
     files.write_json(folder / IDENTITY, identity)
 
 
 def load_adapter(
-    model: Prismatic, folder: Path | str, base: Path | str, trainable: bool = False
+    model: Prismatic, source: Path | str, base: str | None = None, trainable: bool = False
 ) -> "PeftModel":
-    """Wrap ``model`` in place with the adapters stored in ``folder``.
+    """Wrap ``model`` in place with stored adapters.
 
     Args:
-        model: the base model, with the weights of ``base``.
-        folder: from :func:`save_adapter`.
-        base: the base's ``model.safetensors``.
+        model: the base model, not yet wrapped.
+        source: a PEFT folder, or ``owner/name@commit`` of the hub.
+        base: `checkpoint.Checkpoint.identity` of the model, which adapters from
+            :func:`save_adapter` must name; None: adapters of others, which name no base.
         trainable: whether the adapters get gradients.
 
     Raises:
-        UnblindError: the folder is incomplete or damaged, its adapters are not finite, or belong to
-            another base or another architecture.
+        UnblindError: files are missing or damaged, the adapters are pickles, not finite, of
+            another kind, of another base or of another model: the first three differing names are
+            given.
     """
     from peft import LoraConfig, set_peft_model_state_dict
 
-    folder = Path(folder)
-    check_adapter(folder, base)
-    config = LoraConfig.from_pretrained(folder)
-    config.inference_mode = not trainable
-    stored = {name: weight.float() for name, weight in weights.tensors([folder / WEIGHTS])}
-    missing = set(config.target_modules) - {name for name, _ in model.named_modules()}
-    if missing:
-        raise _misfit(folder, f"the model has no module {min(missing)}")
-    wrapped = _wrap(model, config, seed=0)
-    own = {name: weight.shape for name, weight in adapter_weights(wrapped).items()}
-    if own != {name: weight.shape for name, weight in stored.items()}:
-        raise _misfit(folder, "names or shapes of its weights differ from the model's")
-    set_peft_model_state_dict(wrapped, stored)
+    if base is not None:
+        check_adapter(source, base)
+    folder = hub.place(str(source), (WEIGHTS, CONFIG))
+    config = documents.read(folder / CONFIG)
+    rank, alpha = _settings(folder / CONFIG, config)
+    paths = weights.files(folder, WEIGHTS)
+    stored = weights.shapes(paths)
+    modules = sorted({name[len(_PREFIX) : -len(_PAIR[0])] for name in stored if _is_pair(name)})
+    if not modules:
+        documents.refuse(paths[0], [f"none of its {len(stored)} tensors is an adapter"], _REMEDY)
+    wanted = shapes(model, modules, rank)
+    weights.check(wanted, stored, folder, _REMEDY, unused=lambda name: name == HEAD)
+    documents.refuse(folder / CONFIG, _not_targeted(config, modules), _REMEDY)
+    tensors = dict(weights.tensors(paths))
+    _check_head(model, tensors.pop(HEAD, None), folder)
+    settings = LoraConfig(
+        r=rank, lora_alpha=alpha, lora_dropout=0.0, target_modules=modules, init_lora_weights=False
+    )
+    settings.inference_mode = not trainable
+    wrapped = _wrap(model, settings, seed=0)  # PEFT draws weights that are replaced at once
+    set_peft_model_state_dict(wrapped, tensors)
     return wrapped
 
 
-def _misfit(folder: Path, reason: str) -> UnblindError:
-    return UnblindError(f"adapter {folder} does not fit: {reason}", "train it again on this base")
-
-
-def check_adapter(folder: Path | str, base: Path | str) -> None:
-    """Check that an adapter's files are whole and belong to ``base``.
+def check_adapter(folder: Path | str, base: str) -> None:
+    """Check that the files of an adapter of ours are whole and belong to ``base``.
 
     Raises:
-        UnblindError: they are not, or the base is missing.
+        UnblindError: they are not.
     """
     folder = Path(folder)
     remedy = "pull or train the adapter again"
     try:
         identity = json.loads((folder / IDENTITY).read_text(encoding="utf-8"))
-        wanted = identity["adapter_sha256"], identity["base_sha256"]
-        found = files.sha256(folder / WEIGHTS)
+        saved, own_base = identity["adapter_sha256"], identity["base_sha256"]
+        present = files.sha256(folder / WEIGHTS)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UnblindError(f"adapter {folder} is missing or incomplete", remedy) from error
-    if found != wanted[0] or not (folder / CONFIG).is_file():
+    if present != saved or not (folder / CONFIG).is_file():
         raise UnblindError(f"adapter {folder} is damaged: {WEIGHTS} is not what was saved", remedy)
-    try:
-        present = files.sha256(base)
-    except OSError as error:
-        raise UnblindError(f"no base at {base}", "dvc pull, or rebuild the base") from error
-    if present != wanted[1]:
+    if base != own_base:
         raise UnblindError(
             f"adapter {folder} was trained on another base "
-            f"({wanted[1][:12]}, this one is {present[:12]})",
+            f"({own_base[:12]}, this one is {base[:12]})",
             "pull the base and the adapters of one commit, or train again on this base",
         )
 
 
+def _settings(path: Path, values: Mapping[str, Any]) -> tuple[int, float]:
+    """Return rank and alpha, if the settings are those of plain LoRA."""
+    start = values.get("init_lora_weights", True)
+    if start not in _HARMLESS_STARTS:
+        documents.refuse(path, [f"init_lora_weights is {start!r}: the base was changed"], _CONVERT)
+    differences = [
+        f"{key} is {value!r}, not {_PLAIN[key]!r}" if key in _PLAIN else f"{key} is {value!r}"
+        for key, value in values.items()
+        if key not in _HARMLESS and value and value != _PLAIN.get(key)
+    ]
+    if type(values.get("r")) is not int or values["r"] <= 0:
+        differences.append(f"r is {values.get('r')!r}")
+    alpha = values.get("lora_alpha")
+    if type(alpha) not in (int, float) or not alpha > 0:
+        differences.append(f"lora_alpha is {alpha!r}")
+    documents.refuse(path, differences, _REMEDY)
+    return values["r"], alpha
+
+
+def _not_targeted(values: Mapping[str, Any], modules: list[str]) -> list[str]:
+    """Return which stored adapters PEFT would ignore, because the settings do not name them."""
+    from peft import LoraConfig
+    from peft.tuners.tuners_utils import check_target_module_exists
+
+    targets = {key: values[key] for key in _TARGETS if values.get(key)}
+    if targets.get("target_modules", _ALL) == _ALL:
+        return []
+    try:
+        config = LoraConfig(**targets)
+        lost = [name for name in modules if not check_target_module_exists(config, name)]
+    except (TypeError, ValueError, AttributeError, re.error) as error:
+        return [f"its target_modules are unreadable ({error})"]
+    return [f"target_modules does not name {name}, of which it stores an adapter" for name in lost]
+
+
+def _is_pair(name: str) -> bool:
+    return name.startswith(_PREFIX) and name.endswith(_PAIR)
+
+
+def shapes(model: Prismatic, modules: list[str], rank: int) -> dict[str, weights.Shape]:
+    """Return names and shapes of the adapters of modules; those the model lacks are left out.
+
+    Their sizes sum up to rank * (inputs + outputs) of each module; a convolution's inputs are
+    channels times kernel area.
+    """
+    own = dict(model.named_modules())
+    result: dict[str, weights.Shape] = {}
+    for name in modules:
+        weight = getattr(own.get(name), "weight", None)
+        if not isinstance(weight, Tensor) or weight.dim() not in (2, 4):
+            continue
+        outputs, *inputs = weight.shape
+        ones = (1,) * (len(inputs) - 1)  # a convolution's B has a kernel of 1 x 1
+        result[f"{_PREFIX}{name}{_PAIR[0]}"] = (rank, *inputs)
+        result[f"{_PREFIX}{name}{_PAIR[1]}"] = (outputs, rank, *ones)
+    return result
+
+
+def _check_head(model: Prismatic, stored: Tensor | None, folder: Path) -> None:
+    """Refuse adapters whose stored output head is not the model's."""
+    own = model.language_model.lm_head.weight.detach()
+    if stored is None:
+        return
+    # Either may have been rounded to the precision of the other.
+    same = stored.shape == own.shape and (
+        torch.equal(stored.to(own), own) or torch.equal(stored, own.to(stored))
+    )
+    if not same:
+        name = HEAD.removeprefix(_PREFIX)
+        documents.refuse(folder, [f"{name} is not that of the model"], _REMEDY)
+
+
 def merge(model: "PeftModel") -> Prismatic:
-    """Return the base model with the adapters added to its weights; ``model`` is used up."""
+    """Return the base model with the adapters added to its weights; ``model`` is used up.
+
+    The product of an adapter's two factors is computed in float32 and rounded once; the release's
+    PEFT computed it in bfloat16.
+    """
     return model.merge_and_unload()

@@ -14,7 +14,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -27,13 +27,16 @@ from unblind.vla.towers import VisionBackbone, tower
 torchvision.guard()
 from transformers import LlamaConfig, LlamaForCausalLM  # noqa: E402
 
+if TYPE_CHECKING:
+    from transformers import Cache
+
 
 @dataclass(frozen=True)
 class PrismaticConfig:
     """Sizes of a model.
 
     Attributes:
-        towers: one or two names of `towers.TOWERS`.
+        towers: one or two names that `towers.tower` knows.
         image_size: side of the square picture in pixels.
         frozen_blocks: first blocks of a convolutional tower that are never trained.
         projector_width: hidden units of the projector.
@@ -188,13 +191,17 @@ class Prismatic(nn.Module):
         bos = embed(torch.tensor([self.config.bos], device=low.device))
         return torch.cat([bos.expand(len(low), 1, -1), visual], dim=1)
 
-    def hidden(self, low: Tensor, text: Text, layers: bool = False) -> tuple[Tensor, ...]:
+    def hidden(
+        self, low: Tensor, text: Text, layers: bool = False, cache: "Cache | None" = None
+    ) -> tuple[Tensor, ...]:
         """Return the decoder's hidden states of whole sequences.
 
         Args:
-            low: `vision_backbone.low` features, (B, ...).
-            text: what stands beside the pictures.
+            low: `vision_backbone.low` features, (B, ...), in the precision of the weights or, for
+                any other, inside autocast.
+            text: what stands beside the pictures, on the same device.
             layers: return the states after every block too.
+            cache: is filled with keys and values, to go on from.
 
         Returns:
             the final normed states (B, 1 + n + T, hidden), or with ``layers`` those of the
@@ -207,9 +214,14 @@ class Prismatic(nn.Module):
             inputs_embeds=torch.cat([prefix, embedded], dim=1),
             attention_mask=attention_mask(start, text),
             position_ids=torch.cat(
-                [torch.arange(start).expand(len(low), -1), start + text.positions], dim=1
+                [
+                    torch.arange(start, device=low.device).expand(len(low), -1),
+                    start + text.positions,
+                ],
+                dim=1,
             ),
-            use_cache=False,
+            past_key_values=cache,
+            use_cache=cache is not None,
             output_hidden_states=layers,
         )
         return out.hidden_states if layers else (out.last_hidden_state,)
@@ -257,11 +269,11 @@ def attention_mask(start: int, text: Text) -> Tensor:
     The prefix is causal; a text sees the prefix and what came before it in its own branch.
     """
     batch, length = text.ids.shape
-    prefix = torch.zeros(batch, start, dtype=text.branches.dtype)
+    prefix = text.branches.new_zeros(batch, start)
     branch = torch.cat([prefix, text.branches + 1], dim=1)  # 0: prefix, also padding's own colour
     own = branch[:, :, None] == branch[:, None, :]
-    is_prefix = torch.arange(start + length) < start
-    causal = torch.ones(start + length, start + length, dtype=torch.bool).tril()
+    is_prefix = torch.arange(start + length, device=own.device) < start
+    causal = own.new_ones(start + length, start + length).tril()
     return ((own | is_prefix) & causal)[:, None]
 
 

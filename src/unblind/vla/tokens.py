@@ -14,6 +14,8 @@ import numpy as np
 from unblind.errors import UnblindError
 
 Fidelity = Literal["corrected", "released"]
+#: Numbers of an action.
+ACTION_WIDTH = 7
 _MOTION_ONLY = (True,) * 6 + (False,)  # the gripper is not normalised
 _EPSILON = 1e-8
 
@@ -75,25 +77,8 @@ class ActionNormalizer:
                         yield f"{low}[{k}] is {least}, above {high}[{k}], {most}"
 
     @classmethod
-    def fit(cls, actions: np.ndarray, mask: tuple[bool, ...] = _MOTION_ONLY) -> "ActionNormalizer":
-        """Return the statistics of ``actions`` (N, D).
-
-        Raises:
-            UnblindError: there is no action, or the mask has another width.
-        """
-        actions = np.asarray(actions, dtype=np.float64)
-        if actions.ndim != 2 or not len(actions) or actions.shape[1] != len(mask):
-            raise UnblindError(
-                f"cannot take action statistics of shape {actions.shape}",
-                f"give at least one action of {len(mask)} numbers",
-            )
-        low, high = np.quantile(actions, (0.01, 0.99), axis=0).tolist()
-        least, most = actions.min(0).tolist(), actions.max(0).tolist()
-        return cls(tuple(low), tuple(high), tuple(least), tuple(most), mask)
-
-    @classmethod
     def from_json(cls, values: Mapping[str, Any], where: object) -> "ActionNormalizer":
-        """Return the normaliser that :meth:`to_json` described.
+        """Return the normaliser of stored statistics (`to_json`, `demos.manifests`).
 
         Args:
             values: read from a file, which may hold anything.
@@ -111,6 +96,37 @@ class ActionNormalizer:
     def to_json(self) -> dict[str, list[Any]]:
         """Return the statistics as plain lists."""
         return {key: list(value) for key, value in asdict(self).items()}
+
+    @classmethod
+    def from_release(cls, values: Any, where: object) -> "ActionNormalizer":
+        """Return the normaliser of one data set's entry in a ``dataset_statistics.json``.
+
+        Args:
+            values: read from a file, which may hold anything.
+            where: the file and the data set, for messages.
+
+        Raises:
+            UnblindError: these are no statistics of seven dimensions; key and dimension are named.
+        """
+        remedy = "use the statistics that the training wrote"
+        try:
+            action = values["action"]
+            numbers = [tuple(action[name]) for name in ("q01", "q99", "min", "max")]
+            mask = tuple(action.get("mask", [True] * len(numbers[0])))
+            widths = {len(part) for part in (*numbers, mask)}
+            if widths != {ACTION_WIDTH}:
+                raise ValueError(f"{ACTION_WIDTH} numbers wanted, found {sorted(widths)}")
+            return cls(*numbers, mask)
+        except ValueError as error:
+            raise UnblindError(f"{where} cannot be used: {error}", remedy) from None
+        except (KeyError, TypeError, AttributeError) as error:
+            raise UnblindError(f"{where} are unreadable ({error!r})", remedy) from None
+
+    def to_release(self) -> dict[str, Any]:
+        """Return the entry of a data set in the release's ``dataset_statistics.json``."""
+        values = self.to_json()
+        values["min"], values["max"] = values.pop("minimum"), values.pop("maximum")
+        return {"action": values}
 
     def normalize(self, actions: np.ndarray, fidelity: Fidelity = "corrected") -> np.ndarray:
         """Return actions (..., D) in [-1, 1], float64."""

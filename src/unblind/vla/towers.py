@@ -1,12 +1,13 @@
 """Vision towers: what turns a picture into a grid of tokens.
 
 A tower is an ordinary network (its parameters keep their own names, as OpenVLA's checkpoints
-expect) and a row of `TOWERS` that says how pictures enter it and tokens leave it. Pictures are
-(B, 3, S, S) RGB in [0, 1]; every normalisation happens here or in the network, once.
+expect) and a row of `TOWERS` that says how pixel values enter it and tokens leave it. mini's tower
+takes RGB in [0, 1] and normalises by itself; OpenVLA's take pixel values that are already
+normalised (`unblind.vla.pixels`), three channels for each tower.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -15,10 +16,10 @@ from torch.nn import functional
 from unblind.errors import UnblindError
 from unblind.vla.lite import LiteNet
 
-_IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_SIGLIP = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
 #: EfficientNet-Lite0 up to stride 16: 11 blocks, 112 channels, 0.69 M parameters.
 _LITE_BLOCKS = 11
+#: Sizes of a ViT that twins of published checkpoints change.
+SIZES = ("embed_dim", "depth", "num_heads")
 
 
 @dataclass(frozen=True)
@@ -26,18 +27,22 @@ class Tower:
     """How one kind of network serves as a tower.
 
     Attributes:
-        build: makes the network without weights for a picture side in pixels.
+        build: makes the network without weights for a picture side in pixels and other sizes.
         low: the frozen first part, (B, 3, S, S) -> stored features; identity where all is trained.
         tokens: the rest, low features -> (B, n, width).
         width: channels of a token.
         stride: pixels between tokens.
+        timm: timm's name of the network, by which OpenVLA's config.json names it.
+        sizes: what differs from timm's network (twins only).
     """
 
-    build: Callable[[int], nn.Module]
+    build: Callable[..., nn.Module]
     low: Callable[[nn.Module, Tensor, int], Tensor]
     tokens: Callable[[nn.Module, Tensor, int], Tensor]
     width: int
     stride: int
+    timm: str = ""
+    sizes: Mapping[str, int] = field(default_factory=dict)
 
 
 def _lite_low(net: nn.Module, images: Tensor, frozen: int) -> Tensor:
@@ -50,38 +55,57 @@ def _lite_tokens(net: nn.Module, low: Tensor, frozen: int) -> Tensor:
     return functional.layer_norm(grid.flatten(2).transpose(1, 2), grid.shape[1:2])
 
 
-def _timm(name: str, normalization: tuple, width: int) -> Tower:
+def _vit(name: str, width: int) -> Tower:
     """Return a ViT of timm as OpenVLA uses it: second-to-last block, no norm, patches alone."""
-    mean, deviation = (torch.tensor(values).view(1, 3, 1, 1) for values in normalization)
 
-    def build(side: int) -> nn.Module:
+    def build(side: int, **sizes: int) -> nn.Module:
         import timm
 
-        return timm.create_model(name, pretrained=False, num_classes=0, img_size=side)
+        return timm.create_model(name, pretrained=False, num_classes=0, img_size=side, **sizes)
 
-    def tokens(net: nn.Module, images: Tensor, frozen: int) -> Tensor:
-        x = (images - mean.to(images)) / deviation.to(images)
-        return net.get_intermediate_layers(x, n=[len(net.blocks) - 2])[0]
+    def tokens(net: nn.Module, pixels: Tensor, frozen: int) -> Tensor:
+        # What stands behind the second-to-last block is not computed; prefix tokens are dropped.
+        (states,) = net.forward_intermediates(
+            pixels,
+            indices=[len(net.blocks) - 2],
+            output_fmt="NLC",
+            intermediates_only=True,
+            stop_early=True,
+        )
+        return states
 
-    return Tower(build, lambda net, images, frozen: images, tokens, width, 14)
+    return Tower(build, lambda net, pixels, frozen: pixels, tokens, width, 14, name)
 
 
-TOWERS: dict[str, Tower] = {
+TOWERS: Mapping[str, Tower] = {
     "lite0": Tower(lambda side: LiteNet("lite0", _LITE_BLOCKS), _lite_low, _lite_tokens, 112, 16),
-    "dinov2": _timm("vit_large_patch14_reg4_dinov2.lvd142m", _IMAGENET, 1024),
-    "siglip": _timm("vit_so400m_patch14_siglip_224", _SIGLIP, 1152),
+    "dinov2": _vit("vit_large_patch14_reg4_dinov2.lvd142m", 1024),
+    "siglip": _vit("vit_so400m_patch14_siglip_224", 1152),
 }
 
 
 def tower(name: str) -> Tower:
     """Return the row of `TOWERS` called ``name``.
 
+    Args:
+        name: such as ``dinov2``, or from :func:`sized`: ``dinov2 depth=24 embed_dim=32``.
+
     Raises:
-        UnblindError: there is none.
+        UnblindError: there is none, or it has no such sizes.
     """
-    if name not in TOWERS:
+    kind, *changes = name.split(" ")
+    row = TOWERS.get(kind)
+    parts = [change.partition("=") for change in changes]
+    known = all(key in SIZES and value.isdecimal() for key, _, value in parts)
+    if row is None or (changes and not (row.timm and known)):
         raise UnblindError(f"unknown vision tower '{name}'", f"choose one of {', '.join(TOWERS)}")
-    return TOWERS[name]
+    sizes = {key: int(value) for key, _, value in parts}
+    return replace(row, sizes=sizes, width=sizes.get("embed_dim", row.width))
+
+
+def sized(kind: str, sizes: Mapping[str, int]) -> str:
+    """Return the name of a ViT tower with other sizes than timm's (keys of `SIZES`)."""
+    return " ".join([kind, *(f"{key}={value}" for key, value in sorted(sizes.items()))])
 
 
 class VisionBackbone(nn.Module):
@@ -96,25 +120,29 @@ class VisionBackbone(nn.Module):
         super().__init__()
         self._rows = [tower(name) for name in names]
         self._frozen = frozen_blocks
-        self.featurizer = self._rows[0].build(side)
-        if len(names) > 1:
-            self.fused_featurizer = self._rows[1].build(side)
+        self.featurizer, *others = (row.build(side, **row.sizes) for row in self._rows)
+        if others:
+            (self.fused_featurizer,) = others
 
-    @property
-    def _nets(self) -> list[nn.Module]:
-        return [self.featurizer, *([self.fused_featurizer] if len(self._rows) > 1 else [])]
+    def low(self, pixels: Tensor) -> Tensor:
+        """Return what the frozen first blocks make of pixel values; it may be stored.
 
-    def low(self, images: Tensor) -> Tensor:
-        """Return what the frozen first blocks make of pictures; it may be stored."""
+        Of a tower without frozen blocks, and of two towers, these are the pixel values themselves.
+
+        Args:
+            pixels: (B, 3 towers, S, S), as `unblind.vla.pixels` makes them.
+        """
         if len(self._rows) > 1:
-            return images
+            return pixels
         with torch.no_grad():
-            return self._rows[0].low(self.featurizer, images, self._frozen)
+            return self._rows[0].low(self.featurizer, pixels, self._frozen)
 
     def forward(self, low: Tensor) -> Tensor:
-        """Return tokens (B, n, width) of `low` features."""
-        parts = [
-            row.tokens(net, low, self._frozen)
-            for row, net in zip(self._rows, self._nets, strict=True)
+        """Return tokens (B, n, width) of `low` features; two towers share their channels."""
+        tokens = [
+            row.tokens(net, part, self._frozen)
+            for row, net, part in zip(
+                self._rows, self.children(), low.chunk(len(self._rows), dim=1), strict=True
+            )
         ]
-        return torch.cat(parts, dim=-1)
+        return torch.cat(tokens, dim=-1)

@@ -15,14 +15,14 @@ from snakemake.io import report
 from snakemake.ioflags import update
 
 from unblind import locks
-from unblind.cluster import attempts, failures
+from unblind.cluster import attempts, failures, requests
 from unblind.cluster.check import before_run
 from unblind.config import Config, check
-from unblind.config_files import arguments, merged
+from unblind.config.files import arguments, merged
 from unblind.custody import carried
 from unblind.custody.artifacts import own_settings
 from unblind.sim.released_files import check as check_assets
-from unblind.study import jobs, pulled_base
+from unblind.study import jobs, pulled_base, unread
 from unblind.study.code import code_hash
 from unblind.study.jobs import Job
 from unblind.study.stages import STAGES, Stage, request_of, rule_of
@@ -58,12 +58,12 @@ _SCRATCH = """
   fi"""
 
 
-def start(values: Mapping[str, Any], files: Sequence[str]) -> "Study":
+def start(files: Sequence[str], changes: Mapping[str, Any]) -> "Study":
     """Check the configuration and this call of Snakemake; return the study.
 
     Args:
-        values: Snakemake's merged configuration.
-        files: the configuration files in the order in which they were merged.
+        files: the configuration files in the order in which they were named.
+        changes: values of the option ``--config``.
 
     Raises:
         WorkflowError: the configuration is wrong, profiles/default is not in force, or SLURM lacks
@@ -74,15 +74,18 @@ def start(values: Mapping[str, Any], files: Sequence[str]) -> "Study":
     options = patches.command_line()
     patches.check_profile(options)
     patches.keep_failures_incomplete()
-    settings = {**values, "runs": one_line(merged, files, values).get("runs")}
-    study = Study(one_line(check, settings, "of the workflow"), settings, files)
+    values = one_line(merged, files, changes)
+    study = Study(one_line(check, values, "of the workflow"), values, files)
+    for file in files:
+        one_line(unread.check, Path(file), study.config)
+    one_line(requests.check_names, study.config)
     patches.explain_read_only(study.config.results)
     patches.forget_future_times(study.config.results, pointer_path(PULLED_BASE).parent, "paper")
     # Nothing of SLURM is known, or needed, where no job goes there.
     if options and not options.dryrun and options.executor in failures.EXECUTORS:
         one_line(before_run, study.config, options.executor)
         study.submit()
-    if study.config.openvla is None:
+    if study.config.base.source is None:
         one_line(pulled_base.bring_along, study.config)
     return study
 
@@ -92,11 +95,12 @@ class Study:
 
     Attributes:
         config: the checked configuration.
+        values: the same as plain values.
         rules: the names of the rules that this study has, in the order of the table.
     """
 
     def __init__(self, config: Config, values: Mapping[str, Any], files: Sequence[str]) -> None:
-        self.config, self._values, self._files = config, values, files
+        self.config, self.values, self._files = config, values, files
         self._stages: dict[str, dict[str, Stage]] = {}
         for name, stage in STAGES.items():
             if stage.when(config):
@@ -117,7 +121,7 @@ class Study:
     def preamble(self) -> str:
         """Return the shell commands before each job's own, with braces doubled for Snakemake."""
         scratch = self.config.cluster.scratch
-        options = {key: value for key, value in self._values.items() if key != "cluster"}
+        options = {key: value for key, value in self.values.items() if key != "cluster"}
         text = _PREAMBLE
         for name, value in {
             "{python}": shlex.quote(sys.executable),
@@ -156,14 +160,14 @@ class Study:
     def outputs(self, rule: str) -> list[str]:
         """Return the files that a rule makes, with wildcards.
 
-        Snakemake leaves what stands, the commands decide what is outdated; pages are made anew.
+        Snakemake keeps existing files, commands decide what is outdated; pages are always rendered.
         """
         patterns = [
             path.replace("{results}", self.config.results).replace(
                 "{teacher}", self.config.training.align.teacher
             )
             for stage in self._stages[rule].values()
-            for path in jobs.each_condition((*stage.outputs, *stage.beside))
+            for path in jobs.each_condition((*stage.outputs, *self._beside(stage)))
         ]
         patterns = list(dict.fromkeys(patterns))
         if page := self._first(rule).page:
@@ -188,7 +192,7 @@ class Study:
         """Return how many processes a rule's job has."""
         stage = self._first(rule)
         if stage.on_gpus:
-            return self.config.openvla.gpus
+            return self.config.training.gpus
         return min(stage.processes or self.config.rollout.workers, self.config.rollout.workers)
 
     def command(self, rule: str) -> Callable[[Wildcards], str]:
@@ -249,6 +253,13 @@ class Study:
         """Return what tells settings and code of a rule's results: a change re-runs the job."""
         return lambda wildcards: one_line(self._origin, rule, wildcards)
 
+    def _beside(self, stage: Stage) -> list[str]:
+        """Return what every job of a stage makes besides files with a sidecar."""
+        runs = [run for run in self.config.runs.values() if run.method]
+        return [
+            file.path for file in stage.beside if all(file.when(self.config, run) for run in runs)
+        ]
+
     # ---- how it is found out -------------------------------------------------------------------
 
     def _first(self, rule: str) -> Stage:
@@ -260,7 +271,7 @@ class Study:
             return [Job(self.config, name) for name in self._stages[rule]]
         run, seed = wildcards.run, int(wildcards.seed)
         trains = self._first(rule).per == "trained run"
-        name = jobs.training_stage(self.config) if trains else jobs.rollout_stage(self.config, run)
+        name = rule if trains else jobs.rollout_stage(self.config, run)
         return [Job(self.config, name, run, seed)]
 
     def _inputs(self, rule: str, wildcards: Wildcards) -> list[str]:

@@ -1,4 +1,4 @@
-"""Things in a crate: files with size and checksum, and what is only told of."""
+"""Entities of a crate: files with size and checksum, and files that are only described."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from rocrate.rocrate import ROCrate
 from unblind.errors import UnblindError
 from unblind.files import sha256
 
-#: Terms of the workflow run profiles, beside those of RO-Crate 1.1.
+#: Terms of the workflow run profiles, in addition to those of RO-Crate 1.1.
 TERMS = "https://w3id.org/ro/terms/workflow-run/context"
 _FORMATS = {
     ".csv": "text/csv",
@@ -45,8 +45,8 @@ class Entities:
     def add(self, identifier: str, kind: str, **properties: Any) -> Entity:
         """Return the thing that is no file, added if need be."""
         known = self.crate.get(identifier)
-        values = {"@type": kind, **{name: _compact(value) for name, value in properties.items()}}
-        return known or self.crate.add(ContextEntity(self.crate, identifier, properties=values))
+        fields = {"@type": kind, **{name: _compact(value) for name, value in properties.items()}}
+        return known or self.crate.add(ContextEntity(self.crate, identifier, properties=fields))
 
     def file(self, path: Path) -> Entity:
         """Return the file ``path``, added if need be."""
@@ -63,17 +63,17 @@ class Entities:
             "sha256": self._sha256(path),
         }
 
-    def artifact(self, path: Path, wanted: str, said_by: Path) -> Entity:
-        """Return the artifact or input with the SHA-256 ``wanted``, added if need be.
+    def artifact(self, path: Path, recorded: str, said_by: Path) -> Entity:
+        """Return the artifact or input with the SHA-256 ``recorded``, added if need be.
 
-        What lies elsewhere, is gone or is too large is told of by name and checksum alone.
+        What is elsewhere, gone or too large is described by name and checksum alone.
 
         Raises:
             UnblindError: the file differs from what the sidecar of ``said_by`` says.
         """
         path = self.copies.get(path, path)
         there = path.is_file()
-        if there and self._sha256(path) != wanted:
+        if there and self._sha256(path) != recorded:
             what = "itself" if path == said_by else str(path)
             raise UnblindError(
                 f"the sidecar of {said_by} names another content of {what}",
@@ -85,8 +85,8 @@ class Entities:
             return self.file(path)
         name = self._name(path) if inside else path.name
         about = f"{name}, which is not part of this crate"
-        identifier = f"#sha256-{wanted}"
-        return self.add(identifier, "CreativeWork", name=name, description=about, sha256=wanted)
+        identifier = f"#sha256-{recorded}"
+        return self.add(identifier, "CreativeWork", name=name, description=about, sha256=recorded)
 
     def _sha256(self, path: Path) -> str:
         if path not in self._hashes:

@@ -44,7 +44,7 @@ PROFILES = {
 WORKFLOW = Path("Snakefile")
 #: All settings of the study, written into the crate.
 SETTINGS = "study.json"
-#: What belongs to the workflow beside the Snakefile.
+#: What belongs to the workflow besides the Snakefile.
 _DEFINITION = (
     *("workflow/**/*", "profiles/default/*", "environment.yml", "requirements.*"),
     *("pyproject.toml", "README.md", "CITATION.cff", "LICENSE", "NOTICE"),
@@ -107,7 +107,9 @@ class _Study:
 
     def __init__(self, config: Config, steps: list[Step]) -> None:
         made = [artifact for step in steps for artifact, _ in step.made]
-        left_out = {one.path for one in made if one.scratch and one.path.suffix in _LARGE}
+        left_out = {
+            product.path for product in made if product.scratch and product.path.suffix in _LARGE
+        }
         self.config = config
         self.entities = Entities(Path(config.results), left_out, copied(config))
         self.root = self.entities.crate.root_dataset
@@ -155,10 +157,10 @@ class _Study:
         facts, artifact = step.facts, self.entities.artifact
         first = step.made[0][0].path
         results = []
-        for one, meta in step.made:
-            results.append(artifact(one.path, meta.sha256, one.path))
-            self.entities.file(provenance.sidecar_path(one.path))["about"] = results[-1]
-            results += [self.entities.file(path) for path in one.beside if path.is_file()]
+        for product, meta in step.made:
+            results.append(artifact(product.path, meta.sha256, product.path))
+            self.entities.file(provenance.sidecar_path(product.path))["about"] = results[-1]
+            results += [self.entities.file(path) for path in product.beside if path.is_file()]
         objects = [artifact(Path(p), sha, first) for p, sha in facts.inputs.items()]
         changed = ", with local changes" if facts.dirty else ""
         return self._add_action(
@@ -191,9 +193,9 @@ class _Study:
 
     def _values(self, number: int, step: Step) -> Iterator[Entity]:
         """Yield the settings and the seed that a step's result depends on."""
-        values = {"settings": json.dumps(step.facts.config, sort_keys=True)}
-        values |= {} if step.facts.seed is None else {"seed": str(step.facts.seed)}
-        for name, value in values.items():
+        settings = {"settings": json.dumps(step.facts.config, sort_keys=True)}
+        settings |= {} if step.facts.seed is None else {"seed": str(step.facts.seed)}
+        for name, value in settings.items():
             identifier = f"#call-{number}-{name}"
             yield self.entities.add(identifier, "PropertyValue", name=name, value=value)
 

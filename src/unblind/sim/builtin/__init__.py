@@ -1,4 +1,4 @@
-"""The procedural twins: a catalog made of numbers, with the released names, order and splits."""
+"""The builtin assets: a catalog made of numbers, with the released names, order and splits."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from unblind.sim.catalog import Model
 
 @dataclass(frozen=True, eq=False)
 class BuiltinCatalog:
-    """The twins of the 25 objects, 17 plates and 21 tables, in released order."""
+    """Procedural stand-ins for the 25 objects, 17 plates and 21 tables, in released order."""
 
     objects: tuple[Model, ...]
     plates: tuple[Model, ...]
@@ -40,7 +40,7 @@ BUILTIN = BuiltinCatalog(
 
 
 def pretraining_catalog() -> BuiltinCatalog:
-    """Return the twins with the extra objects, receptacles and tables of pretraining after them."""
+    """Return the builtin assets, and after them the extra ones of pretraining."""
     first = len(BUILTIN.tables)
     return BuiltinCatalog(
         objects=BUILTIN.objects + extras.objects(len(BUILTIN.objects)),

@@ -1,4 +1,4 @@
-"""The paint box of the procedural twins: sRGB in [0, 1]."""
+"""The paint box of the builtin assets: sRGB in [0, 1]."""
 
 BLACK = (0.07, 0.07, 0.08)
 GREY = (0.45, 0.46, 0.48)

@@ -1,7 +1,7 @@
 """More things for robot pretraining: plain coloured solids, receptacles and tables.
 
 None of them occurs in the study's conditions. They follow the 25 objects, 17 plates and 21 tables
-of the twins in one longer catalog, so that an index means the same in both.
+of the builtin assets in one longer catalog, so that an index means the same in both.
 """
 
 from functools import cache

@@ -89,7 +89,7 @@ def _reflection(strength: float) -> np.ndarray:
 
 
 def _scene(index: int) -> Scene:
-    """Return what a table shows; indices beyond the 21 twins are the extra ones'."""
+    """Return what a table shows; indices beyond the study's 21 are the extra ones'."""
     return SCENES[index] if index < len(SCENES) else extras.scene(index - len(SCENES))
 
 

@@ -1,0 +1,93 @@
+"""The commands that run the simulator: demonstrations, replay, rollouts."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unblind import locks
+from unblind.cli.options import MINI, ConfigFile, Overrides, RunSeed, Workers, load_config
+from unblind.config import DemoSet
+from unblind.custody import carried
+from unblind.files import write_json
+from unblind.study import jobs, stages
+
+app = typer.Typer()
+
+
+@app.command()
+def demos(
+    config: ConfigFile = MINI,
+    override: Overrides = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of shards and manifest.")] = None,
+    which: Annotated[
+        DemoSet, typer.Option("--set-of", help="training, pretraining or warm-up.")
+    ] = "training",
+    workers: Workers = None,
+) -> None:
+    """Collect the planner's demonstrations; an interrupted call is continued."""
+    settings = load_config(config, override)
+    from unblind.demos.collect import collect
+
+    out = out or jobs.demos_folder(settings, which)
+    with locks.alone(out / stages.MANIFEST):
+        collect(settings, out, workers or settings.rollout.workers, which)
+
+
+@app.command()
+def survey(
+    config: ConfigFile = MINI,
+    override: Overrides = None,
+    attempts: Annotated[int, typer.Option(min=1, help="Attempts for each of 16 objects.")] = 40,
+    out: Annotated[Path | None, typer.Option(help="Result file (JSON).")] = None,
+    workers: Workers = None,
+) -> None:
+    """Count how often the planner succeeds at the first try, and where it fails."""
+    settings = load_config(config, override)
+    from unblind.demos import collect
+
+    counts = collect.survey(settings, attempts, workers or settings.rollout.workers)
+    write_json(out or Path(settings.results, "survey.json"), counts)
+    for name, row in counts["by_object"].items():
+        print(f"{name:<16} {row['successes']:>3}/{row['attempts']:<3} {row['failures'] or ''}")
+    print(f"{'all':<16} {counts['successes']:>3}/{counts['attempts']}")
+
+
+@app.command()
+def replay(
+    config: ConfigFile = MINI,
+    override: Overrides = None,
+    demos: Annotated[Path | None, typer.Option(help="Folder of demonstrations.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Record file.")] = None,
+    workers: Workers = None,
+) -> None:
+    """Execute stored demonstrations open loop, raw and tokenised: the ceiling of any policy."""
+    settings = load_config(config, override)
+    from unblind.steps.replaying import replay as run_replay
+
+    demos, out = demos or jobs.demos_folder(settings), out or carried.own_replay(settings)
+    run_replay(settings, demos, out, workers or settings.rollout.workers)
+
+
+@app.command()
+def rollout(
+    run: Annotated[str, typer.Option(help="A run of the configuration.")],
+    out: Annotated[Path | None, typer.Option(help="Folder, one file a condition.")] = None,
+    seed: RunSeed = 0,
+    config: ConfigFile = MINI,
+    override: Overrides = None,
+    condition: Annotated[
+        list[str] | None, typer.Option(help="Only this condition; may be repeated.")
+    ] = None,
+    workers: Workers = None,
+) -> None:
+    """Evaluate a policy in closed loop; conditions whose record is current are not repeated."""
+    settings = load_config(config, override)
+    settings.run(run)
+    from unblind.rollout.run import rollout as run_rollout
+
+    out = out or Path(settings.results, "rollouts", run, str(seed))
+    with locks.alone(out):
+        run_rollout(
+            settings, run, seed, out, condition or None, workers or settings.rollout.workers
+        )

@@ -1,0 +1,287 @@
+"""The configuration of a whole study: loading, checking, and the JSON schema.
+
+No field has a default: ``workflow/config/mini.yaml`` says everything, and other files extend it
+(`unblind.config.files`). ``workflow/config/schema.json`` is generated from these classes.
+"""
+
+import hashlib
+import json
+import reprlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import Field, ValidationError, model_validator
+
+from unblind.config.cluster import Cluster
+from unblind.config.files import EXTENDS, read, replace, without_null_runs
+from unblind.config.sections import (
+    METHODS,
+    RECIPE,
+    ActionLoss,
+    Alignment,
+    Augmentation,
+    Base,
+    Demos,
+    ExecutedNoise,
+    FileName,
+    Gates,
+    Model,
+    Name,
+    PretrainingDemos,
+    Questions,
+    Render,
+    Replay,
+    Rollout,
+    Run,
+    Schedule,
+    Section,
+    Seed,
+    Table1,
+    Training,
+)
+from unblind.errors import UnblindError, near
+from unblind.teachers.registry import TEACHERS, Vit
+
+__all__ = [
+    "METHODS",
+    "ActionLoss",
+    "Alignment",
+    "Augmentation",
+    "Base",
+    "Config",
+    "DemoSet",
+    "Demos",
+    "ExecutedNoise",
+    "Gates",
+    "Model",
+    "PretrainingDemos",
+    "Questions",
+    "Render",
+    "Replay",
+    "Rollout",
+    "Run",
+    "Schedule",
+    "Table1",
+    "Training",
+    "check",
+    "digest",
+    "load",
+    "schema",
+]
+
+DemoSet = Literal["training", "pretraining", "warm-up"]
+
+#: Teachers that can look at augmented pictures during the training of a published model.
+_VITS = [name for name, row in TEACHERS.items() if isinstance(row, Vit)]
+#: Keys that no longer exist, and the keys that replaced them.
+OLD_KEYS: Mapping[str, str] = {
+    "training.align.coefficient": "training.align.lambda",
+    "openvla.base": "base.source",
+    "openvla.unnorm_key": "base.unnorm_key",
+    "openvla.teacher": "training.align.teacher_weights",
+    "openvla.temperature": "rollout.temperature",
+    **{
+        f"openvla.{key}": f"training.{key}"
+        for key in (*RECIPE, "gradient_checkpointing", "checkpoint_steps", "device", "gpus")
+    },
+    "openvla": "base.source",
+}
+
+
+class Config(Section):
+    """The whole study."""
+
+    scale: Literal["mini", "paper", "smoke", "twin"] = Field(
+        description="Size: 'mini' for two cores, 'paper' as published, 'smoke' for tests."
+    )
+    seed: Seed = Field(description="Seed of demonstrations, replay and bootstrap.")
+    results: FileName = Field(description="Folder of all build outputs.")
+    catalog: FileName = Field(description="'builtin', or the folder of the authors' asset files.")
+    catalog_missing: Literal["stop", "skip"] = Field(
+        description="When the catalog's folder lacks files, or holds changed ones: 'stop' before "
+        "anything is run, or 'skip' the episodes that need them; tables count those as not run."
+    )
+    fidelity: Literal["corrected", "released"] = Field(
+        description="'released' reproduces the known defects of the authors' environments."
+    )
+    render: Render = Field(description="The camera picture.")
+    demos: Demos = Field(description="How demonstrations are made.")
+    rebuild_base: bool = Field(
+        description="Make the base model here (hours) instead of pulling the published one."
+    )
+    base: Base = Field(description="How the base model is made.")
+    training: Training = Field(description="How runs are fine-tuned.")
+    replay: Replay = Field(description="Replay of demonstrations.")
+    rollout: Rollout = Field(description="How policies are evaluated.")
+    seeds: Annotated[list[Seed], Field(min_length=1)] = Field(
+        description="Evaluation seeds; each draws its own episode ids, the same for all runs."
+    )
+    runs: dict[Name, Run] = Field(description="Policies under evaluation by name.")
+    gates: Gates = Field(description="Marks to reach before a table is worth reading.")
+    table1: Table1 = Field(description="Table 1 (success rates by condition).")
+    # Decides no result: it is in no dump, so in no hash and no sidecar.
+    cluster: Cluster = Field(exclude=True, description="The batch system.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for key, values in (("seeds", self.seeds), ("table1.rows", self.table1.rows)):
+            if len(set(values)) < len(values):
+                raise ValueError(f"{key} names a value twice: {values}")
+        known = [*self.runs, *METHODS]
+        for row in self.table1.rows:
+            if row not in known:
+                raise ValueError(f"table1.rows names no run or method: '{row}'{near(row, known)}")
+        if problem := self._misfit():
+            raise ValueError(problem)
+        return self
+
+    def _misfit(self) -> str | None:
+        """Return what the model that methods start from cannot do, or None."""
+        base, training = self.base, self.training
+        for key, schedule in (
+            ("training.schedule", training.schedule),
+            ("base.warm_up", base.warm_up),
+        ):
+            if schedule.batch < 2:
+                return f"{key}.batch ({schedule.batch}) must be at least 2: a batch has two parts"
+            if schedule.batch % training.gpus:
+                return (
+                    f"{key}.batch ({schedule.batch}) cannot be shared by "
+                    f"training.gpus ({training.gpus})"
+                )
+        if base.source is None:
+            if (training.precision, training.augmentation) != ("float32", None):
+                return (
+                    "without base.source, training.precision must be 'float32' and "
+                    "training.augmentation null: features of unchanged pictures are stored"
+                )
+            if base.unnorm_key is not None or self.rollout.temperature is not None:
+                return "base.unnorm_key and rollout.temperature are of published models: set null"
+        elif any(
+            (section.loss.action_width or section.loss.location_width)
+            for section in (base, training)
+        ):
+            return "with base.source, action_width and location_width must be 0: targets are hard"
+        elif training.align.teacher not in _VITS:
+            return (
+                f"with base.source, training.align.teacher must be a vision transformer "
+                f"({', '.join(_VITS)}), not '{training.align.teacher}'"
+            )
+        return None
+
+    def run(self, name: str) -> Run:
+        """Return the run called ``name``.
+
+        Raises:
+            UnblindError: there is no such run.
+        """
+        if name not in self.runs:
+            raise UnblindError(
+                f"unknown run '{name}'{near(name, self.runs)}", f"runs: {', '.join(self.runs)}"
+            )
+        return self.runs[name]
+
+    def is_published(self, run: str) -> bool:
+        """Return whether a run's policy is a published model, or trained on one.
+
+        Raises:
+            UnblindError: there is no such run.
+        """
+        return self.base.source is not None and self.run(run).policy == "vla"
+
+
+def check(values: Mapping[str, Any], origin: str) -> Config:
+    """Return checked values; ``origin`` says in error messages where they come from.
+
+    Raises:
+        UnblindError: a key is unknown, missing or no longer in use, or a value is wrong.
+    """
+    stated = [old for old in OLD_KEYS if _states(values, old)]
+    renamed = [
+        f"'{old}' is now '{OLD_KEYS[old]}'"
+        for old in stated
+        if not any(longer.startswith(f"{old}.") for longer in stated)
+    ]
+    if renamed:
+        raise UnblindError(f"bad configuration {origin}: {'; '.join(renamed)}", "rename the key")
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        details = error.errors()
+        problems = "; ".join(map(_problem, details))
+        remedy = "see workflow/config/schema.json"
+        if any(detail["type"] == "missing" and len(detail["loc"]) == 1 for detail in details):
+            remedy = f"extend a complete file ('{EXTENDS}: mini.yaml'), or {remedy}"
+        raise UnblindError(f"bad configuration {origin}: {problems}", remedy) from None
+
+
+def _states(values: Any, key: str) -> bool:
+    """Return whether nested values have a dotted key."""
+    for name in key.split("."):
+        if not isinstance(values, Mapping) or name not in values:
+            return False
+        values = values[name]
+    return True
+
+
+def load(path: Path | str, overrides: Mapping[str, Any] | None = None) -> Config:
+    """Load and check a YAML file.
+
+    Args:
+        path: a configuration that is complete, by itself or by extending another.
+        overrides: values by dotted key (``{"demos.successes": 8}``) that replace the file's.
+
+    Raises:
+        UnblindError: the file, or one that it extends, is missing or no YAML mapping, a key is
+            unknown or missing, or a value is wrong; the message names key, file and near matches.
+    """
+    values = read(Path(path))
+    for key, value in (overrides or {}).items():
+        replace(values, key, value)
+    return check(without_null_runs(values), str(path))
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON schema (draft 2020-12) of `Config`."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}
+
+
+def digest(values: Any) -> str:
+    """Return the SHA-256 of plain values, independent of the order of keys."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+#: Values in messages are cut short: a few lines of YAML can stand for gigabytes.
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
+_SHORT.maxlevel = 2
+
+
+def _problem(detail: Any) -> str:
+    key = ".".join(str(name) for name in detail["loc"])
+    if detail["type"] == "extra_forbidden":
+        return f"unknown key '{key}'{near(str(detail['loc'][-1]), _keys_at(detail['loc'][:-1]))}"
+    if detail["type"] == "missing":
+        return f"missing key '{key}'"
+    message = detail["msg"].removeprefix("Value error, ")
+    got = "" if isinstance(detail["input"], dict) else f" (got {_SHORT.repr(detail['input'])})"
+    return f"'{key}': {message}{got}" if key else message
+
+
+def _keys_at(location: tuple[Any, ...]) -> list[str]:
+    """Return the keys that the section at ``location`` knows."""
+    model: Any = Config
+    for part in location:
+        model = Run if model is Config and part == "runs" else _section(model, part)
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _section(model: Any, part: Any) -> Any:
+    if isinstance(part, int):
+        return get_args(model)[0]  # a place in a list
+    field = model.model_fields.get(part)
+    if field is None:
+        return model
+    kinds = [kind for kind in get_args(field.annotation) if kind is not type(None)]
+    return kinds[0] if type(None) in get_args(field.annotation) else field.annotation

@@ -1,0 +1,404 @@
+"""The sections of the configuration: every key with its kind, range and meaning.
+
+No field has a default: all values are in ``workflow/config/*.yaml``. `unblind.config` puts the
+sections together.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from unblind.errors import near
+from unblind.teachers.registry import TEACHERS
+
+METHODS = ("default", "freeze", "align")
+#: Settings of how adapters are trained, in the warm-up too. What decides no more than the last
+#: digits or the speed is left out: device, gpus, gradient_checkpointing, checkpoint_steps.
+RECIPE = ("recipe", "precision", "augmentation", "betas", "clip", "last_rate")
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+#: What can name a file: not empty, and without the NUL at which the system would cut it off.
+FileName = Annotated[str, Field(pattern=r"^[^\x00]+$")]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _known_teacher(name: str) -> str:
+    if name not in TEACHERS:
+        raise ValueError(f"no such teacher{near(name, TEACHERS)}")
+    return name
+
+
+TeacherName = Annotated[
+    str, AfterValidator(_known_teacher), Field(json_schema_extra={"enum": list(TEACHERS)})
+]
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown keys are errors, values cannot change, no silent casts."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Render(Section):
+    """The camera picture that demonstrations store and policies see."""
+
+    width: int = Field(ge=16, le=4096, description="Width in pixels (the paper: 640).")
+    height: int = Field(ge=12, le=4096, description="Height in pixels (the paper: 480).")
+    shader: Literal["minimal", "default"] = Field(
+        description="Shader pack: 'minimal' draws no shadows, 'default' is the paper's."
+    )
+
+    @model_validator(mode="after")
+    def _four_to_three(self) -> Self:
+        if 3 * self.width != 4 * self.height:
+            raise ValueError(
+                f"{self.width} x {self.height} is not 4:3 as the camera's intrinsics are"
+            )
+        return self
+
+
+class ExecutedNoise(Section):
+    """Noise added to executed actions while the clean correction is stored as the label."""
+
+    xyz_m: float = Field(ge=0, description="Standard deviation of the translation noise in m.")
+    rot_rad: float = Field(ge=0, description="Standard deviation of the rotation noise in rad.")
+    probability: float = Field(ge=0, le=1, description="Share of the steps that get noise.")
+
+
+class Demos(Section):
+    """The planner's demonstrations."""
+
+    successes: Count = Field(
+        description="Successful training episodes, dealt in order over the 256 pairs of 16 objects "
+        "and 16 tables: each pair gets successes // 256, the first successes % 256 one more. The "
+        "paper has 1,400."
+    )
+    held_out_per_object: int = Field(
+        ge=0, description="Successful held-out episodes for each of the 16 training objects."
+    )
+    attempts_per_slot: Count = Field(
+        description="Attempts (with fresh episode ids) before one wanted success is given up."
+    )
+    noop_filter: Literal["released", "merge", "none"] = Field(
+        description="'released' drops small steps, 'merge' sums them, 'none' keeps every step."
+    )
+    euler: Literal["corrected", "released"] = Field(
+        description="Rotation encoding: 'corrected' matches the controller (intrinsic XYZ), "
+        "'released' is the authors' extrinsic xyz."
+    )
+    executed_noise: ExecutedNoise = Field(
+        description="Noise on executed actions; 0 switches it off."
+    )
+    shard_episodes: Count = Field(description="Episodes in one Parquet shard.")
+
+
+class PretrainingDemos(Section):
+    """The broad demonstrations of robot pretraining."""
+
+    successes: Count = Field(description="Successful episodes.")
+    attempts_per_slot: Count = Field(description="Attempts before one success is given up.")
+    executed_noise: ExecutedNoise = Field(
+        description="Noise on the executed actions of every second episode."
+    )
+    shard_episodes: Count = Field(description="Episodes in one Parquet shard.")
+
+
+class Model(Section):
+    """Sizes of the vision-language-action model (see `unblind.vla.prismatic.PrismaticConfig`)."""
+
+    towers: Annotated[list[str], Field(min_length=1, max_length=2)] = Field(
+        description="Vision towers, names of `unblind.vla.towers.TOWERS`."
+    )
+    image_size: Count = Field(description="Side of the square picture in pixels (paper: 224).")
+    frozen_blocks: int = Field(
+        ge=0, description="First blocks of a convolutional tower that are never trained."
+    )
+    projector_width: Count = Field(description="Hidden units of the projector.")
+    hidden_size: Count = Field(description="Width of the decoder (paper: 4096).")
+    layers: Count = Field(description="Decoder blocks (paper: 32).")
+    heads: Count = Field(description="Attention heads (paper: 32).")
+    intermediate_size: Count = Field(description="Units of a block's MLP (paper: 11008).")
+    position_scale: float = Field(
+        ge=0, description="Amplitude of the sine positions added to visual tokens (paper: none)."
+    )
+
+
+class Schedule(Section):
+    """One stage of training."""
+
+    steps: Count = Field(description="Optimiser steps.")
+    batch: Count = Field(description="Pictures a step.")
+    rate: float = Field(gt=0, description="Highest learning rate of AdamW.")
+    warm_up: Count = Field(description="Steps of rising rate before the cosine decay.")
+    weight_decay: float = Field(ge=0, description="Of AdamW.")
+
+
+class Tower(Schedule):
+    """Contrastive pretraining of the vision tower, before there is a decoder to train."""
+
+    loss: Literal["names", "clip", "siglip"] = Field(
+        description="How regions and names are contrasted: 'names' tells each region's name among "
+        "all, 'clip' and 'siglip' are open_clip's losses over a batch's pairs."
+    )
+
+
+class Reading(Schedule):
+    """VLM pretraining; the questions about a picture share its tokens."""
+
+    turns: Count = Field(description="Questions asked of a picture at a time.")
+
+
+class Round(Schedule):
+    """One round of robot pretraining: a schedule of its own from the weights of the last round."""
+
+    pictures_with_questions: int = Field(
+        ge=0, description="Generated pictures among a step's pictures; the rest are frames."
+    )
+
+    @model_validator(mode="after")
+    def _has_frames(self) -> Self:
+        if self.pictures_with_questions >= self.batch:
+            raise ValueError(
+                f"pictures_with_questions ({self.pictures_with_questions}) leaves no frame in a "
+                f"batch of {self.batch}"
+            )
+        return self
+
+
+class ActionLoss(Section):
+    """How labels become targets of the cross-entropy."""
+
+    action_width: float = Field(
+        ge=0, description="Standard deviation of soft targets in action bins; 0: hard targets."
+    )
+    location_width: float = Field(ge=0, description="The same in location bins.")
+    gripper_reach: float = Field(
+        ge=0, description="Weight of the gripper's token on the four frames before it closes."
+    )
+    gripper_lift: float = Field(
+        ge=0, description="Its weight on the closing frame and the six after it."
+    )
+    still_motion: float = Field(
+        ge=0, description="Weight of the motion tokens where the label stands still."
+    )
+
+
+class Questions(Section):
+    """Generated pictures with questions."""
+
+    images: Count = Field(description="Training pictures.")
+    held_out: Count = Field(
+        description="Pictures held out for the gate, and as many in styles that training lacks."
+    )
+    turns: Count = Field(description="Questions asked of a picture at a time in robot pretraining.")
+
+
+class Base(Section):
+    """The model that methods start from: where it comes from, or how it is made."""
+
+    source: FileName | None = Field(
+        description="Published checkpoint: a folder, or owner/name@commit of the Hugging Face hub. "
+        "With rebuild_base the warm-up starts from it, else every method does. null: the model is "
+        "pretrained here with rebuild_base, else pulled from the store."
+    )
+    unnorm_key: str | None = Field(
+        min_length=1,
+        description="Data set whose action statistics the published checkpoint and its warm-up "
+        "use; null: the model has statistics of its own alone.",
+    )
+    demos: PretrainingDemos = Field(description="Demonstrations of robot pretraining.")
+    warm_up_episodes: Count = Field(
+        description="Demonstrations of the warm-up that precedes every method (the paper: 140)."
+    )
+    model: Model = Field(description="Sizes of the model.")
+    questions: Questions = Field(description="Pictures and questions of VLM pretraining.")
+    tower: Tower = Field(description="Pretraining of the tower on regions and words.")
+    vlm: Reading = Field(description="Pretraining on pictures with questions.")
+    robot: Annotated[list[Round], Field(min_length=1)] = Field(
+        description="Robot pretraining, in rounds that each start with a high rate (Loshchilov and "
+        "Hutter 2017) and see the demonstrations in an order of their own."
+    )
+    robot_questions: int = Field(
+        ge=0, description="Questions about a robot's picture in addition to its action."
+    )
+    warm_up: Schedule = Field(description="Warm-up: LoRA on few demonstrations, then merged.")
+    loss: ActionLoss = Field(description="Targets and weights of the loss.")
+    jitter: float = Field(
+        ge=0, lt=1, description="Largest relative change of brightness, contrast and colours."
+    )
+
+
+class Alignment(Section):
+    """The method Align (paper, section 5 and table 9)."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    teacher: TeacherName = Field(
+        description="Frozen teacher, a name of `unblind.teachers.registry.TEACHERS`."
+    )
+    teacher_weights: FileName | None = Field(
+        description="Its weights: a folder, or owner/name@commit; null: the published ones."
+    )
+    interpolate: bool = Field(
+        description="Meet a grid that the teacher cannot give by interpolating its features."
+    )
+    layers: Annotated[list[Count], Field(min_length=1)] = Field(
+        description="Decoder layers whose visual tokens are aligned (paper: 16 of 32)."
+    )
+    lambda_: float = Field(
+        alias="lambda", ge=0, description="Weight of the alignment loss, the paper's lambda (0.2)."
+    )
+    projector: Name = Field(description="Projector to the teacher's width (paper: 'mlp').")
+    projector_width: Count = Field(description="Its hidden units (paper: 2048).")
+    frozen: bool = Field(description="Whether it keeps its random weights (paper: true).")
+    loss: Name = Field(description="Distance to the teacher (paper: 'cosine').")
+
+
+class Augmentation(Section):
+    """Random changes of training pictures, in this order, each drawn uniformly.
+
+    The release's values are in its ``prismatic/vla/datasets/datasets.py``.
+    """
+
+    crop_area: float = Field(
+        gt=0, le=1, description="Area of the square that is cut out and enlarged (released: 0.9)."
+    )
+    brightness: Share = Field(description="Largest sum added to pixels in [0, 1] (released: 0.2).")
+    contrast: Share = Field(
+        description="Largest change of the factor about each colour's mean (released: 0.2)."
+    )
+    saturation: Share = Field(description="Largest change of its factor (released: 0.2).")
+    hue: float = Field(
+        ge=0, le=0.5, description="Largest turn of the hue, of a whole circle (released: 0.05)."
+    )
+
+
+class Training(Section):
+    """Fine-tuning of a run: LoRA on the base, the same data in the same order for every run.
+
+    The warm-up is trained likewise, with the schedule and the loss of ``base``.
+    """
+
+    schedule: Schedule = Field(description="Steps and rates (paper: 60000 steps of 8, 5e-4).")
+    rank: Count = Field(description="Rank of the adapters (paper: 32).")
+    alpha: Count = Field(description="Their scale times the rank (paper: 16).")
+    loss: ActionLoss = Field(description="Targets and weights of the action loss.")
+    snapshots: int = Field(
+        ge=0, description="Adapters kept on the way, at equal distances, for plots of drift."
+    )
+    align: Alignment = Field(description="What the method Align adds.")
+    recipe: Literal["corrected", "released"] = Field(
+        description="'corrected': float32 adapters, crops anywhere in the picture, and actions "
+        "whose masked dimensions (the gripper) are never changed. 'released': bfloat16 adapters "
+        "without a float32 copy, crops on the diagonal, and a constant gripper becomes 0."
+    )
+    precision: Literal["bfloat16", "float32"] = Field(
+        description="Of the frozen weights and of the arithmetic, in evaluation too."
+    )
+    augmentation: Augmentation | None = Field(
+        description="Changes of training pictures; student and teacher see the same. null: none."
+    )
+    betas: list[Annotated[float, Field(ge=0, lt=1)]] = Field(
+        min_length=2, max_length=2, description="Of AdamW (released: 0.9, 0.999)."
+    )
+    clip: float | None = Field(
+        gt=0, description="Largest norm of the gradient; null: no clipping, as released."
+    )
+    last_rate: Share = Field(
+        description="Share of the learning rate at the end of a cosine; 1: constant, as released."
+    )
+    gradient_checkpointing: bool = Field(
+        description="Compute activations twice to save memory (released: false)."
+    )
+    checkpoint_steps: Count = Field(description="Steps between checkpoints to go on from.")
+    device: Literal["cuda", "cpu"] = Field(
+        description="Where models are trained and evaluated; only published ones need a GPU."
+    )
+    gpus: Count = Field(
+        description="Processes of one training, a GPU or a CPU core each, which share its batches "
+        "(paper: 1)."
+    )
+
+    @model_validator(mode="after")
+    def _can_be_computed(self) -> Self:
+        if self.recipe == "released" and self.precision != "bfloat16":
+            raise ValueError("recipe 'released' means bfloat16, so precision must be 'bfloat16'")
+        return self
+
+
+class Replay(Section):
+    """Open-loop replay of stored demonstrations: the ceiling of any policy."""
+
+    episodes: Count = Field(description="Stored training episodes that are replayed.")
+
+
+class Rollout(Section):
+    """Closed-loop evaluation."""
+
+    workers: Count = Field(description="Worker processes; results do not depend on it.")
+    scenes: Count = Field(description="Scenes held by one worker; results do not depend on it.")
+    episodes: Count = Field(description="Episodes for each condition and seed (the paper: 128).")
+    in_distribution_episodes: Count = Field(
+        description="The same for the condition in_distribution, which a gate judges; the first "
+        "of them are the episodes of a smaller number."
+    )
+    max_steps: Count = Field(description="Control steps of an episode (the paper: 80).")
+    temperature: float | None = Field(
+        gt=0,
+        description="Actions are sampled among the 50 likeliest tokens at this temperature "
+        "(released: 0.6); null: the likeliest token is taken.",
+    )
+
+    def count(self, condition: str) -> int:
+        """Return the number of episodes of a condition for each seed."""
+        in_distribution = condition == "in_distribution"
+        return self.in_distribution_episodes if in_distribution else self.episodes
+
+
+class Run(Section):
+    """One policy under evaluation: a row of a table."""
+
+    policy: Literal["oracle", "random", "noop", "vla"] = Field(
+        description="'oracle' is the planner, 'random' and 'noop' are floors, 'vla' is a model."
+    )
+    label: str = Field(min_length=1, description="The row's name in tables.")
+    method: Literal["default", "freeze", "align"] | None = Field(
+        description="The paper's training method; null: the base itself, or a scripted policy."
+    )
+
+    @model_validator(mode="after")
+    def _only_models_learn(self) -> Self:
+        if self.method and self.policy != "vla":
+            raise ValueError(f"method '{self.method}' needs the policy 'vla'")
+        return self
+
+
+class Gates(Section):
+    """Marks that a trained policy and its base should reach before a table is worth reading."""
+
+    action: Literal["stop", "warn"] = Field(
+        description="When a floor is missed: 'stop' renders no table, 'warn' says so in it."
+    )
+    in_distribution_floor: Share = Field(
+        description="Success of the row 'default' in distribution that must be reached."
+    )
+    in_distribution_goal: Share = Field(description="Success in distribution that is hoped for.")
+    questions_floor: Share = Field(
+        description="Accuracy on each kind of held-out questions that the base must reach."
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.in_distribution_goal < self.in_distribution_floor:
+            raise ValueError("in_distribution_goal lies below in_distribution_floor")
+        return self
+
+
+class Table1(Section):
+    """Rows of the success-rate table."""
+
+    rows: Annotated[list[Name], Field(min_length=1)] = Field(
+        description="Runs in printing order; a method that has no run is printed as 'not run'."
+    )

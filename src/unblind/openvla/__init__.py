@@ -1,1 +1,0 @@
-"""OpenVLA-7B and its relatives as their authors published them, in the classes of `unblind.vla`."""

@@ -1,0 +1,1 @@
+"""Generated pictures with questions and answers, for pretraining on images with text."""
