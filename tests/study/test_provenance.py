@@ -195,7 +195,7 @@ def test_a_stage_lists_all_modules_that_it_imports(stage):
         ("robot", "unblind.sim.camera"),
         ("rollout", "unblind.rollout.factory"),
         ("training", "unblind.align"),
-        ("vlm", "unblind.pictures.questions"),
+        ("vlm", "unblind.training.album"),
     ],
 )
 def test_a_module_left_out_is_noticed(stage, module):
