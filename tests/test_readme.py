@@ -10,6 +10,7 @@ import shlex
 
 import models
 import pytest
+import toy_study
 import typer
 from fences import PAGES, ROOT, bare, blocks, commands, read
 
@@ -84,6 +85,25 @@ def test_every_link_leads_somewhere():
     assert "](docs/troubleshooting.md)" in read("README.md")
     named = re.findall(r"`((?:src|workflow|docs)/[\w./]+)`", read("README.md"))
     assert named and not [name for name in named if not (ROOT / name).exists()]
+
+
+def edges(diagram):
+    """Return the arrows of a diagram by the labels of their ends; `A & B --> C` is two arrows."""
+    labels = dict(re.findall(r"(\w+)\[(\w+)\]", diagram))
+    return {
+        (labels.get(source, source), labels.get(target, target))
+        for sources, targets in re.findall(r"^\s*(.+) --> (.+)$", diagram, re.MULTILINE)
+        for source in sources.split(" & ")
+        for target in targets.split(" & ")
+    }
+
+
+def test_the_graph_is_the_one_that_snakemake_draws(tmp_path):
+    (diagram,) = blocks(read("README.md"), "mermaid")
+    project = toy_study.make(tmp_path / "study")
+    drawn = toy_study.snakemake(project, "--rulegraph", "mermaid-js")
+    assert drawn.returncode == 0, drawn.stdout
+    assert edges(diagram) == edges(drawn.stdout)
 
 
 # ---- troubleshooting -------------------------------------------------------------------------
