@@ -31,7 +31,7 @@ NOT_RUN = {
     ".venv/bin/snakemake --cores all --configfile workflow/config/paper.yaml": PAPER,
     ".venv/bin/unblind twin openvla": "10 s; tests/twin/test_twin_checkpoints.py",
     ".venv/bin/snakemake --cores 2 all --configfile workflow/config/twin.yaml": (
-        "four minutes; tests/test_paper_workflow.py, and tests/finetune/test_openvla_steps.py"
+        "four minutes; tests/test_paper_workflow.py, and tests/steps/test_published_steps.py"
     ),
     ".venv/bin/unblind openvla": "needs what was not made; tests/vla/test_policy.py",
     "podman build": PODMAN,
@@ -44,7 +44,7 @@ NOT_RUN = {
     ".venv/bin/unblind prove": "20 minutes; tests/study/test_prove.py proves toy stages",
     ".venv/bin/snakemake --cores all results/rebuilt-base/model.safetensors": BASE,
     ".venv/bin/snakemake --cores all results/table1.md --config rebuild_base=True": BASE,
-    ".venv/bin/unblind base promote": "needs what was not made; tests/test_store.py",
+    ".venv/bin/unblind base promote": "needs what was not made; tests/study/test_store.py",
     f"{REMOTE} ssh://user@host/srv/unblind": "the page's S3 remote has the name already",
     f"{REMOTE} https://host/unblind": "the page's S3 remote has the name already",
     ".venv/bin/dvc push": SERVER,
