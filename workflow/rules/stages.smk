@@ -26,4 +26,4 @@ for name in STUDY.rules:
             origin=STUDY.origin(name),
         localrule: STUDY.is_local(name)
         shell:
-            STUDY.shell(name)
+            "threads={threads}; {params.command} > {log:q} 2>&1"
