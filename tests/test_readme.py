@@ -112,6 +112,6 @@ def test_defects_and_settings_of_the_symptoms_exist():
     assert len(keys) > 8
     for key in keys:
         value = paper
-        for part in key.replace("RULE", "train").split("."):
+        for part in key.replace("RULE", "training").split("."):
             assert part in value, key
             value = value[part]
