@@ -222,15 +222,13 @@ def of_study(config: Config) -> Iterator[Job]:
     Runs that are no rows of Table 1 count where their results exist. A model, and features
     for its training, are made only if a run needs them.
     """
-    needed = table_rows(config)
-    methods = {config.runs[run].method for run in needed} - {None}
+    learning = [job for run in table_rows(config) for job in trainings(config, run)]
+    read = {made.name for job in learning for made, _ in job.needed()}
     has_model = any(run.policy == "vla" for run in config.runs.values())
     for name, stage in STAGES.items():
         if not stage.when(config) or (stage.group == "base" and not has_model):
             continue
-        if stage.group == "features" and not methods:
-            continue
-        if name == "features_teacher" and "align" not in methods:
+        if stage.group == "features" and name not in read:
             continue
         yield from _jobs(config, name) if stage.per != "study" else [Job(config, name)]
 
