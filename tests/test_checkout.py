@@ -22,7 +22,7 @@ OF_A_STUDY = {
     **{
         tuple(words.split()): MINI
         for words in (
-            *("audit", "bench", "cluster-check", "costs", "cost", "crate out", "demos", "publish"),
+            *("audit", "bench", "cluster-check", "costs", "crate out", "demos", "publish"),
             *("features low", "hyperparameters 9", "predict p.png carrot", "replay", "survey"),
             "prove HEAD",
             *("rollout --run oracle", "table1", "train --run align", "verify", "watch carrot 5"),

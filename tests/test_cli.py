@@ -105,26 +105,27 @@ def test_costs_are_estimated_and_then_measured(tmp_path):
 
     from unblind.config import load
 
-    config = load(CONFIG)
-    before = unblind("costs", "--config", CONFIG, "--results", str(tmp_path)).stdout.splitlines()
-    rows = ["demos", "replay", "base", "features low", "training of default"]
-    rows += [f"rollouts of {run}" for run in ("default", "base", "oracle", "random", "noop")]
-    assert [line[:24].strip() for line in before[1:]] == [*rows, "together"]
-    assert [line.split()[-1] for line in before[1:]] == ["-"] * 11
+    config, results = load(CONFIG), ("--set", f"results={tmp_path}")
+    before = unblind("costs", "--config", CONFIG, *results).stdout.splitlines()
+    rows = ["demos", "replay", "features low", "training of default"]
+    rows += [f"rollout of {run}" for run in ("default", "base", "oracle", "random", "noop")]
+    told = [line[:24].strip() for line in before[1:]]
+    assert sorted(told) == sorted([*rows, "together"]) and told[-1] == "together"
+    assert [line.split()[-1] for line in before[1:]] == ["-"] * 10
     assert all(float(line.split()[-2]) > 0 for line in before[1:])
     synthetic.write_demos(config, tmp_path / "demos")
     meta = tmp_path / "demos" / "manifest.json.meta.json"
     meta.write_text(json.dumps(json.loads(meta.read_text()) | {"cpu_s": 12.3}))
-    after = unblind("costs", "--config", CONFIG, "--results", str(tmp_path)).stdout.splitlines()
+    after = unblind("costs", "--config", CONFIG, *results).stdout.splitlines()
     assert after[1].split() == ["demos", after[1].split()[1], "12"]
     assert after[-1].split()[-1] == "12"
 
 
 def test_costs_of_a_rebuilt_base_are_told_by_stage(tmp_path):
-    words = ("--results", str(tmp_path), "--set", "rebuild_base=true", "--config", CONFIG)
-    found = unblind("costs", *words).stdout
-    stages = ("questions", "demos", "warm-up demos", "tower", "vlm", "robot", "warm-up")
-    assert [f"base: {stage} " in found for stage in stages] == [True] * 6
+    words = ("--set", f"results={tmp_path}", "--set", "rebuild_base=true", "--config", CONFIG)
+    lines = unblind("costs", *words).stdout.splitlines()
+    stages = ("questions", "pretraining demos", "warm up demos", "tower", "vlm", "robot", "warm up")
+    assert {line[:24].strip() for line in lines} >= set(stages)
 
 
 def test_schema_is_written_where_asked(tmp_path):

@@ -1,6 +1,6 @@
 """Every command that the documentation shows, run as it stands, page by page, on the toy study.
 
-One checkout follows the README's first section, which computes; its author publishes; a reader's
+One checkout follows the README's first sections, which compute; its author publishes; a reader's
 clone follows the rest of the README, which pulls, and then the pages of docs/ in their order.
 """
 
@@ -31,7 +31,7 @@ NOT_RUN = {
     ".venv/bin/snakemake --cores all --configfile workflow/config/paper.yaml": PAPER,
     ".venv/bin/unblind twin openvla": "10 s; tests/twin/test_twin_checkpoints.py",
     ".venv/bin/snakemake --cores 2 all --configfile workflow/config/twin.yaml": (
-        "four minutes; tests/test_paper_workflow.py, and tests/finetune/test_openvla_steps.py"
+        "four minutes; tests/test_paper_workflow.py, and tests/steps/test_published_steps.py"
     ),
     ".venv/bin/unblind openvla": "needs what was not made; tests/vla/test_policy.py",
     "podman build": PODMAN,
@@ -44,12 +44,12 @@ NOT_RUN = {
     ".venv/bin/unblind prove": "20 minutes; tests/study/test_prove.py proves toy stages",
     ".venv/bin/snakemake --cores all results/rebuilt-base/model.safetensors": BASE,
     ".venv/bin/snakemake --cores all results/table1.md --config rebuild_base=True": BASE,
-    ".venv/bin/unblind base promote": "needs what was not made; tests/test_store.py",
+    ".venv/bin/unblind base promote": "needs what was not made; tests/study/test_store.py",
     f"{REMOTE} ssh://user@host/srv/unblind": "the page's S3 remote has the name already",
     f"{REMOTE} https://host/unblind": "the page's S3 remote has the name already",
     ".venv/bin/dvc push": SERVER,
 }
-COMPUTING, _, PULLING = read("README.md").partition("\n## Pull instead of computing\n")
+COMPUTING, _, PULLING = read("README.md").partition("\n## Download results\n")
 
 
 def row_of(command):
@@ -69,7 +69,7 @@ def follow(folder, text, shown=()):
 
 @pytest.fixture(scope="module")
 def author(tmp_path_factory):
-    """A checkout whose owner has pulled nothing and follows the README's first section."""
+    """A checkout whose owner has pulled nothing and follows the README's first sections."""
     folder = toy_study.checkout(tmp_path_factory.mktemp("an author's"))
     follow(folder, COMPUTING)
     return folder
@@ -83,7 +83,7 @@ def reader(author, tmp_path_factory):
     return toy_study.clone(author, tmp_path_factory.mktemp("a reader's") / "clone")
 
 
-def test_the_first_section_computes_the_study(author):
+def test_the_first_sections_compute_the_study(author):
     results = author / "results"
     assert len(list(results.glob("rollouts/*/0/*.parquet"))) == 3 * 14
     assert (results / "demos" / "manifest.json").is_file()
@@ -122,7 +122,7 @@ def test_what_is_not_run_is_still_shown_and_its_tests_are_there():
 
 def test_no_command_hides_in_a_block_of_another_language():
     languages = {language for page in PAGES for language, _ in fences(read(page))}
-    assert languages == {"sh", "python", "yaml"}
+    assert languages == {"sh", "python", "yaml", "mermaid"}
 
 
 def test_every_snakemake_call_says_where_its_jobs_run():

@@ -44,7 +44,7 @@ def test_snakemake_lists_what_the_configuration_says(paper, monkeypatch):
 def test_the_command_tells_a_target_of_its_own(monkeypatch):
     """One record of Align: base, demonstrations, pictures, a training, an evaluation."""
     monkeypatch.chdir(ROOT)
-    words = ["cost", "--scale", "paper", RECORD, "--set", "rollout.episodes=64"]
+    words = ["costs", "--scale", "paper", RECORD, "--set", "rollout.episodes=64"]
     done = CliRunner().invoke(cli.app, [*words, "--set", "runs.align.label=The aligned one"])
     assert done.exit_code == 0, done.output
     listed, _ = done.stdout.split("\n\n")

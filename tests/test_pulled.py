@@ -166,7 +166,7 @@ def test_with_everything_pulled_only_the_table_is_rendered(published, clone):
 
 
 def test_without_pulling_everything_below_the_base_is_made(clone):
-    once = dict.fromkeys(("pull_base", "demos", "replay", "features_low", "train", "table1"), 1)
+    once = dict.fromkeys(("pull", "demos", "replay", "features_low", "training", "table1"), 1)
     assert jobs(clone, *SMOKE) == {**once, **ROLLOUTS}
 
 
@@ -239,8 +239,11 @@ UNSTORED = {"demos": 1, "features_low": 1}
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
-        (("rank: 4", "rank: 8"), {"train": 1, "rollout": 1}),
-        (("demos:\n", "demos:\n  attempts_per_slot: 9\n"), {"train": 1, "rollout": 1, "replay": 1}),
+        (("rank: 4", "rank: 8"), {"training": 1, "rollout": 1}),
+        (
+            ("demos:\n", "demos:\n  attempts_per_slot: 9\n"),
+            {"training": 1, "rollout": 1, "replay": 1},
+        ),
     ],
 )
 def test_a_changed_hyper_parameter_runs_its_descendants(pulled, change, text, wanted):
@@ -252,8 +255,8 @@ def test_a_changed_hyper_parameter_runs_its_descendants(pulled, change, text, wa
     ("module", "wanted"),
     [
         ("rollout/factory.py", {"rollout": 5}),
-        ("align/losses.py", {**UNSTORED, "train": 1, "rollout": 1}),
-        ("training/features.py", {**UNSTORED, "train": 1, "rollout": 1}),
+        ("align/losses.py", {**UNSTORED, "training": 1, "rollout": 1}),
+        ("training/cache.py", {**UNSTORED, "training": 1, "rollout": 1}),
         ("report/stats.py", {}),
         ("audit/build.py", {}),
     ],
@@ -266,7 +269,7 @@ def test_a_changed_module_runs_its_descendants(pulled, change, module, wanted):
 def test_a_changed_demonstration_runs_its_descendants(published, change):
     change(published / "results" / "demos" / "manifest.json", lambda text: text + "\n")
     found = jobs(published, *SMOKE)
-    assert found == {"replay": 1, "features_low": 1, "train": 1, "rollout": 1, "table1": 1}
+    assert found == {"replay": 1, "features_low": 1, "training": 1, "rollout": 1, "table1": 1}
 
 
 def test_a_changed_copy_of_what_demonstrations_were_is_not_believed(pulled, change):
@@ -277,7 +280,7 @@ def test_a_changed_copy_of_what_demonstrations_were_is_not_believed(pulled, chan
 
 
 def test_a_touched_file_runs_nothing(published, change):
-    for name in ("vla/policy.py", "sim/demos.py", "training/features.py", "rollout/records.py"):
+    for name in ("vla/policy.py", "demos/collect.py", "training/cache.py", "rollout/records.py"):
         change(published / "src" / "unblind" / name, str)
     change(published / "results" / "demos" / "manifest.json", str)
     place = published / "workflow" / "config" / "smoke.yaml"
@@ -299,7 +302,7 @@ def test_only_what_a_change_concerns_is_made_again(published, clone):
     assert len(old) == 1 + 14
     before = [path.read_bytes() for path in old]
     once = dict.fromkeys(("demos", "features_low", "features_teacher", "table1"), 1)
-    assert jobs(clone, *SMOKE, "more.yaml") == {**once, "train": 2, "rollout": 2}
+    assert jobs(clone, *SMOKE, "more.yaml") == {**once, "training": 2, "rollout": 2}
     done = snakemake(clone, "--cores", "2", TABLE, *SMOKE, "more.yaml")
     assert done.returncode == 0, done.stdout
     assert (clone / "results" / "training" / "align" / "0" / "run.json").is_file()

@@ -10,12 +10,14 @@ import shlex
 
 import models
 import pytest
+import toy_study
 import typer
 from fences import PAGES, ROOT, bare, blocks, commands, read
 
 from unblind import cli
 from unblind.audit.defects import ledger
-from unblind.config import files
+from unblind.cluster import requests
+from unblind.config import OLD_KEYS, files
 from unblind.vla import checkpoint, lora
 
 
@@ -85,6 +87,25 @@ def test_every_link_leads_somewhere():
     assert named and not [name for name in named if not (ROOT / name).exists()]
 
 
+def edges(diagram):
+    """Return the arrows of a diagram by the labels of their ends; `A & B --> C` is two arrows."""
+    labels = dict(re.findall(r"(\w+)\[(\w+)\]", diagram))
+    return {
+        (labels.get(source, source), labels.get(target, target))
+        for sources, targets in re.findall(r"^\s*(.+) --> (.+)$", diagram, re.MULTILINE)
+        for source in sources.split(" & ")
+        for target in targets.split(" & ")
+    }
+
+
+def test_the_graph_is_the_one_that_snakemake_draws(tmp_path):
+    (diagram,) = blocks(read("README.md"), "mermaid")
+    project = toy_study.make(tmp_path / "study")
+    drawn = toy_study.snakemake(project, "--rulegraph", "mermaid-js")
+    assert drawn.returncode == 0, drawn.stdout
+    assert edges(diagram) == edges(drawn.stdout)
+
+
 # ---- troubleshooting -------------------------------------------------------------------------
 
 SYMPTOMS = [
@@ -112,6 +133,24 @@ def test_defects_and_settings_of_the_symptoms_exist():
     assert len(keys) > 8
     for key in keys:
         value = paper
-        for part in key.replace("RULE", "train").split("."):
+        for part in key.replace("RULE", "training").split("."):
             assert part in value, key
             value = value[part]
+
+
+# ---- names that changed ------------------------------------------------------------------------
+
+
+def test_every_old_key_and_rule_has_its_new_name_on_the_page():
+    rows = [
+        (set(re.findall(r"`([\w.]+)`", old)), new)
+        for old, new in re.findall(
+            r"^\| (?:key|rule) \| (.*) \| (.*) \|$", read("docs/decisions.md"), re.MULTILINE
+        )
+    ]
+    for old, new in {**OLD_KEYS, **requests._OLD_NAMES}.items():
+        if old == "openvla":
+            continue  # the section itself
+        (told,) = [names for olds, names in rows if old in olds]
+        ends = {name.rpartition(".")[2] for name in re.findall(r"[\w.]+", new)}
+        assert "the same" in told or ends - {"and"} <= set(re.findall(r"\w+", told)), old

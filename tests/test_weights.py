@@ -55,7 +55,7 @@ def test_a_truncated_shard_is_refused(shards):
 
 def test_a_name_in_two_shards_is_refused(shards):
     save_file({"a": torch.zeros(1)}, shards / "model-2.safetensors")
-    with pytest.raises(UnblindError, match="a stands twice"):
+    with pytest.raises(UnblindError, match="a is twice"):
         weights.shapes(weights.files(shards))
 
 

@@ -35,14 +35,14 @@ def contents(folder):
 def test_a_plain_call_builds_everything(project, first):
     wanted, done = first
     assert done.returncode == 0, done.stdout
-    once = dict.fromkeys(("pull_base", "demos", "replay", "features_low", "train", "table1"), 1)
+    once = dict.fromkeys(("pull", "demos", "replay", "features_low", "training", "table1"), 1)
     assert wanted == {**once, "rollout": 5}
     assert len(list((project / "results").glob("rollouts/*/0/*.parquet"))) == 5 * 14
     text = (project / TABLE).read_text()
     assert "| 0/2 | 2/2 | 0/2 |" in text
     logs = {path.stem for path in (project / "results" / "logs").iterdir()}
     rollouts = {f"rollout-{run}-0" for run in ("default", "base", "oracle", "random", "noop")}
-    others = {"pull_base", "demos", "replay", "features-low", "train-default-0", "table1"}
+    others = {"pull", "demos", "replay", "features_low", "training-default-0", "table1"}
     assert logs == others | rollouts
     assert {path.stem for path in (project / "results" / "benchmarks").iterdir()} == logs
 
@@ -119,14 +119,14 @@ def test_after_a_complete_run_there_is_nothing_to_do(study):
         (
             "{table1: {rows: [default, align]},"
             " runs: {align: {policy: vla, label: Align, method: align}}}",
-            {"features_teacher": 1, "train": 1, "rollout": 1},
+            {"features_teacher": 1, "training": 1, "rollout": 1},
         ),
-        ("runs: {default: {method: freeze}}", {"train": 1, "rollout": 1}),
+        ("runs: {default: {method: freeze}}", {"training": 1, "rollout": 1}),
         # Default knows nothing of what Align adds; no training knows how it will be evaluated.
         ("{training: {align: {lambda: 0.3}}, rollout: {max_steps: 70}}", {"rollout": 5}),
         (
             "demos: {successes: 3}",
-            {"demos": 1, "replay": 1, "features_low": 1, "train": 1, "rollout": 1},
+            {"demos": 1, "replay": 1, "features_low": 1, "training": 1, "rollout": 1},
         ),
     ],
 )
@@ -142,10 +142,10 @@ def test_changed_settings(study, tmp_path, settings, wanted):
     [
         # Only the making of a base draws icons.
         (
-            ("vla/decode.py", "training/icons.py"),
-            {"features_low": 1, "train": 1, "rollout": 2},
+            ("vla/decode.py", "pictures/icons.py"),
+            {"features_low": 1, "training": 1, "rollout": 2},
         ),
-        (("align/losses.py",), {"train": 1, "rollout": 1}),
+        (("align/losses.py",), {"training": 1, "rollout": 1}),
         (("rollout/loop.py",), {"replay": 1, "rollout": 5}),
     ],
 )
@@ -162,26 +162,22 @@ def test_a_lost_adapter_is_trained_again_when_a_record_needs_it(study, change):
     again = ("--forcerun", "table1", *SMOKE)  # as `make table1` does
     assert jobs(study, *again) == {"table1": 1}
     change("results/rollouts/default/0/plate.parquet")
-    assert jobs(study, *again) == {"train": 1, "rollout": 1, "table1": 1}
+    assert jobs(study, *again) == {"training": 1, "rollout": 1, "table1": 1}
 
 
 def test_another_scale_makes_everything_but_the_base(study):
     # mini.yaml differs in picture and sizes: all that stands is outdated, by its parameters.
     once = dict.fromkeys(("demos", "replay", "features_low", "features_teacher", "table1"), 1)
-    assert jobs(study) == {**once, "train": 3, "rollout": 7}
+    assert jobs(study) == {**once, "training": 3, "rollout": 7}
 
 
 def test_a_rebuilt_base_has_its_own_rules(study):
     found = jobs(study, *SMOKE, "--config", "rebuild_base=True")
-    made = {
-        "base_questions": 1,
-        "base_demos": 2,
-        "base_tower": 1,
-        "base_vlm": 1,
-        "base_robot": 1,
-        "base_warm_up": 1,
-    }
-    outdated = {"features_low": 1, "train": 1, "rollout": 2, "table1": 1}
+    made = dict.fromkeys(
+        ("questions", "pretraining_demos", "tower", "vlm", "robot", "warm_up_demos"), 1
+    )
+    made["warm_up"] = 1
+    outdated = {"features_low": 1, "training": 1, "rollout": 2, "table1": 1}
     assert found == {**made, **outdated}
 
 
@@ -190,7 +186,7 @@ def test_a_rebuilt_base_has_its_own_rules(study):
 
 def test_without_a_published_base_the_remedy_is_told(study, change):
     change("results/base.dvc")
-    done = snakemake(study, "-n", TABLE, *SMOKE, "--forcerun", "pull_base")
+    done = snakemake(study, "-n", TABLE, *SMOKE, "--forcerun", "pull")
     assert done.returncode == 1
     assert "results/base.dvc is missing ('rebuild_base: true' makes it instead)" in done.stdout
 
@@ -235,7 +231,8 @@ def test_the_report_is_one_page_with_captions(study, pages, tmp_path):
     told = {
         "workflow": "at scale <strong>smoke</strong>",
         "table1": "success at the last step in percent",
-        "settings_table": "Table 14: this study",
+        "table9": "hyper-parameters of fine-tuning",
+        "table14": "settings of the linear probe",
         "costs": "What every stage took",
         "audit": "a verdict on every number and claim",
     }
@@ -261,8 +258,8 @@ def test_the_study_exports_as_a_crate_that_conforms(study, pages, tmp_path):
     graph = crate_profile.Graph(document)
     steps = [step["name"] for step in graph.of_type("HowToStep")]
     assert steps == [
-        *("demos", "replay", "features_low", "train", "rollout"),
-        *("table1", "settings_table", "costs", "audit"),
+        *("demos", "replay", "features_low", "training", "rollout"),
+        *("table1", "table9", "table14", "costs", "audit"),
     ]
     # What was run last has read what was made before, down to the base.
     made = {name for a in graph.of_type("CreateAction") for name in graph.linked(a, "result")}

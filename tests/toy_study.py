@@ -21,7 +21,7 @@ from unblind.study import pulled_base as base
 
 ROOT = Path(__file__).parents[1]
 FAKES = {
-    "sim/demos.py": "def collect(config, out, workers, which):\n    write_demos(config, out)\n",
+    "demos/collect.py": "def collect(config, out, workers, which):\n    write_demos(config, out)\n",
     "rollout/replay.py": (
         "def replay(config, demos, out, workers):\n"
         "    write_replay(config, out, [demos / 'manifest.json'])\n"

@@ -22,6 +22,7 @@ class Progress(tqdm):
     """
 
     monitor_interval = 0  # no thread beside ours: workers are forked
+    _watched = False  # also where an interrupt comes before `__init__` is done
 
     def __init__(self, what: str, total: int, unit_cpu_s: float, every_s: float = 5.0) -> None:
         expected = f", about {total * unit_cpu_s:.0f} CPU-seconds" if unit_cpu_s else ""

@@ -153,7 +153,7 @@ def calls_of(graph):
 
 def test_every_call_is_an_action(graph):
     tools = [graph.linked(call, "instrument")[0] for call in calls_of(graph)]
-    once = ("base-warm-up", "demos", "replay", "features-low", "training", "table1")
+    once = ("base-warm-up", "demos", "replay", "features-low", "train", "table1")
     wanted = {f"#unblind-{name}": 1 for name in once} | {"#unblind-rollout": len(RUNS)}
     assert {tool: tools.count(tool) for tool in tools} == wanted
     steps = [step["name"] for step in graph.of_type("HowToStep")]

@@ -375,7 +375,8 @@ def call(*words):
 
     folder = Path("workflow/config")
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy(whole_study.PAPER, folder)
+    for name in ("paper", "mini"):
+        shutil.copy(whole_study.PAPER.with_stem(name), folder)
     return CliRunner().invoke(app, [*words, *whole_study.OPTIONS])
 
 

@@ -15,12 +15,13 @@ import psutil
 import pytest
 import reliability
 import reliability_page
+import yaml
 from project_trees import ROOT
 
 from unblind import locks
-from unblind.config import schema
+from unblind.config import files, schema
 
-TEXT = (ROOT / trees.SMOKE).read_text()
+TEXT = yaml.safe_dump(files.read(ROOT / trees.SMOKE), sort_keys=False)
 
 
 # ---- configurations with a mistake -----------------------------------------------------------

@@ -165,7 +165,7 @@ def test_stages_are_shares_of_episodes_over_the_13_conditions(config, copy):
         # Variance of the mean of 13 columns, of which Plate has none.
         sd = (12 * (count / 32) * (1 - count / 32) / 32) ** 0.5 / 13
         assert float(line["hi"]) - float(line["lo"]) == pytest.approx(3.92 * sd, rel=0.08, abs=1e-3)
-    table = made[".md"].read_text().partition("## Stages reached")[2].partition("##")[0]
+    table = made[".md"].read_text().partition("## Milestones reached")[2].partition("##")[0]
     row = next(line for line in table.splitlines() if line.startswith("| **Random**"))
     shown = [cell.split()[0] for cell in row.strip("|").split("|")[1:]]
     assert shown == ["92", "69", "58", "46", "23", "12"]

@@ -93,17 +93,28 @@ def test_the_cluster_decides_no_result():
         ({"cluster.partition": "a; rm -rf b"}, "'cluster.partition'.*pattern"),
         ({"cluster.scratch": '/tmp/$(id)"'}, "'cluster.scratch'.*pattern"),
         ({"cluster.scratch": "relative"}, "'cluster.scratch'.*pattern"),
-        ({"cluster.jobs.trane": {}}, "'cluster.jobs.trane', did you mean 'train'"),
-        ({"cluster.jobs.train.minutes": 0}, "greater than or equal to 1"),
+        ({"cluster.jobs.training.minutes": 0}, "greater than or equal to 1"),
         (
-            {"cluster.gpu_partition": "a100", "cluster.jobs.train.gpus": 1},
-            "group 'study' holds jobs for different partitions or GPUs: .*train",
+            {"cluster.gpu_partition": "a100", "cluster.jobs.training.gpus": 1},
+            "group 'study' holds jobs for different partitions or GPUs: .*training",
         ),
     ],
 )
 def test_wrong_settings_are_one_line(override, words):
     with pytest.raises(UnblindError, match=words):
         load(CONFIG / "smoke.yaml", override)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("trainin", "'trainin', did you mean 'training'"),
+        ("train", r"'train' \(it is training now\)"),
+    ],
+)
+def test_a_request_of_no_rule_is_refused(name, words):
+    with pytest.raises(UnblindError, match=words):
+        requests.check_names(load(CONFIG / "smoke.yaml", {f"cluster.jobs.{name}.minutes": 1}))
 
 
 # ---- the scripts of slurm-generic ------------------------------------------------------------

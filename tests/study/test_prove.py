@@ -86,8 +86,9 @@ def repository(tmp_path_factory):
     (folder / "workflow" / "equivalent.tsv").unlink(missing_ok=True)
     (folder / "requirements.lock").write_text("a==1\n")
     (folder / "Snakefile").write_text("")
-    sim = folder / "src" / "unblind" / "sim"
-    (sim / "demos.py").write_text(STUDY)
+    package = folder / "src" / "unblind"
+    sim = package / "sim"
+    (package / "demos" / "collect.py").write_text(STUDY)
     git(folder.parent, "init", "-q", str(folder))
     for modules in (dict.fromkeys(CHANGES, BEFORE), CHANGES):
         for name, text in modules.items():
@@ -181,7 +182,7 @@ def test_a_command_that_fails_is_quoted_and_nothing_is_entered(repository):
     """The toy repository has no published base to pull."""
     ledger = repository.parent / "other.tsv"
     with pytest.raises(
-        UnblindError, match=r"unblind base pull failed in .*: error: the pointer .*mend that"
+        UnblindError, match=r"unblind base pull failed in .*: error: the pointer .*fix that"
     ):
         list(prove.prove("HEAD~1", repository, ledger, STEPS, rebuild_base=False))
     assert not ledger.exists()

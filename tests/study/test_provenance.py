@@ -127,7 +127,7 @@ def test_parsing_a_snakefile_stays_cheap():
 # ---- the modules of each stage ----------------------------------------------------------------
 
 #: How files are written, processes started and words said: results do not depend on it, and
-#: settings are compared by themselves. `places` and `store` find files, whose contents count.
+#: settings are compared by themselves. `study` finds files, whose contents count.
 BESIDE = imports.inside(
     f"unblind.{name}"
     for name in (

@@ -16,6 +16,7 @@ for name in STUDY.rules:
             STUDY.benchmark(name)
         group:
             STUDY.group(name)
+        localrule: STUDY.is_local(name)
         conda:
             "../envs/main.yaml"
         threads: STUDY.threads(name)
@@ -24,6 +25,5 @@ for name in STUDY.rules:
         params:
             command=STUDY.command(name),
             origin=STUDY.origin(name),
-        localrule: STUDY.is_local(name)
         shell:
-            STUDY.shell(name)
+            "threads={threads}; {params.command} > {log:q} 2>&1"

@@ -72,9 +72,6 @@ def costs(
         print(report(settings, target))
 
 
-app.command("cost", hidden=True)(costs)
-
-
 @app.command()
 def table1(
     config: ConfigFile = MINI,

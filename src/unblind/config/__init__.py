@@ -9,7 +9,7 @@ import json
 import reprlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -273,13 +273,13 @@ def _keys_at(location: tuple[Any, ...]) -> list[str]:
     """Return the keys that the section at ``location`` knows."""
     model: Any = Config
     for part in location:
-        model = Run if model is Config and part == "runs" else _section(model, part)
+        model = _section(model, part)
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _section(model: Any, part: Any) -> Any:
-    if isinstance(part, int):
-        return get_args(model)[0]  # a place in a list
+    if get_origin(model) in (list, dict):
+        return get_args(model)[-1]  # an element, or a value by name
     field = model.model_fields.get(part)
     if field is None:
         return model

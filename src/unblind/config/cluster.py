@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from unblind.config.sections import Count, Name, Section
 
@@ -13,6 +13,9 @@ NodeFolder = Annotated[str, Field(pattern=r"^(/|\$)[A-Za-z0-9_.${}/-]*$")]
 
 class ClusterJob(Section):
     """What the first attempt of one rule's job may use; the n-th gets n times time and memory."""
+
+    # 'default' says what a job leaves out.
+    model_config = ConfigDict(json_schema_extra=lambda schema: schema.pop("required", None))
 
     minutes: Count = Field(description="Wall time.")
     memory_mb: Count = Field(description="Memory in MB.")

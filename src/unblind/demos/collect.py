@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from unblind.demos.recorder import Recorder
 
 CONDITION = "in_distribution"
-#: Settings that each set depends on, by their name in `Config.part`.
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ def code_hash(*modules: str, config: Any) -> str:
 
     Args:
         modules: as for `source_hash`.
-        config: the plain settings that the result depends on (`Config.part`).
+        config: the plain settings that the result depends on (`jobs.settings`).
 
     Raises:
         UnblindError: a name is no part of this package, or the ledger is unreadable.

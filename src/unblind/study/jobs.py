@@ -136,8 +136,10 @@ class Job:
             return [Job(config, base_stage(config))]
         if name == "rollout":
             return [job for run in table_rows(config) for job in rollouts(config, run)]
-        if name == "training" and self.run is not None:
-            return [Job(config, "training", self.run, self.seed_of_run)]
+        if STAGES[name].per == "trained run":
+            if self.run is not None:
+                return [Job(config, name, self.run, self.seed_of_run)]
+            return [job for run in table_rows(config) for job in trainings(config, run, name)]
         return [Job(config, name)] if STAGES[name].when(config) else []
 
     def _paths(self, patterns: tuple[str, ...]) -> list[Path]:
@@ -191,11 +193,17 @@ def table_rows(config: Config) -> list[str]:
     return [row for row in config.table1.rows if row in config.runs]
 
 
-def trainings(config: Config, run: str) -> list[Job]:
-    """Return the trainings of a run, one for each seed; none for a run without a method."""
+def trainings(config: Config, run: str, name: str = "training") -> list[Job]:
+    """Return the trainings of a run, one for each seed; none for a run without a method.
+
+    Args:
+        config: the study.
+        run: the run's name.
+        name: another stage of trained runs, whose jobs are returned instead.
+    """
     if config.run(run).method is None:
         return []
-    return [Job(config, "training", run, seed) for seed in config.seeds]
+    return [Job(config, name, run, seed) for seed in config.seeds]
 
 
 def rollout_stage(config: Config, run: str) -> str:
@@ -214,24 +222,22 @@ def of_study(config: Config) -> Iterator[Job]:
     Runs that are no rows of Table 1 count where their results exist. A model, and features
     for its training, are made only if a run needs them.
     """
-    needed = table_rows(config)
-    methods = {config.runs[run].method for run in needed} - {None}
+    learning = [job for run in table_rows(config) for job in trainings(config, run)]
+    read = {made.name for job in learning for made, _ in job.needed()}
     has_model = any(run.policy == "vla" for run in config.runs.values())
     for name, stage in STAGES.items():
         if not stage.when(config) or (stage.group == "base" and not has_model):
             continue
-        if stage.group == "features" and not methods:
-            continue
-        if name == "features_teacher" and "align" not in methods:
+        if stage.group == "features" and name not in read:
             continue
         yield from _jobs(config, name) if stage.per != "study" else [Job(config, name)]
 
 
 def _jobs(config: Config, name: str) -> Iterator[Job]:
     """Yield the jobs of a stage of runs."""
-    needed = table_rows(config)
+    needed, is_of_trained = table_rows(config), STAGES[name].per == "trained run"
     for run in config.runs:
-        for job in (*trainings(config, run), *rollouts(config, run)):
+        for job in trainings(config, run, name) if is_of_trained else rollouts(config, run):
             if job.name != name:
                 continue
             if run in needed or any(path.is_file() for path in job.outputs):

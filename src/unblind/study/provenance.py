@@ -111,7 +111,7 @@ def record(
 
     Args:
         path: the file that exists when the block ends.
-        config: the plain settings that the result depends on (`Config.part`).
+        config: the plain settings that the result depends on (`jobs.settings`).
         code: modules or subpackages that make the result.
         seed: seed of the result, if it has one.
         inputs: files that were read.

@@ -47,6 +47,9 @@ unconfigured_step() {
 step() {
   unconfigured_step "$@" {options}
 }
+parallel_step() {
+  step "$@" --workers "$threads"
+}
 """
 # A SLURM job's temporary files have a folder of their own on its node, gone when the job ends.
 _SCRATCH = """
@@ -196,22 +199,18 @@ class Study:
         return min(stage.processes or self.config.rollout.workers, self.config.rollout.workers)
 
     def command(self, rule: str) -> Callable[[Wildcards], str]:
-        """Return what writes the command line of a rule's job, after ``unblind``."""
-        words = self._first(rule).command
+        """Return what writes the shell command of a rule's job, the preamble's function first.
 
-        def command(wildcards: Wildcards) -> str:
-            if self._first(rule).per == "study":
-                return words
-            return f"{words} --run {shlex.quote(wildcards.run)} --seed {wildcards.seed}"
-
-        return command
-
-    def shell(self, rule: str) -> str:
-        """Return the shell command of a rule."""
+        The number of processes is no part of it: another number re-runs no job.
+        """
         stage = self._first(rule)
         step = "step" if stage.settings is not None or stage.page else "unconfigured_step"
-        workers = "" if stage.processes == 1 else " --workers {threads}"
-        return f"{step} {{params.command}}{workers} > {{log:q}} 2>&1"
+        words = f"{step if stage.processes == 1 else 'parallel_step'} {stage.command}"
+        if stage.per == "study":
+            return lambda wildcards: words
+        return lambda wildcards: (
+            f"{words} --run {shlex.quote(wildcards.run)} --seed {wildcards.seed}"
+        )
 
     def is_local(self, rule: str) -> bool:
         """Tell whether a rule runs where Snakemake runs: compute nodes often have no network."""

@@ -1,0 +1,83 @@
+"""The rows that docs/architecture.md adds to the table of stages are all that the graph needs."""
+
+import json
+
+import pytest
+import toy_study
+from fences import blocks, read
+
+MARK = "#: The graph: every stage by name"
+#: What the study's parts know of the new stages, printed by a process that imports their table.
+KNOWN = """
+import json
+from pathlib import Path
+
+from unblind.cluster import requests
+from unblind.config import load
+from unblind.custody import artifacts
+from unblind.study import jobs
+
+PAPER = Path("workflow/config/paper.yaml")
+config = load("workflow/config/mini.yaml", {
+    "cluster.jobs.probe": {"minutes": 7, "memory_mb": 70, "gpus": 0, "group": None},
+})
+requests.check_names(config)
+made = [job for job in jobs.of_study(config) if job.name in ("probe", "probes")]
+print(json.dumps({
+    "calls": [job.call for job in made],
+    "outputs": [str(path) for job in made for path in job.outputs],
+    "inputs": [[str(path) for path in job.inputs] for job in made],
+    "settings": made[0].settings,
+    "request": requests.jobs(config)["probe"].minutes,
+    "verified": [str(one.path) for one in artifacts.study(config, PAPER)],
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A copy of the repository with the page's rows, and with the files that they name."""
+    folder = toy_study.make(tmp_path_factory.mktemp("a new stage"))
+    (rows,) = blocks(read("docs/architecture.md"), "python")
+    table = folder / "src" / "unblind" / "study" / "stages.py"
+    text = table.read_text()
+    assert text.count(MARK) == 1
+    table.write_text(text.replace(MARK, f"{rows}{MARK}"))
+    (folder / "src" / "unblind" / "probing.py").write_text('"""Probing."""\n')
+    (folder / "paper" / "templates" / "probes.md.j2").write_text("Probes\n")
+    (folder / "workflow" / "report" / "probes.rst").write_text("Probes\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def known(project):
+    (project / "src" / "known.py").write_text(KNOWN)
+    done = toy_study.python(project, "known")
+    assert done.returncode == 0, done.stdout
+    return json.loads(done.stdout)
+
+
+def test_a_job_exists_for_each_trained_run_and_one_for_the_page(known):
+    runs = ("default", "freeze", "align")
+    probes = [f"results/probe/{run}/0.json" for run in runs]
+    assert known["calls"] == [
+        *(f"unblind probe --run {run} --seed 0" for run in runs),
+        "unblind probes",
+    ]
+    assert known["outputs"] == [*probes, "results/probes.md"]
+    assert known["inputs"][-1] == probes
+    assert "results/demos/manifest.json" in known["inputs"][0]
+    assert "results/training/default/0/adapter_model.safetensors" in known["inputs"][0]
+    assert known["settings"]["run"] == {"policy": "vla", "method": "default"}
+
+
+def test_verify_lists_the_results_and_a_cluster_can_be_asked_for_resources(known):
+    assert set(known["outputs"]) <= set(known["verified"])
+    assert known["request"] == 7
+
+
+def test_the_rules_run_what_the_page_needs_and_everything_includes_the_page(project):
+    counts = toy_study.jobs(project, *toy_study.SMOKE, target="results/probes.md")
+    assert {counts[rule] for rule in ("probes", "probe", "training", "demos")} == {1}
+    assert "rollout" not in counts
+    assert toy_study.jobs(project, *toy_study.SMOKE, target="all")["probes"] == 1
