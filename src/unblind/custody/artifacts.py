@@ -17,7 +17,7 @@ from unblind.report import hyperparameters
 from unblind.study import jobs
 from unblind.study.jobs import Job, Origin
 from unblind.study.pulled_base import OPTIONAL_FILES
-from unblind.study.stages import Group
+from unblind.study.stage import Group
 from unblind.study.store import PULLED_BASE
 
 

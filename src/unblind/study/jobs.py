@@ -9,7 +9,8 @@ from unblind import files
 from unblind.config import Config, DemoSet, digest
 from unblind.sim.conditions import CONDITIONS
 from unblind.study.code import code_hash
-from unblind.study.stages import BASES, STAGES, Input, Stage, rule_of
+from unblind.study.stage import Input, Stage
+from unblind.study.stages import BASES, STAGES, rule_of
 
 #: The stage that makes each set of demonstrations.
 DEMO_STAGES: Mapping[DemoSet, str] = {

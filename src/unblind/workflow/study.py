@@ -25,7 +25,8 @@ from unblind.sim.released_files import check as check_assets
 from unblind.study import jobs, pulled_base, unread
 from unblind.study.code import code_hash
 from unblind.study.jobs import Job
-from unblind.study.stages import STAGES, Stage, request_of, rule_of
+from unblind.study.stage import Stage
+from unblind.study.stages import STAGES, request_of, rule_of
 from unblind.study.store import PULLED_BASE, pointer_path
 from unblind.workflow import patches
 from unblind.workflow.patches import one_line
