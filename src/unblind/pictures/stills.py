@@ -47,6 +47,8 @@ _HAND = np.array([[-0.34, -0.20, 0.01], [0.02, 0.20, 0.22]]) + [0, 0, camera.TAB
 """Where the point between the finger tips may be, m."""
 _FINGERS = {True: FINGER_OPEN - 0.001, False: FINGER_CLOSED + 0.001}
 """Joint position of an open and of a closed gripper, m."""
+_STUDY_TIMES = 3
+"""How often each of the study's stocks counts; the one beyond it counts once."""
 _OUT_OF_SIGHT = sapien.Pose([0, 0, -5])
 
 
@@ -60,17 +62,20 @@ class Props:
 
 
 def stocks(catalog: Catalog) -> tuple[Props, ...]:
-    """Return what is drawn from with equal chances.
+    """Return what is drawn from with equal chances, the study's stocks several times.
 
     These are the study's training things, all things of the study (the test ones stand for what a
-    language model knows from the web), and what the catalog holds beyond the study, if anything.
+    language model knows from the web), and what the catalog holds beyond the study, if anything:
+    many names that differ little ("red cube", "red brick"), which shall not be most of what is
+    seen.
     """
     groups = (catalog.objects, catalog.plates, catalog.tables)
     sizes = [len(names) for names in (conditions.OBJECTS, conditions.PLATES, conditions.TABLES)]
     study = [group[:size] for group, size in zip(groups, sizes, strict=True)]
     extra = [group[size:] for group, size in zip(groups, sizes, strict=True)]
     training = [tuple(item for item in group if item.split == "train") for group in study]
-    return tuple(Props(*part) for part in (training, study, extra) if all(part))
+    often = [Props(*part) for part in (training, study) * _STUDY_TIMES]
+    return (*often, *([Props(*extra)] if all(extra) else []))
 
 
 @dataclass(frozen=True, eq=False)
