@@ -148,6 +148,18 @@ class Reading(Schedule):
     """VLM pretraining; the questions about a picture share its tokens."""
 
     turns: Count = Field(description="Questions asked of a picture at a time.")
+    reading_steps: int = Field(
+        ge=0, description="First steps, in which nothing is asked that is answered yes or no."
+    )
+
+    @model_validator(mode="after")
+    def _asks_everything(self) -> Self:
+        if self.reading_steps >= self.steps:
+            raise ValueError(
+                f"reading_steps ({self.reading_steps}) leaves none of {self.steps} steps for "
+                "questions that are answered yes or no"
+            )
+        return self
 
 
 class Round(Schedule):

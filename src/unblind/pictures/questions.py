@@ -137,6 +137,9 @@ PLAN: Mapping[str, int] = {
     "parity": 1, "hold": 1, "open": 1, "count": 1, "table": 1, "caption": 1,
 }  # fmt: skip
 """How often each kind is asked of a picture beside its places, at most; names come first."""
+READING: Mapping[str, int] = {"at": 5, "which": 2, "color": 3, "table": 1}
+"""The same for a beginner, who is only asked for words that the picture itself suggests: a yes or
+no tells too little about where to look."""
 
 
 def make_turns(

@@ -22,6 +22,7 @@ COUNTS: Mapping[str, int] = {
     "base.tower.warm_up": 10,
     "base.vlm.steps": 110,
     "base.vlm.warm_up": 10,
+    "base.vlm.reading_steps": 60,
     "base.robot.steps": 110,
     "base.robot.warm_up": 10,
     "base.warm_up.steps": 110,

@@ -1,5 +1,6 @@
 """VLM pretraining: the decoder learns to read the tower's tokens, from questions about pictures."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,7 @@ class Reading:
         vocabulary: of the model.
         batch: pictures a step.
         turns: questions of a picture, at most.
+        reading_steps: first steps, with the questions of `questions.READING` alone.
         seed: of pictures and questions.
     """
 
@@ -35,18 +37,20 @@ class Reading:
     vocabulary: Vocabulary
     batch: int
     turns: int
+    reading_steps: int
     seed: int
 
     def __call__(self, step: int, part: int) -> Inputs:
         """Return a part of a step's batch."""
         rng = np.random.default_rng([self.seed, step, part])
         numbers = rng.integers(0, len(self.album), self.batch // self.team.n_parts)
-        batch = collate([self._ask(number, rng) for number in numbers])
+        plan = questions.READING if step < self.reading_steps else questions.PLAN
+        batch = collate([self._ask(number, rng, plan) for number in numbers])
         return Inputs(self.album.low(numbers), batch, None)
 
-    def _ask(self, number: int, rng: np.random.Generator) -> list[Turn]:
+    def _ask(self, number: int, rng: np.random.Generator, plan: Mapping[str, int]) -> list[Turn]:
         scene, names = self.album.scenes[number], self.album.names
-        turns = questions.make_turns(scene, names, rng, self.turns)
+        turns = questions.make_turns(scene, names, rng, self.turns, plan)
         return [data.ask(self.vocabulary, turn.question, turn.answer) for turn in turns]
 
 
@@ -56,7 +60,7 @@ def train_vlm(team: Team, config: Config, start: Path, pictures: Path, out: Path
     loaded = checkpoint.load(start)
     model, vocabulary = loaded.model.train(), loaded.vocabulary
     album = Album(pictures, "train", start / "low")
-    feed = Reading(team, album, vocabulary, plan.batch, plan.turns, config.seed)
+    feed = Reading(team, album, vocabulary, plan.batch, plan.turns, plan.reading_steps, config.seed)
     learner = pretrain.make_learner(config, model, vocabulary, feed)
     identity = jobs.settings(config, "vlm") | {"start": loaded.identity}
     pretrain.train(team, model, learner, plan, out, config.seed, identity)
