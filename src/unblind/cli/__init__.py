@@ -39,6 +39,6 @@ for group in (simulate, learning, tables, audit, custody, store, crate, cluster,
 
 
 def main() -> None:
-    """Run the command line, with the kernels of every x86-64 with AVX2."""
+    """Run the command line; numeric libraries choose their kernels alike on all processors."""
     processor.pin()
     terminal.run(app)

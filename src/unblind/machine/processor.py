@@ -1,7 +1,7 @@
 """What kind of processor this is, and which of its kernels compute: they decide the last digits.
 
 Numeric libraries choose their kernels by the processor, and each kernel adds in an order of its
-own. Held to the instructions that all have, they give the same bytes on every x86-64 with AVX2.
+own. Held to AVX2, processors with and without AVX-512 compute the same.
 """
 
 import os
@@ -15,11 +15,12 @@ _CAPABILITIES = {
     "AVX2": {"avx2", "fma"},
 }
 #: What holds each library to AVX2: its variable, with an older name if it has one, and the value.
-#: What each was seen to change is in docs/decisions.md, "The same bytes".
+#: Evidence, cost, and the value of MKL that also joins AMD and Intel: docs/decisions.md, "The same
+#: bytes".
 _PINS = (
     (("ATEN_CPU_CAPABILITY",), "avx2"),
     (("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"), "AVX2"),
-    (("MKL_CBWR",), "COMPATIBLE"),
+    (("MKL_CBWR",), "AVX2"),
 )
 
 
