@@ -73,7 +73,8 @@ def _environment(facts: Mapping[str, Any]) -> dict[str, str | None]:
     Args:
         facts: of a sidecar, or of this process (`describe_machine`).
     """
-    flags = [f"{name}={value}" for name, value in facts["kernels"].items() if name != "torch"]
+    kernels = sorted(facts["kernels"].items())  # as sidecars are
+    flags = [f"{name}={value}" for name, value in kernels if name != "torch"]
     return {
         "lock": facts["lock"],
         "processor": facts["hardware"].get("processor"),
