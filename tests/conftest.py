@@ -5,10 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from unblind.machine import processor
+
 # One thread a process: the suite runs in two processes on two cores. Set before anything imports
 # NumPy or torch; child processes inherit it.
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"
+# As commands do, whose results tests compare with those of their own process.
+processor.pin()
 
 ROOT = Path(__file__).parents[1]
 

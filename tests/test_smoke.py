@@ -11,6 +11,8 @@ import sys
 import pytest
 from toy_study import ROOT
 
+from unblind.machine import processor
+
 SETTINGS = """
 rebuild_base: true
 rollout: {episodes: 1, max_steps: 3, scenes: 1}
@@ -58,4 +60,5 @@ def test_everything_from_nothing_to_the_table(project):
     weights = json.loads((rebuilt / "model.safetensors.meta.json").read_text())["sha256"]
     assert told["extra"]["run_details"]["base"] == weights[:12]
     assert told["inputs"]["results/rebuilt-base/model.safetensors"] == weights
+    assert ("MKL_CBWR" in told["kernels"]) == ("AVX" in processor.kind())
     assert "Nothing to be done" in snakemake(project, "-n").stdout

@@ -132,7 +132,9 @@ def test_strict_stops_at_a_contradiction(study):
 def test_records_of_others(study, tmp_path):
     theirs = tmp_path / "theirs"
     shutil.copytree("results/rollouts", theirs / "rollouts")
-    assert "records: 42 same" in audit(study, "--against", str(theirs))
+    said = audit(study, "--against", str(theirs))
+    assert "records: 42 same" in said
+    assert "verdict: the same success in every episode" in said
     (theirs / "rollouts" / "align" / "0" / "plate.parquet").write_text("<script>")
     with pytest.raises(UnblindError, match=r"1 records in .* are refused; align/0/plate"):
         audit(study, "--against", str(theirs))

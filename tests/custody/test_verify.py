@@ -190,13 +190,17 @@ def test_another_environment_is_remarked_and_outdates_nothing(study):
     hardware = provenance.read(RECORD)["hardware"] | {"processor": "x86_64 GenuineIntel SSE"}
     mesa = provenance.read(RECORD)["renderer"].get("mesa")
     renderer = provenance.read(RECORD)["renderer"] | ({"mesa": "22.3.6-1"} if mesa else {})
-    edit(RECORD, hardware=hardware, lock="f" * 64, renderer=renderer)
+    kernels = {"MKL_CBWR": "AUTO", "torch": "AVX2"}
+    edit(RECORD, hardware=hardware, lock="f" * 64, renderer=renderer, kernels=kernels)
     remarks = [f"made with another lock ({'f' * 40})"]
     remarks += ["made with another processor (x86_64 GenuineIntel SSE)"]
+    remarks += ["made with another choice of kernels (MKL_CBWR=AUTO)"]
     remarks += ["made with another Mesa (22.3.6-1)"] if mesa else []
     found = findings(study)[RECORD]
     assert (found.state, list(found.why)) == ("intact", remarks)
-    edit(RECORD, lock=None, hardware={}, renderer={})  # of an older sidecar nothing is known
+    edit(
+        RECORD, lock=None, hardware={}, renderer={}, kernels={}
+    )  # of an older sidecar nothing is known
     assert findings(study)[RECORD].why == ()
 
 

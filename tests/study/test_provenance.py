@@ -10,6 +10,7 @@ import pytest
 from unblind.config import digest
 from unblind.errors import UnblindError
 from unblind.files import sha256, write_text
+from unblind.machine import processor
 from unblind.study import code, provenance
 from unblind.study.stages import STAGES
 
@@ -38,7 +39,7 @@ def test_a_sidecar_tells_where_an_artifact_came_from(tmp_path, monkeypatch):
     assert meta["packages"]["numpy"] == "1.26.4"
     assert meta["hardware"]["cores"] >= 1
     assert meta["started"].endswith("+00:00")
-    assert "driver" in meta["renderer"]
+    assert "driver" in meta["renderer"] and meta["kernels"] == processor.kernels()
     assert {"commit", "dirty"} <= meta.keys()
 
 

@@ -34,11 +34,13 @@ class Cell:
     Attributes:
         record: ``run/seed/condition``.
         status: 'same': all episodes and outcomes agree; 'changed': the same episodes, other
-            outcomes; 'missing': only we have it; 'extra': only they do.
+            outcomes; 'other episodes': some are on one side alone; 'missing': only we have it;
+            'extra': only they do.
         detail: numbers, or why it was refused.
         n: episodes of both.
         agree: of them, those with the same `unblind.report.records.OUTCOME`.
-        ours, theirs: episodes that end in success.
+        ours, theirs: of them, those that end in success.
+        ours_alone, theirs_alone: those that end in success on one side alone.
     """
 
     record: str
@@ -48,6 +50,8 @@ class Cell:
     agree: int = 0
     ours: int = 0
     theirs: int = 0
+    ours_alone: int = 0
+    theirs_alone: int = 0
 
 
 def compare(evidence: Evidence, runs: list[str], folder: Path) -> list[Cell]:
@@ -108,15 +112,17 @@ def _cell(evidence: Evidence, root: Path, run: str, seed: int, condition: str) -
 
 def _compared(record: str, ours: pd.DataFrame, theirs: pd.DataFrame) -> Cell:
     both = ours.merge(theirs, on="episode_id", suffixes=("", "_theirs"))
-    if not len(both) == len(ours) == len(theirs):
-        detail = f"{len(both)} episodes of ours {len(ours)} and theirs {len(theirs)} are shared"
-        return Cell(record, "other episodes", detail)
     agreed = pd.DataFrame({name: both[name] == both[f"{name}_theirs"] for name in OUTCOME})
     agree, n = int(agreed.all(axis=1).sum()), len(both)
-    won = int(both["success_final"].sum()), int(both["success_final_theirs"].sum())
+    here, there = both["success_final"], both["success_final_theirs"]
+    won, alone = (here.sum(), there.sum()), ((here & ~there).sum(), (there & ~here).sum())
+    status: Status = "same" if agree == n else "changed"
     by_field = ", ".join(f"{name} {int(agreed[name].sum())}" for name in OUTCOME)
     detail = f"{agree} of {n} episodes agree ({by_field}); successes {won[0]} and {won[1]}"
-    return Cell(record, "same" if agree == n else "changed", detail, n, agree, *won)
+    if not n == len(ours) == len(theirs):
+        status = "other episodes"
+        detail = f"{n} episodes of ours {len(ours)} and theirs {len(theirs)} are shared"
+    return Cell(record, status, detail, n, agree, *map(int, (*won, *alone)))
 
 
 def _read(root: Path, path: Path, said: dict[str, object]) -> pd.DataFrame:

@@ -23,6 +23,7 @@ from unblind.cli import (
     tables,
     terminal,
 )
+from unblind.machine import processor
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -38,5 +39,6 @@ for group in (simulate, learning, tables, audit, custody, store, crate, cluster,
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line; numeric libraries choose their kernels alike on all processors."""
+    processor.pin()
     terminal.run(app)

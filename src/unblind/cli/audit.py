@@ -59,15 +59,17 @@ def audit(
 
 
 def _compare(settings: "Config", evidence: "Evidence", folder: Path) -> None:
-    """Print how somebody else's records compare with ours.
+    """Print how somebody else's records compare with ours, and whether both studies agree.
 
     Raises:
         UnblindError: some of them are refused.
     """
+    from unblind.audit import agreement
     from unblind.audit.compare import compare, report
 
     cells = compare(evidence, list(settings.runs), folder)
     print(report(cells))
+    print(agreement.report(agreement.comparisons(cells), settings.seed))
     refused = [cell for cell in cells if cell.status == "refused"]
     if refused:
         raise UnblindError(

@@ -61,26 +61,30 @@ class Now:
         if proof is not None and sidecar.code_hash == proof.old:
             yield f"code proved equal to that of {proof.old_commit[:12]} on {proof.machine}"
         here = self._environment()
-        there = _environment(sidecar.lock, sidecar.hardware, sidecar.renderer)
+        there = _environment(vars(sidecar))
         for name, value in there.items():
             if None not in (value, here[name]) and value != here[name]:
                 yield f"made with another {name} ({value[:_DIGITS]})"
 
 
-def _environment(
-    lock: str | None, hardware: Mapping[str, Any], renderer: Mapping[str, Any]
-) -> dict[str, str | None]:
-    """Return what decides the bytes of results besides code, settings and inputs."""
+def _environment(facts: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return what decides the bytes of results besides code, settings and inputs.
+
+    Args:
+        facts: of a sidecar, or of this process (`describe_machine`).
+    """
+    kernels = sorted(facts["kernels"].items())  # as sidecars are
+    flags = [f"{name}={value}" for name, value in kernels if name != "torch"]
     return {
-        "lock": lock,
-        "processor": hardware.get("processor"),
-        "Mesa": renderer.get("mesa"),
+        "lock": facts["lock"],
+        "processor": facts["hardware"].get("processor"),
+        "choice of kernels": " ".join(flags) or ("free" if facts["kernels"] else None),
+        "Mesa": facts["renderer"].get("mesa"),
     }
 
 
 def _environment_here() -> dict[str, str | None]:
-    here = describe_machine()
-    return _environment(here["lock"], here["hardware"], here["renderer"])
+    return _environment(describe_machine())
 
 
 def settings(sidecar: Sidecar, current: Any) -> Iterator[str]:

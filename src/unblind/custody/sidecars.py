@@ -36,6 +36,7 @@ class Sidecar(BaseModel):
         wall_s, cpu_s: seconds that it took, and CPU-seconds of all processes.
         peak_memory_mib: largest resident memory in MiB.
         python, packages, hardware, renderer: where it was made.
+        kernels: what chose those of numeric libraries; empty in older sidecars.
         lock: SHA-256 of ``requirements.lock``; None if that is unknown.
         extra: further facts of a stage.
     """
@@ -61,6 +62,7 @@ class Sidecar(BaseModel):
     packages: dict[str, str | None]
     hardware: dict[str, Any]
     renderer: dict[str, Any]
+    kernels: dict[str, str | None] = {}
     lock: _Sha256 | None = None
     extra: dict[str, Any]
 

@@ -148,15 +148,16 @@ def record(
 
 
 def describe_machine() -> dict[str, Any]:
-    """Return commit, package versions, hardware and renderer of this process."""
+    """Return commit, package versions, hardware, kernels and renderer of this process."""
     from unblind.machine import renderer
 
-    return {**_describe_once(), "renderer": renderer.describe()}
+    chosen_late = {"kernels": processor.kernels(), "renderer": renderer.describe()}
+    return {**_describe_once(), **chosen_late}
 
 
 @cache
 def _describe_once() -> dict[str, Any]:
-    """Return what cannot change while a process lives (the renderer is chosen late)."""
+    """Return what cannot change while a process lives."""
     return {
         **_git(),
         "python": platform.python_version(),
