@@ -57,13 +57,14 @@ def restore(
                     f"{path} is the checkpoint of another training", f"delete {path.parent}"
                 )
         tensors = dict(weights.tensors([path]))
-        step, fused = torch.tensor(float(meta["step"])), optimizer.defaults["fused"]
+        step = torch.tensor(float(meta["step"]))
         for name, weight in parameters.items():
             weight.data.copy_(tensors[f"{name}|value"])
             if f"{name}|{_MOMENTS[0]}" in tensors:
                 optimizer.state[weight] = {
-                    "step": step.to(weight.device) if fused else step.clone(),
-                    **{key: tensors[f"{name}|{key}"].to(weight.device) for key in _MOMENTS},
+                    "step": step.to(weight.device, copy=True),
+                    # The fused kernel goes through memory, so moments must lie as weights do.
+                    **{k: torch.empty_like(weight).copy_(tensors[f"{name}|{k}"]) for k in _MOMENTS},
                 }
         return int(meta["step"])
     except (SafetensorError, KeyError, ValueError, RuntimeError, OSError) as error:
