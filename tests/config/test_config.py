@@ -100,6 +100,7 @@ def test_the_papers_sizes():
             {"base.robot": [ROUND | {"pictures_with_questions": 4}]},
             "leaves no frame in a batch of 4",
         ),
+        ({"base.demos.missed_grasps": 0.95}, "and dropped_objects are more than all episodes"),
         ({"render.width": 100}, "'render'.*100 x 96 is not 4:3"),
         ({"table1.rows": ["orcle"]}, "'orcle', did you mean 'oracle'"),
         ({"runs.noop.method": "align"}, "method 'align' needs the policy 'vla'"),

@@ -179,6 +179,32 @@ def test_every_rule_gives_frames_labels_and_where_they_lead(demo):
     np.testing.assert_array_equal(merged.actions, merge(demo, follow(demo)[:-1]).actions)
 
 
+@pytest.mark.parametrize("reopening", [True, False])
+@pytest.mark.parametrize("rule", ["merge", "released", "none"])
+def test_nothing_is_learned_before_a_lapse_has_ended(demo, rule, reopening):
+    """A miss ends closed, and opening is learned; a drop ends open."""
+    opening = np.tile([0.0] * 6 + [1.0], (2, 1))
+    wrong = demo[:18] if reopening else np.concatenate([demo[:18], opening])
+    right = np.concatenate([opening, demo]) if reopening else demo
+    actions = np.concatenate([wrong, right])
+    stages = ["lapse"] * len(wrong) + ["reopen"] * 2 * reopening + ["reach"] * len(demo)
+    labels = apply(rule, actions, actions, stages)
+    assert labels.frames[0] >= len(wrong) and labels.after[-1] >= labels.frames[-1]
+    frames, expected, after = apply(rule, demo, demo)
+    shift = len(actions) - len(demo)
+    ours = labels.frames >= shift
+    assert labels.frames[ours].tolist() == (frames + shift).tolist()
+    np.testing.assert_allclose(labels.actions[ours], expected, atol=1e-6)
+    assert labels.after[ours].tolist() == (np.array(after) + shift).tolist()
+    if reopening:
+        assert labels.frames[0] == len(wrong)
+        assert labels.actions[0].tolist() == [0, 0, 0, 0, 0, 0, 1]
+    if rule == "merge":
+        assert labels.frames.tolist() == list(range(len(wrong), len(actions) - 2))
+        closed = labels.chain()[:, 6] < 0
+        assert np.flatnonzero(np.diff(closed)).size == 2, "closed once and opened once"
+
+
 def test_same_input_same_bytes(demo):
     poses = follow(demo)[:-1]
     assert merge(demo, poses)[1].tobytes() == merge(demo, poses)[1].tobytes()

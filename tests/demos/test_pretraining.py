@@ -120,6 +120,44 @@ def test_things_stand_apart(episodes):
         assert episode.distractor_plate != episode.plate
 
 
+def test_two_thirds_and_more_have_a_distractor_that_could_as_well_be_the_target(episodes):
+    extras = {
+        name: [e for e in episodes if getattr(e, name) is not None]
+        for name in ("distractor", "distractor_plate")
+    }
+    # Within five standard deviations of a binomial, here and below.
+    for name, share in (("distractor", 0.4), ("distractor_plate", 0.3)):
+        assert abs(len(extras[name]) / len(episodes) - share) < 5 * 0.5 / np.sqrt(len(episodes))
+    for name, target, known in (
+        ("distractor", "object", range(16)),
+        ("distractor_plate", "plate", range(1)),
+    ):
+        pairs = [
+            (getattr(e, f"{target}_index") in known, getattr(e, f"{name}_index") in known)
+            for e in extras[name]
+        ]
+        mixed = [first for first, second in pairs if first != second]
+        assert abs(np.mean(mixed) - 0.5) < 5 * 0.5 / np.sqrt(len(mixed))
+    same = np.mean(
+        [(e.object_index < 16) == (e.distractor_index < 16) for e in extras["distractor"]]
+    )
+    assert abs(same - 0.5) < 5 * 0.5 / np.sqrt(len(extras["distractor"]))
+
+
+def test_no_place_tells_the_target_from_its_distractor(episodes):
+    for name, target, other in (
+        ("distractor", "object_xyz", "plate_xyz"),
+        ("distractor_plate", "plate_xyz", "object_xyz"),
+    ):
+        shown = [e for e in episodes if getattr(e, name) is not None]
+        alike = [
+            [np.subtract(xyz, getattr(e, other))[:2] for xyz in (getattr(e, target), e.third_xyz)]
+            for e in shown
+        ]
+        nearer = [np.linalg.norm(a) < np.linalg.norm(b) for a, b in alike]
+        assert abs(np.mean(nearer) - 0.5) < 5 * 0.5 / np.sqrt(len(nearer))
+
+
 def test_nothing_else_of_the_tests_happens(episodes):
     assert values(episodes, "teleport_step", "texture", "texture_index") == set()
     assert values(episodes, "overlay_alpha") == {0.0}

@@ -144,6 +144,38 @@ def test_every_second_pretraining_episode_is_disturbed(config):
         assert noise.probability == 0.0
 
 
+def test_mistakes_have_the_asked_shares_and_are_seeded():
+    from unblind.demos.recorder import draw_lapse
+
+    demos = load(
+        commands.SMOKE, {"base.demos.missed_grasps": 0.3, "base.demos.dropped_objects": 0.2}
+    )
+    drawn = [draw_lapse(demos.base.demos, [0, number, 1]) for number in range(2000)]
+    misses = [lapse for lapse in drawn if lapse and not lapse.drops]
+    drops = [lapse for lapse in drawn if lapse and lapse.drops]
+    assert len(misses) / 2000 == pytest.approx(0.3, abs=0.05)  # 5 standard errors
+    assert len(drops) / 2000 == pytest.approx(0.2, abs=0.05)
+    assert {lapse.offset for lapse in drops} == {(0.0, 0.0, 0.0)}
+    beside = [np.hypot(*lapse.offset[:2]) for lapse in misses if not lapse.offset[2]]
+    assert 0.02 < min(beside) < 0.022 and 0.031 < max(beside) <= 0.032
+    assert drawn == [draw_lapse(demos.base.demos, [0, number, 1]) for number in range(2000)]
+    none = load(
+        commands.SMOKE, {"base.demos.missed_grasps": 0.0, "base.demos.dropped_objects": 0.0}
+    )
+    assert {draw_lapse(none.base.demos, [0, number, 1]) for number in range(100)} == {None}
+
+
+def test_pretrainings_episodes_alone_have_mistakes(config):
+    from unblind.demos.recorder import Recorder
+
+    def ask(which):
+        asked = SimpleNamespace(_config=config, _which=which)
+        return [Recorder._lapse(asked, number) for number in range(200)]
+
+    assert set(ask("training")) == set(ask("warm-up")) == {None}
+    assert 20 < sum(lapse is not None for lapse in ask("pretraining")) < 90
+
+
 def test_an_episode_needs_no_files_of_others(renderer, made_up_assets):
     from unblind.demos.recorder import Recorder
 

@@ -238,6 +238,53 @@ def test_the_plan_is_the_same_every_time(env, planner):
     assert actions() == actions()
 
 
+# ---- a lapse
+
+
+LAPSES = {
+    "beside": ((0.0, 0.045, 0.0), 4, False),
+    "above": ((0.0, 0.0, 0.04), 9, False),
+    "dropped": ((0.0, 0.0, 0.0), 6, True),
+}
+
+
+@pytest.mark.parametrize("name", LAPSES)
+def test_a_lapse_is_made_good(put, planner, name):
+    from unblind.sim.planner import Lapse
+
+    offset, steps, drops = LAPSES[name]
+    env = put((0.03, 0.02, 0.03))
+    rows = []
+    for command in planner.commands(env, Lapse(offset, steps, drops)):
+        *_, info = env.step(command.action)
+        assert env.held == info["is_src_obj_grasped"].item()
+        rows.append((command.stage, command.action[6], env.held, env.object.pose.p[2]))
+    assert info["success"].item()
+    order = list(dict.fromkeys(stage for stage, *_ in rows))
+    tail = [stage for stage in order if stage not in ("lapse", "reopen", "rise")]
+    assert tail == STAGES and order[0] == "lapse"
+    assert ("reopen" in order) is not drops
+    wrong = [row for row in rows if row[0] == "lapse"]
+    closed = [row for row in wrong if row[1] < 0]
+    assert len(closed) == steps + 1
+    if drops:
+        assert wrong[-1][1] > 0 and any(held for _, _, held, _ in wrong)
+        assert max(z for *_, z in wrong) > rows[0][3] + 0.03 and rows[len(wrong)][3] < 0.9
+    else:
+        assert wrong[-1][1] < 0 and not any(held for _, _, held, _ in wrong)
+        assert [row[1] for row in rows if row[0] == "reopen"] == [1.0, 1.0]
+
+
+def test_a_lapse_that_does_not_happen_is_a_failed_attempt(put, planner):
+    from unblind.sim.planner import Lapse, PlanningError
+
+    env = put((0.03, 0.02, 0.03))
+    with pytest.raises(PlanningError, match="lapse"):
+        for command in planner.commands(env, Lapse((0.0, 0.0, 0.0), 4, drops=False)):
+            env.step(command.action)
+    assert env.held
+
+
 # ---- executed noise
 
 

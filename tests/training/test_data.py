@@ -8,11 +8,12 @@ import pytest
 
 from unblind import png
 from unblind.config import load
+from unblind.demos.labels import apply
 from unblind.errors import UnblindError
 from unblind.sim import camera
 from unblind.training import data
 from unblind.training.data import Demonstrations, Share
-from unblind.training.frames import ActionWeights, Frames, Labelled, Order
+from unblind.training.frames import ActionWeights, Frames, Labelled, Order, action_turns
 from unblind.vla.text import EOS, Words
 from unblind.vla.tokens import ActionCodec, ActionTokenizer
 
@@ -102,6 +103,20 @@ def test_the_closing_frame_has_the_weights_of_the_grasp(folder):
     assert frames[CLOSING - 1].turn.weights[6] == 3.6
     assert frames[0].turn.weights == (1.0,) * 8
     assert all(len(frame.turn.weights) == len(frame.turn.answer) == 8 for frame in frames)
+
+
+def test_after_a_lapse_reopening_and_the_second_grasp_have_its_weights():
+    closed = [*[False] * 3, *[True] * 3, *[False] * 8, *[True] * 10, False]
+    actions = np.full((len(closed), 7), 0.01, np.float32)
+    actions[:, 6] = np.where(closed, -1, 1)
+    actions[[6, 14]] = [*[0] * 6, 1], [*[0] * 6, -1]
+    stages = [*["lapse"] * 6, *["reopen"] * 2, *["reach"] * 17]
+    episode = {"instruction": "put carrot on plate", "actions": actions, "stages": stages}
+    labels = apply("none", actions, actions, stages)
+    turns = action_turns(episode, labels, WORDS, CODEC, WEIGHTS)
+    gripper = [turn.weights[6] for turn in turns]
+    assert gripper == [6.0] * 2 + [1.0] * 2 + [3.6] * 4 + [6.0] * 7 + [1.0] * 4
+    assert turns[0].weights[0] == 0.3
 
 
 def test_pictures_are_those_of_the_labelled_frames(folder):

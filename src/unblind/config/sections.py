@@ -102,7 +102,21 @@ class PretrainingDemos(Section):
     executed_noise: ExecutedNoise = Field(
         description="Noise on the executed actions of every second episode."
     )
+    missed_grasps: Share = Field(
+        description="Share of the attempted episodes that close the gripper beside or above the "
+        "object first and then show how that is made good; the mistake itself is not learned."
+    )
+    dropped_objects: Share = Field(
+        description="Share of the attempted episodes that let go of the object while lifting it "
+        "and then fetch it; likewise."
+    )
     shard_episodes: Count = Field(description="Episodes in one Parquet shard.")
+
+    @model_validator(mode="after")
+    def _one_lapse_at_most(self) -> Self:
+        if self.missed_grasps + self.dropped_objects > 1:
+            raise ValueError("missed_grasps and dropped_objects are more than all episodes")
+        return self
 
 
 class Model(Section):
@@ -190,7 +204,9 @@ class ActionLoss(Section):
         ge=0, description="Weight of the gripper's token on the four frames before it closes."
     )
     gripper_lift: float = Field(
-        ge=0, description="Its weight on the closing frame and the six after it."
+        ge=0,
+        description="Its weight on the closing frame and the six after it, and where it opens "
+        "again after a missed grasp.",
     )
     still_motion: float = Field(
         ge=0, description="Weight of the motion tokens where the label stands still."

@@ -7,8 +7,11 @@ about the axes of the robot's base) and gripper (-1 closed, 1 open). Two rules:
   is lost: a planner slows down at waypoints, so real descent goes with the no-ops.
 * ``merge`` gives every frame the motion of the following steps together, until it is large
   enough to act on. No motion is lost, and only gripper changes stand still.
+
+By either, nothing is learned of a mistake that was made on purpose, and of what led to it.
 """
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -49,18 +52,26 @@ class Labels(NamedTuple):
         return self.actions[rows]
 
 
-def apply(rule: Rule, actions: np.ndarray, executed: np.ndarray) -> Labels:
+def apply(
+    rule: Rule, actions: np.ndarray, executed: np.ndarray, stages: Sequence[str] = ()
+) -> Labels:
     """Return the labels of one demonstration by the configured rule.
 
     Args:
         rule: ``released`` drops small steps, ``merge`` sums them, ``none`` keeps every step.
         actions: (T, 7) clean actions, as recorded.
         executed: (T, 7) actions that were sent (with noise, where it was switched on).
+        stages: (T,) the planner's stages, if there may be a ``lapse``: labels begin after it.
     """
     if rule == "merge":
-        return merge(actions, controller_targets(executed))
-    frames = filter_released(actions) if rule == "released" else np.arange(len(actions))
-    return Labels(frames, np.asarray(actions, np.float32)[frames], [*frames[1:], len(actions)])
+        labels = merge(actions, controller_targets(executed))
+    else:
+        frames = filter_released(actions) if rule == "released" else np.arange(len(actions))
+        after = np.array([*frames[1:], len(actions)])
+        labels = Labels(frames, np.asarray(actions, np.float32)[frames], after)
+    lapses = np.flatnonzero(np.asarray(stages) == "lapse")
+    start = lapses[-1] + 1 if len(lapses) else 0
+    return Labels(*(values[labels.frames >= start] for values in labels))
 
 
 def controller_targets(executed: np.ndarray) -> np.ndarray:
@@ -95,7 +106,7 @@ def merge(actions: np.ndarray, poses: np.ndarray) -> Labels:
       (5 mm on the closing frame's successor), never across a gripper change.
     * A frame that changes the gripper command does only that, standing still.
     * If less than 5 mm and 0.04 rad are left before the change, the label changes the gripper.
-    * Frames after the first release are dropped: nothing is left to do.
+    * Frames after the last release are dropped: nothing is left to do.
 
     Rotations are composed exactly.
 
@@ -112,7 +123,7 @@ def merge(actions: np.ndarray, poses: np.ndarray) -> Labels:
     goals = position + actions[:, :3], Rotation.from_euler("XYZ", actions[:, 3:6]) * turn
     gripper = actions[:, 6]
     changes = np.flatnonzero(_gripper_changes(gripper))
-    kept = np.arange(_first_release(gripper, changes) + 1)
+    kept = np.arange(_last_release(gripper, changes) + 1)
     closings = changes[gripper[changes] < 0]
     labels, after = np.zeros((len(kept), 7)), kept + 1
     for frame in kept:
@@ -140,10 +151,10 @@ def _gripper_changes(gripper: np.ndarray) -> np.ndarray:
     return np.concatenate([[False], gripper[1:] != gripper[:-1]])
 
 
-def _first_release(gripper: np.ndarray, changes: np.ndarray) -> int:
-    """Return the first frame that opens the gripper again, else the last frame."""
+def _last_release(gripper: np.ndarray, changes: np.ndarray) -> int:
+    """Return the last frame that opens the gripper again, else the last frame of all."""
     opening = changes[gripper[changes] > 0]
-    return int(opening[0]) if len(opening) else len(gripper) - 1
+    return int(opening[-1]) if len(opening) else len(gripper) - 1
 
 
 def _reach(ahead: np.ndarray, threshold: float) -> tuple[int, bool]:

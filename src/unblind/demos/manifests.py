@@ -30,7 +30,10 @@ def describe(
         for episode in shards.read(path, images=False):
             numbers.append(episode["episode_id"])
             labelled = labels.apply(
-                config.demos.noop_filter, episode["actions"], episode["executed"]
+                config.demos.noop_filter,
+                episode["actions"],
+                episode["executed"],
+                episode["stages"],
             )
             frames["raw"] += len(episode["actions"])
             frames["kept"] += len(labelled.actions)

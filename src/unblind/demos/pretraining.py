@@ -33,8 +33,14 @@ _CENTER, _PITCH = (-0.16, 0.0), 0.03  # m, of the released lattice
 _CELLS = np.arange(-2, 7) + 0.5  # cell centres, in pitches from the lattice's first inner point
 _JITTER = 0.01  # m
 _HEIGHT = {"object": 0.95, "plate": 0.95, "third": 1.0}  # m, of spawning
-_APART = 0.075  # m, least distance of object and plate
-_THIRD_APART = {"distractor": (0.11, 0.10), "distractor_plate": (0.085, 0.15)}  # m, object, plate
+# m, least distances object-plate, object-third and plate-third. Target and distractor are alike
+# in them, so that the place tells nothing of which is which.
+_APART = {
+    "none": (0.075, 0.0, 0.0),
+    "distractor": (0.10, 0.11, 0.10),
+    "distractor_plate": (0.085, 0.085, 0.15),
+}
+_KINDS = {"none": 0.3, "distractor": 0.4, "distractor_plate": 0.3}
 _START_NOISE = 0.04  # rad, standard deviation of the perturbed joints
 
 
@@ -43,9 +49,9 @@ def decode(number: int) -> Episode:
     rng = np.random.default_rng([_SEED, number])
     catalog = load_catalog(CATALOG)
     objects = _pick(rng, range(16), range(25, len(catalog.objects)), 0.55)
-    plates = _pick(rng, range(1), range(17, len(catalog.plates)), 0.5)
+    plates = _pick(rng, range(1), range(17, len(catalog.plates)), 0.7)
     table = _pick(rng, range(16), range(21, 21 + extras.TABLES), 0.4)[0]
-    kind = str(rng.choice(["none", "distractor", "distractor_plate"], p=[0.5, 0.35, 0.15]))
+    kind = str(rng.choice([*_KINDS], p=[*_KINDS.values()]))
     places = _places(rng, kind)
     template = 0 if rng.random() < 0.5 else int(rng.integers(1, len(TEMPLATES)))
     extra = {
@@ -96,21 +102,23 @@ def _name(models: tuple, index: int | None) -> str | None:
 
 
 def _pick(rng: np.random.Generator, known: range, more: range, share: float) -> tuple[int, int]:
-    """Return two different indices, each with ``share`` from ``known``, else from ``more``."""
-    first = int(rng.choice(known if rng.random() < share else more))
-    second = first
-    while second == first:
-        second = int(rng.choice(known if rng.random() < share else more))
-    return first, second
+    """Return two different indices, drawn with ``share`` from ``known``, else from ``more``.
+
+    Either could as well be the other: only the instruction tells the target from a distractor.
+    """
+    while True:
+        stocks = [known if rng.random() < share else more for _ in range(2)]
+        first, second = (int(rng.choice(stock)) for stock in stocks)
+        if first != second:
+            return first, second
 
 
 def _places(rng: np.random.Generator, kind: str) -> list[tuple[float, float]]:
     """Return x and y in m of object, plate and third thing, far enough apart."""
-    to_object, to_plate = _THIRD_APART.get(kind, (0.0, 0.0))
     while True:
         cells = rng.choice(_CELLS, (3, 2))
         jitter = rng.uniform(-_JITTER, _JITTER, (3, 2))
         points = _CENTER + (cells - 2.5) * _PITCH + jitter
         between = [np.linalg.norm(points[i] - points[j]) for i, j in ((0, 1), (0, 2), (1, 2))]
-        if between[0] > _APART and between[1] > to_object and between[2] > to_plate:
+        if all(distance > least for distance, least in zip(between, _APART[kind], strict=True)):
             return [(float(x), float(y)) for x, y in points]

@@ -248,12 +248,20 @@ class PutOnPlateEnv(BaseEnv):
         hold after this step: the release reports grasps that were there after some step.
         """
         placing, left, right = self._contact_forces()
-        opens = [quat2mat(finger.entity.pose.q)[:, 1] for finger in self._fingers]
-        grasped = success.pushes(left, opens[0]) and success.pushes(right, -opens[1])
+        grasped = self._grip(left, right)
         now = self._moment(touched=success.touches(left) or success.touches(right), grasped=grasped)
         flags = {"success": self._placed(now.object_xyz, now.plate_xyz, placing)}
         flags |= self._milestones(self.steps, now).to_info()
         return {name: torch.tensor([flag]) for name, flag in flags.items()}
+
+    @property
+    def held(self) -> bool:
+        """Whether both fingers hold the object."""
+        return self._grip(*self._contact_forces()[1:])
+
+    def _grip(self, left: np.ndarray, right: np.ndarray) -> bool:
+        opens = [quat2mat(finger.entity.pose.q)[:, 1] for finger in self._fingers]
+        return bool(success.pushes(left, opens[0]) and success.pushes(right, -opens[1]))
 
     def _moment(self, touched: bool, grasped: bool) -> success.Moment:
         pose, plate = self.object.pose, self.plate.pose

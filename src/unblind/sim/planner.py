@@ -10,6 +10,7 @@ import unblind.sim.engine  # noqa: F401
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain, islice
 from typing import Any, Literal, Protocol
 
 import mplib
@@ -23,7 +24,7 @@ from unblind.errors import UnblindError
 from unblind.sim.robot import BASE_POSE, SRDF, TCP_LINK, URDF
 from unblind.sim.studio import TABLE_HEIGHT
 
-Stage = Literal["reach", "grasp", "close", "lift", "carry", "release"]
+Stage = Literal["reach", "grasp", "close", "lift", "carry", "release", "lapse", "reopen", "rise"]
 Euler = Literal["corrected", "released"]
 
 #: Heights in m above the grasp point and above the grasp pose.
@@ -57,6 +58,8 @@ MAX_SCREW_STEPS = 200
 #: A path that ends further than this from its goal is none, m (our addition: beyond the arm's
 #: reach MPLib reports success tens of centimetres short; paths of the study end within 11 mm).
 MAX_MISS = 0.03
+#: A gripper that is closer than this to the height from which it reaches needs not rise, m.
+MIN_RISE = 0.005
 OPEN, CLOSED = 1.0, -1.0
 
 
@@ -69,6 +72,7 @@ class PlanningScene(Protocol):
     plate: sapien.Entity
     object_model: Any
     plate_model: Any
+    held: bool
 
 
 class PlanningError(Exception):
@@ -90,6 +94,21 @@ class Command:
 
     action: np.ndarray
     stage: Stage
+
+
+@dataclass(frozen=True)
+class Lapse:
+    """What a demonstration does wrong at first, to show how that is made good.
+
+    Attributes:
+        offset: m, world: where the gripper closes, from where it should.
+        steps: control steps after closing until it is noticed: of lifting, then of carrying.
+        drops: the object is held until then, and let go; else the gripper has closed on nothing.
+    """
+
+    offset: tuple[float, float, float]
+    steps: int
+    drops: bool
 
 
 class PickAndPlace:
@@ -115,12 +134,18 @@ class PickAndPlace:
         self._model = self._planner.pinocchio_model
         self._tcp_index = self._planner.link_name_2_idx[TCP_LINK]
 
-    def commands(self, scene: PlanningScene) -> Iterator[Command]:
+    def commands(self, scene: PlanningScene, lapse: Lapse | None = None) -> Iterator[Command]:
         """Yield the commands of an episode; each stage is planned when the one before has ended.
 
+        Args:
+            scene: the simulator.
+            lapse: a mistake to make first; its commands are of the stage ``lapse``.
+
         Raises:
-            PlanningError: a stage has no feasible plan.
+            PlanningError: a stage has no feasible plan, or the lapse does not happen.
         """
+        if lapse is not None:
+            yield from self._go_wrong(scene, lapse)
         grasp = self._choose_grasp(scene)
         yield from self._follow(scene, _shifted(grasp, REACH_HEIGHT), OPEN, "reach")
         yield from self._follow(scene, grasp, OPEN, "grasp")
@@ -128,6 +153,25 @@ class PickAndPlace:
         yield from self._follow(scene, _shifted(grasp, LIFT_HEIGHT), CLOSED, "lift")
         yield from self._follow(scene, self._place_pose(scene, grasp), CLOSED, "carry")
         yield from _stand(OPEN, OPENING_STEPS, "release")
+
+    def _go_wrong(self, scene: PlanningScene, lapse: Lapse) -> Iterator[Command]:
+        """Miss or lose the object; then open the gripper where it is and come clear of things."""
+        right = self._choose_grasp(scene)
+        wrong = sapien.Pose(right.p + lapse.offset, right.q)
+        yield from self._follow(scene, _shifted(wrong, REACH_HEIGHT), OPEN, "lapse")
+        yield from self._follow(scene, wrong, OPEN, "lapse")
+        yield from _stand(CLOSED, CLOSING_STEPS, "lapse")
+        unaware = chain(
+            self._follow(scene, _shifted(wrong, LIFT_HEIGHT), CLOSED, "lapse"),
+            self._follow(scene, self._place_pose(scene, wrong), CLOSED, "lapse"),
+        )
+        yield from islice(unaware, lapse.steps)
+        if scene.held != lapse.drops:
+            raise PlanningError("lapse")
+        yield from _stand(OPEN, OPENING_STEPS, "lapse" if lapse.drops else "reopen")
+        rise = right.p[2] + REACH_HEIGHT - scene.tcp.p[2]
+        if rise > MIN_RISE:
+            yield from self._follow(scene, _shifted(scene.tcp, rise), OPEN, "rise")
 
     def _choose_grasp(self, scene: PlanningScene) -> sapien.Pose:
         """Return the first grasp pose of the gripper that can be reached."""

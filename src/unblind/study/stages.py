@@ -147,7 +147,7 @@ _STAGES = {
         when=_is_rebuilt,
         seeded=True,
         scratch=True,
-        unit_cpu_s=0.65,
+        unit_cpu_s=0.75,
         processes=0,
     ),
     "tower": Stage(

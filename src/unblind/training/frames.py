@@ -43,7 +43,8 @@ class ActionWeights:
 
     Attributes:
         gripper_reach: gripper token on the last four frames before closing.
-        gripper_lift: gripper token on the closing frame and the six after it.
+        gripper_lift: gripper token on the closing frame and the six after it, and where the
+            gripper is opened again because it holds nothing.
         still_motion: motion tokens on frames whose label stands still.
     """
 
@@ -92,7 +93,8 @@ class Labelled:
                 path = Path(self.folder) / name
                 shards.verify(path, checksum)
                 for episode in shards.read(path, images):
-                    yield episode, apply(self.rule, episode["actions"], episode["executed"])
+                    actions, executed = episode["actions"], episode["executed"]
+                    yield episode, apply(self.rule, actions, executed, episode["stages"])
 
 
 class Pictures:
@@ -168,15 +170,17 @@ def action_turns(
     weights: ActionWeights,
 ) -> list[Turn]:
     """Return the instruction with the action of each labelled frame of an episode."""
-    closed = episode["actions"][:, 6] < 0
-    closing = int(np.argmax(closed)) if closed.any() else len(closed)
+    first = int(labels.frames[0]) if len(labels.frames) else 0
+    closed = episode["actions"][first:, 6] < 0
+    closing = first + (int(np.argmax(closed)) if closed.any() else len(closed))
+    reopens = [stage == "reopen" for stage in episode["stages"]]
     prompt = vocabulary.action_prompt(episode["instruction"])
     tokens = codec.encode(labels.actions)
     return [
         Turn(
             prompt,
             (*ids.tolist(), EOS),
-            weights.of(int(frame), closing, action),
+            weights.of(int(frame), int(frame) if reopens[frame] else closing, action),
             "action",
         )
         for frame, action, ids in zip(labels.frames, labels.actions, tokens, strict=True)
