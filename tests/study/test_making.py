@@ -43,11 +43,13 @@ class Killed(Exception):
 
 
 def interrupt(folder, origin):
-    """Train until the first checkpoint and snapshot."""
+    """Train until the first checkpoint and snapshot, on features that are stored there."""
     with pytest.raises(Killed), continued(folder, origin):
         (folder / "checkpoint.safetensors").write_text("half")
         (folder / "snapshots").mkdir(exist_ok=True)
         (folder / "snapshots" / "000002.safetensors").write_text("early")
+        (folder / "low").mkdir(exist_ok=True)
+        (folder / "low" / "features.safetensors").write_text("of these pictures")
         raise Killed
 
 
@@ -59,8 +61,12 @@ def test_an_interrupted_training_goes_on_and_ends_without_checkpoint(tmp_path, o
     folder = tmp_path / "run"
     interrupt(folder, origin)
     with continued(folder, origin):
-        assert left(folder) == ["000002.safetensors", "checkpoint.safetensors"]
-    assert left(folder) == ["000002.safetensors"]
+        assert left(folder) == [
+            "000002.safetensors",
+            "checkpoint.safetensors",
+            "features.safetensors",
+        ]
+    assert left(folder) == ["000002.safetensors", "features.safetensors"]
 
 
 def test_checkpoints_of_rounds_end_with_the_last_round(tmp_path, origin):

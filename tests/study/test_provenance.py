@@ -140,8 +140,7 @@ BESIDE = imports.inside(
 ONLY_FOR = {
     # A type.
     ("sim.conditions", "sim.catalog"): (),
-    # Demonstrations, and pictures with questions, are read from files: their contents count.
-    ("training.data", "pictures.shards"): ("questions",),
+    # Pictures with questions are read from files: their contents count.
     ("training.evaluate", "pictures.shards"): ("questions",),
     # Questions about demonstrations are asked in robot pretraining only.
     ("training.data", "sim.camera"): ("robot",),
@@ -193,7 +192,7 @@ def test_a_stage_lists_all_modules_that_it_imports(stage):
     [
         ("answers", "unblind.training.losses"),
         ("features_teacher", "unblind.teachers"),
-        ("robot", "unblind.sim.camera"),
+        ("robot", "unblind.training.vlm"),
         ("rollout", "unblind.rollout.factory"),
         ("training", "unblind.align"),
         ("vlm", "unblind.training.album"),

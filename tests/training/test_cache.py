@@ -66,8 +66,21 @@ def test_missing_damaged_and_foreign_files_are_refused(tmp_path):
         cache.read(path, 3)
     np.save(path, np.zeros((3, 4), np.float16))
     assert cache.read(path, 3).shape == (3, 4)
-    with pytest.raises(UnblindError, match=r"has 3 rows for 4 frames"):
+    with pytest.raises(UnblindError, match=r"has 3 rows for 4 pictures"):
         cache.read(path, 4)
     path.write_bytes(path.read_bytes()[:-5])
     with pytest.raises(UnblindError, match=r"no readable features"):
         cache.read(path, 3)
+
+
+def test_the_rows_of_several_files_are_one_sequence(tmp_path):
+    whole, counts = np.arange(24, dtype=np.float16).reshape(6, 2, 2), (3, 1, 2)
+    paths = [tmp_path / f"{k}.npy" for k in range(3)]
+    for path, rows in zip(paths, np.split(whole, np.cumsum(counts)[:-1]), strict=True):
+        np.save(path, rows)
+    rows = cache.Rows(paths, counts)
+    assert len(rows) == 6
+    for numbers in ([0], [5, 2, 3, 2], [4, 0]):
+        np.testing.assert_array_equal(rows[numbers], whole[numbers])
+    with pytest.raises(UnblindError, match=r"0\.npy has 3 rows for 2 pictures"):
+        cache.Rows(paths, (2, 2, 2))

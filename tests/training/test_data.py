@@ -1,4 +1,7 @@
-"""Sources of examples: order, weights, and what is asked about a demonstration's pictures."""
+"""What is said about demonstrations: order, weights, and what is asked beside the action."""
+
+import json
+import shutil
 
 import commands
 import demonstrations
@@ -6,13 +9,12 @@ import models
 import numpy as np
 import pytest
 
-from unblind import png
 from unblind.config import load
 from unblind.demos.labels import apply
 from unblind.errors import UnblindError
 from unblind.sim import camera
 from unblind.training import data
-from unblind.training.data import Demonstrations, Share
+from unblind.training.data import Demonstrations
 from unblind.training.frames import ActionWeights, Frames, Labelled, Order, action_turns
 from unblind.vla.text import EOS, Words
 from unblind.vla.tokens import ActionCodec, ActionTokenizer
@@ -51,23 +53,6 @@ def test_the_order_is_the_seeds_and_can_be_entered_anywhere():
     assert [Order(50, 8)[position] for position in positions] != wanted
 
 
-class Numbers:
-    """A source whose examples are their positions, and what their generator draws."""
-
-    def draw(self, position, rng):
-        return position, rng.random()
-
-
-def test_the_parts_of_a_batch_are_the_batch():
-    shares = [Share(Numbers(), 5), Share(Numbers(), 2)]
-    whole = [data.batch(shares, step, 0, 1, 0) for step in (0, 1)]
-    assert [position for position, _ in whole[1]] == [5, 6, 7, 8, 9, 2, 3]
-    halves = [data.batch(shares, 1, part, 2, 0) for part in (0, 1)]
-    assert sorted(p for half in halves for p, _ in half) == sorted(p for p, _ in whole[1])
-    assert data.batch(shares, 1, 1, 2, 0) == halves[1], "the same numbers every time"
-    assert halves[0][0][1] != halves[1][0][1], "each part draws for itself"
-
-
 # ---- weights ----------------------------------------------------------------------------------
 
 
@@ -83,26 +68,25 @@ def test_weights_around_the_grasp():
 # ---- demonstrations ---------------------------------------------------------------------------
 
 
-def test_a_frame_is_its_picture_its_instruction_and_its_action(folder):
+def test_a_frame_is_its_instruction_and_its_action(folder):
     demos = source(folder)
-    assert len(demos.frames) == 3 * demonstrations.STEPS
-    rows = demonstrations.episode(1)
-    frame = demos.frames[demonstrations.STEPS + 3]
-    assert frame.image == rows[3]["image"]
-    assert frame.turn.prompt == WORDS.action_prompt("put carrot on plate")
-    assert frame.turn.answer == (*CODEC.encode(rows[3]["action"]).tolist(), EOS)
-    assert frame.turn.family == "action"
-    decoded = CODEC.decode(np.array(frame.turn.answer[:7]))
+    assert len(demos) == 3 * demonstrations.STEPS
+    row = demonstrations.episode(1)[3]
+    turn = demos.actions[demonstrations.STEPS + 3]
+    assert turn.prompt == WORDS.action_prompt("put carrot on plate")
+    assert turn.answer == (*CODEC.encode(row["action"]).tolist(), EOS)
+    assert turn.family == "action"
+    decoded = CODEC.decode(np.array(turn.answer[:7]))
     # Half a bin of the normaliser's 4 cm.
-    assert np.abs(decoded - rows[3]["action"])[:3].max() <= 0.02 / 255 + 1e-6
+    assert np.abs(decoded - row["action"])[:3].max() <= 0.02 / 255 + 1e-6
 
 
 def test_the_closing_frame_has_the_weights_of_the_grasp(folder):
-    frames = source(folder).frames
-    assert frames[CLOSING].turn.weights == (*[0.3] * 6, 6.0, 1.0)
-    assert frames[CLOSING - 1].turn.weights[6] == 3.6
-    assert frames[0].turn.weights == (1.0,) * 8
-    assert all(len(frame.turn.weights) == len(frame.turn.answer) == 8 for frame in frames)
+    turns = source(folder).actions
+    assert turns[CLOSING].weights == (*[0.3] * 6, 6.0, 1.0)
+    assert turns[CLOSING - 1].weights[6] == 3.6
+    assert turns[0].weights == (1.0,) * 8
+    assert all(len(turn.weights) == len(turn.answer) == 8 for turn in turns)
 
 
 def test_after_a_lapse_reopening_and_the_second_grasp_have_its_weights():
@@ -119,51 +103,74 @@ def test_after_a_lapse_reopening_and_the_second_grasp_have_its_weights():
     assert turns[0].weights[0] == 0.3
 
 
-def test_pictures_are_those_of_the_labelled_frames(folder):
-    """The released rule drops one small step of each; the others keep their pictures."""
-    kept = source(folder, rule="released").frames
+def test_questions_are_those_of_the_labelled_frames(folder):
+    """The released rule drops one small step of each; the others keep their questions."""
+    demos = source(folder, rule="released")
     rows = [row for number in range(3) for row in demonstrations.episode(number)]
-    place = {row["image"]: row for row in rows}
-    assert len(kept) == len(rows) - 3
-    for frame in kept:
-        assert frame.turn.answer[:7] == tuple(CODEC.encode(place[frame.image]["action"]).tolist())
+    kept = [row for row in rows if row["step"] != 3]
+    assert len(demos) == len(kept)
+    for row, turn, questions in zip(kept, demos.actions, demos.questions, strict=True):
+        assert turn.answer[:7] == tuple(CODEC.encode(row["action"]).tolist())
+        gripper = data.place_text(np.array(row["gripper_xyz"], np.float32))
+        assert dict(questions)["where is the gripper"] == gripper
 
 
-def test_frames_of_fine_tuning_are_those_of_pretraining_without_pictures(folder):
-    demos, frames = (
-        source(folder),
-        Frames(Labelled(folder, "train", "none"), WORDS, CODEC, WEIGHTS, 3),
-    )
-    assert frames.turns == [frame.turn for frame in demos.frames]
-    assert len(frames) == len(demos.frames)
-    assert frames.rows([4, 0]) == [Order(len(frames), 3)[place] for place in (4, 0)]
+def test_frames_of_fine_tuning_are_those_of_pretraining_without_questions(folder):
+    demos = source(folder, seed=3)
+    frames = Frames(Labelled(folder, "train", "none"), WORDS, CODEC, WEIGHTS, 3)
+    assert frames.turns == demos.actions
+    assert len(frames) == len(demos)
+    positions = [4, 0, 50]
+    assert frames.rows(positions) == demos.rows(positions)
+    assert frames.rows(positions) == [Order(len(frames), 3)[place] for place in positions]
     prompt = WORDS.action_prompt("put carrot on plate")
     assert frames.longest == len(prompt) + 7
+
+
+def test_a_set_without_a_frame_is_refused(folder):
     with pytest.raises(UnblindError, match="no frame of 'none'"):
         Frames(Labelled(folder, "none", "none"), WORDS, CODEC, WEIGHTS, 0)
+    with pytest.raises(UnblindError, match="no frame of 'none'"):
+        source(folder, split="none")
 
 
 def test_splits_are_apart(folder):
-    held_out = source(folder, split="held_out").frames
-    assert [frame.image for frame in held_out] == [r["image"] for r in demonstrations.episode(100)]
+    for split, first, count in (("train", 0, 3), ("held_out", 100, 1)):
+        rows = [r for n in range(first, first + count) for r in demonstrations.episode(n)]
+        answers = [tuple(CODEC.encode(row["action"]).tolist()) for row in rows]
+        assert [turn.answer[:7] for turn in source(folder, split=split).actions] == answers
+
+
+def test_the_parts_of_a_set_are_its_shards(folder, tmp_path):
+    two = tmp_path / "two"
+    shutil.copytree(folder, two)
+    path = two / "manifest.json"
+    manifest = json.loads(path.read_text())
+    shutil.copyfile(two / "train-00000.parquet", two / "train-00001.parquet")
+    manifest["shards"]["train-00001.parquet"] = manifest["shards"]["train-00000.parquet"]
+    path.write_text(json.dumps(manifest))
+    whole = Labelled(two, "train", "none")
+    parts = whole.parts()
+    assert [part.shard for part in parts] == ["train-00000.parquet", "train-00001.parquet"]
+    episodes = [[e["episode_id"] for e, _ in one.episodes(False)] for one in (whole, *parts)]
+    assert episodes == [[0, 1, 2] * 2, [0, 1, 2], [0, 1, 2]]
 
 
 def test_questions_accompany_the_action(folder):
     demos = source(folder, questions=2)
-    example = demos.draw(5, np.random.default_rng(0))
-    frame = demos.frames[Order(len(demos.frames), 0)[5]]
-    assert example.image.shape == (48, 64, 3)
-    assert example.turns[0] == frame.turn and len(example.turns) == 3
-    known = {WORDS.question_prompt(question) for question, _ in frame.questions}
-    asked = {turn.prompt for turn in example.turns[1:]}
+    turns = demos.turns(5, np.random.default_rng(0))
+    assert turns[0] == demos.actions[5] and len(turns) == 3
+    known = {WORDS.question_prompt(question) for question, _ in demos.questions[5]}
+    asked = {turn.prompt for turn in turns[1:]}
     assert len(asked) == 2 and asked <= known
-    others = [demos.draw(5, np.random.default_rng(seed)).turns[1:] for seed in range(8)]
+    others = [demos.turns(5, np.random.default_rng(seed))[1:] for seed in range(8)]
     assert len({tuple(t.prompt for t in turns) for turns in others}) > 2
+    assert source(folder).turns(5, np.random.default_rng(0)) == turns[:1]
 
 
 def test_answers_about_places_are_projected_state(folder):
     row = demonstrations.episode(0)[CLOSING + 2]
-    answers = dict(source(folder).frames[CLOSING + 2].questions)
+    answers = dict(source(folder).questions[CLOSING + 2])
     for question, key in (
         ("where is the carrot", "object_xyz"),
         ("where is the plate", "plate_xyz"),
@@ -175,7 +182,7 @@ def test_answers_about_places_are_projected_state(folder):
     height = row["gripper_xyz"][2] - camera.TABLE_Z
     assert answers[data.HEIGHT_QUESTION] == f"<loc{int(height / 0.25 * 128):03d}>"
     assert answers[f"{data.HOLD_QUESTION} carrot"] == "yes"
-    assert dict(source(folder).frames[0].questions)[f"{data.HOLD_QUESTION} carrot"] == "no"
+    assert dict(source(folder).questions[0])[f"{data.HOLD_QUESTION} carrot"] == "no"
 
 
 @pytest.mark.parametrize(
@@ -198,25 +205,3 @@ def test_a_changed_set_is_refused(folder, tmp_path):
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(UnblindError, match="differs from its manifest"):
         source(copy)
-
-
-# ---- pictures ---------------------------------------------------------------------------------
-
-
-def test_jitter_is_seeded_bounded_and_can_be_switched_off():
-    image = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
-    assert data.jitter(image, np.random.default_rng(0), 0.0) is image
-    changed = [data.jitter(image, np.random.default_rng(seed), 0.2) for seed in (1, 1, 2)]
-    assert (changed[0] == changed[1]).all() and (changed[0] != changed[2]).any()
-    # At most 20 % of contrast about 128, then 20 % of each colour; and one for rounding.
-    value = image.astype(float)
-    far = np.abs(value - 128) * 0.2 + (np.abs(value - 128) * 1.2 + 128) * 0.2 + 1
-    assert (np.abs(changed[0].astype(float) - value) <= far).all()
-
-
-def test_pictures_are_rgb():
-    import cv2
-
-    red = np.zeros((2, 2, 3), np.uint8)
-    red[..., 2] = 255  # OpenCV's order is BGR
-    assert png.decode(cv2.imencode(".png", red)[1].tobytes())[0, 0].tolist() == [255, 0, 0]

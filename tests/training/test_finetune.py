@@ -203,7 +203,7 @@ def test_a_teacher_of_another_grid_is_refused(mini, tmp_path):
 def test_what_was_computed_of_other_demonstrations_is_refused(study, tmp_path):
     np.save(tmp_path / "seen.npy", np.load(study.inputs.seen)[:-1])
     given = replace(study.inputs, seen=tmp_path / "seen.npy")
-    with pytest.raises(UnblindError, match=r"seen\.npy has \d+ rows for \d+ frames"):
+    with pytest.raises(UnblindError, match=r"seen\.npy has \d+ rows for \d+ pictures"):
         study.train("default", tmp_path / "run", inputs=given)
 
 

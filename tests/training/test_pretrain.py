@@ -20,8 +20,7 @@ from unblind.pictures import shards
 from unblind.pictures.scenes import Scene, Thing
 from unblind.sim import conditions
 from unblind.sim.catalogs import load_catalog
-from unblind.training import data, losses, pretrain, tower, vlm
-from unblind.training.losses import Learner, TokenLoss
+from unblind.training import data, losses, pretrain, robot, team, tower, vlm
 from unblind.training.team import Team
 from unblind.vla import checkpoint, policy
 from unblind.vla.batch import Turn, collate
@@ -135,31 +134,6 @@ def numbers(logits, batch):
     return {name: number.item() for name, number in found.items()}
 
 
-class Still:
-    """Always the same picture and turns."""
-
-    def draw(self, position, rng):
-        turn = Turn.of(models.VOCABULARY.encode("put carrot"), [models.VOCABULARY.actions[3]])
-        image = np.random.default_rng(position).integers(0, 256, (48, 64, 3), dtype=np.uint8)
-        return data.Example(image, [turn])
-
-
-def test_a_learners_loss_depends_on_step_and_part_alone():
-    model = models.small()
-    words, shares = models.VOCABULARY, [data.Share(Still(), 4)]
-
-    def learner(jitter):
-        feed = pretrain.Drawn(Team(), model, shares, 0, jitter)
-        return Learner(model, feed, TokenLoss(words, 0, 0), words)
-
-    jittered, places = learner(0.2), ((0, 0), (0, 1), (1, 0))
-    first = [jittered(step, part)[0].item() for step, part in places]
-    again = learner(0.2)
-    assert [again(step, part)[0].item() for step, part in places] == first
-    assert len(set(first)) == 3
-    assert learner(0.0)(0, 0)[0].item() != first[0], "jitter changes the pictures"
-
-
 # ---- whole stages -----------------------------------------------------------------------------
 
 
@@ -197,13 +171,14 @@ def made(config, tmp_path_factory):
     alone = Team()
     tower.train_tower(alone, config, pictures, root / "tower")
     vlm.train_vlm(alone, config, root / "tower", pictures, root / "vlm")
-    pretrain.train_robot(alone, config, root / "vlm", demos, pictures, root / "robot")
+    low = root / "tower" / "low"
+    robot.train_robot(alone, config, root / "vlm", demos, pictures, low, root / "robot")
     return SimpleNamespace(root=root, pictures=pictures, demos=demos)
 
 
 def test_each_stage_changes_what_it_trains_and_nothing_else(made, config, words):
     new = pretrain.make_model(config.base.model, words, config.seed).state_dict()
-    told, seen, robot = (
+    told, seen, acted = (
         checkpoint.load(made.root / n).model.state_dict() for n in ("tower", "vlm", "robot")
     )
     fixed = {n for n, p in checkpoint.load(made.root / "vlm").model.named_parameters()}
@@ -211,11 +186,11 @@ def test_each_stage_changes_what_it_trains_and_nothing_else(made, config, words)
     for name in fixed:
         assert torch.equal(told[name], new[name].half().float()), name
         assert torch.equal(seen[name], told[name]), name
-        assert torch.equal(robot[name], seen[name]), name
+        assert torch.equal(acted[name], seen[name]), name
     for name in ("language_model.lm_head.weight", "projector.fc1.weight", "visual_positions"):
         assert not torch.equal(told[name], new[name])
         assert not torch.equal(seen[name], told[name])
-        assert not torch.equal(robot[name], seen[name])
+        assert not torch.equal(acted[name], seen[name])
     decoder = "language_model.model.layers.0.mlp.up_proj.weight"
     assert torch.equal(told[decoder], new[decoder].half().float()), "the tower's stage has none"
 
@@ -228,20 +203,34 @@ def test_the_robots_statistics_are_those_of_its_demonstrations(made):
     assert list(normalizer.q99) == stored["q99"]
 
 
+def robot_again(made, config, out):
+    low = made.root / "tower" / "low"
+    start, demos, pictures = made.root / "vlm", made.demos, made.pictures
+    robot.train_robot(Team(), config, start, demos, pictures, low, out)
+    return (out / checkpoint.WEIGHTS).read_bytes()
+
+
 def test_a_round_goes_on_from_the_last_in_an_order_of_its_own(made, config, tmp_path):
-    robot = made.root / "robot"
-    first, last = (checkpoint.load(f).model.state_dict() for f in (robot / "round-1", robot))
+    done = made.root / "robot"
+    first, last = (checkpoint.load(f).model.state_dict() for f in (done / "round-1", done))
     name = "language_model.lm_head.weight"
     # Two steps of AdamW change no weight by much more than the sum of their rates.
     moved = (first[name] - last[name]).abs().max()
     assert 0 < moved < 2.5 * config.base.robot[1].rate
-    logs = [(folder / "training.jsonl").read_text() for folder in (robot / "round-1", robot)]
+    logs = [(folder / "training.jsonl").read_text() for folder in (done / "round-1", done)]
     assert [json.loads(log.splitlines()[-1])["step"] for log in logs] == [4, 2]
     again = tmp_path / "robot"
-    shutil.copytree(robot, again)
+    shutil.copytree(done, again)
     (again / checkpoint.WEIGHTS).unlink()
-    pretrain.train_robot(Team(), config, made.root / "vlm", made.demos, made.pictures, again)
-    assert (again / checkpoint.WEIGHTS).read_bytes() == (robot / checkpoint.WEIGHTS).read_bytes()
+    assert robot_again(made, config, again) == (done / checkpoint.WEIGHTS).read_bytes()
+
+
+def test_two_processes_give_the_bytes_of_one(made, config, tmp_path):
+    low = made.root / "tower" / "low"
+    inputs = (made.root / "vlm", made.demos, made.pictures, low, tmp_path)
+    team.run(robot.train_robot, 2, "cpu", config, *inputs)
+    for name in (checkpoint.WEIGHTS, "low/train-00000.npy"):
+        assert (tmp_path / name).read_bytes() == (made.root / "robot" / name).read_bytes()
 
 
 def test_a_stage_gives_the_same_bytes_again(made, config, tmp_path):

@@ -256,6 +256,11 @@ class Base(Section):
     jitter: float = Field(
         ge=0, lt=1, description="Largest relative change of brightness, contrast and colours."
     )
+    jittered_copies: int = Field(
+        ge=0,
+        description="Copies of a robot's frame with such changes whose features are stored beside "
+        "its own, 20 KB each; training looks at one or the other.",
+    )
 
 
 class Alignment(Section):

@@ -198,6 +198,8 @@ def _base(config: Config) -> list[Need]:
     beside = _units("features_low", few * FRAMES) + _units("vlm", base.questions.held_out)
     tuned = _cpu_training("warm up", [base.warm_up], "training")
     towers = _cpu_training("tower", [base.tower], "tower")
+    robot = _cpu_training("robot", base.robot, "robot")
+    looks = base.demos.successes * FRAMES * (1 + base.jittered_copies)
     return [
         Need("fetch", "a twin"),
         Need(
@@ -208,7 +210,7 @@ def _base(config: Config) -> list[Need]:
         _demos(config, "pretraining_demos", base.demos.successes),
         replace(towers, cpu_s=towers.cpu_s + _units("features_low", base.questions.images)),
         _cpu_training("vlm", [base.vlm], "vlm"),
-        _cpu_training("robot", base.robot, "robot"),
+        replace(robot, cpu_s=robot.cpu_s + _units("features_low", looks)),
         demos,
         replace(tuned, cpu_s=tuned.cpu_s + beside),
     ]

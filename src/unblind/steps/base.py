@@ -78,12 +78,15 @@ def robot(config: Config, n_workers: int) -> None:
     job = Job(config, "robot")
 
     def work() -> None:
-        from unblind.training import pretrain, team
+        from unblind.training import team
+        from unblind.training.robot import train_robot
 
         out, processes = job.outputs[0].parent, min(n_workers, team.PARTS)
-        inputs = (path(config, name).parent for name in ("vlm", "pretraining_demos", "questions"))
+        names = ("vlm", "pretraining_demos", "questions", "tower")
+        *inputs, tower = (path(config, name).parent for name in names)
         with making.continued(out, job.origin):
-            team.run(pretrain.train_robot, processes, "cpu", config, *inputs, out)
+            team.run(train_robot, processes, "cpu", config, *inputs, tower / "low", out)
+        shutil.rmtree(out / "low", ignore_errors=True)
 
     making.run(job, work)
 

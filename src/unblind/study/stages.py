@@ -81,6 +81,7 @@ _LEARNING = (
 _PRETRAINING = (*_LEARNING, *_in("training", "data", "pretrain"))
 _FROM_PICTURES = (
     *_PRETRAINING,
+    *_in("training", "album", "cache"),
     "unblind.demos.pretraining",
     "unblind.pictures",
     "unblind.sim",
@@ -157,7 +158,7 @@ _STAGES = {
         outputs=_files(f"{_REBUILT}/tower"),
         settings={"seed": True, "base": _keys("model", "tower")},
         # Its vocabulary is made of the simulator's names and templates, and of all questions.
-        modules=(*_FROM_PICTURES, *_in("training", "album", "tower")),
+        modules=(*_FROM_PICTURES, *_in("training", "tower")),
         inputs=(Input("questions"),),
         when=_is_rebuilt,
         seeded=True,
@@ -171,7 +172,7 @@ _STAGES = {
         group="base",
         outputs=_files(f"{_REBUILT}/vlm"),
         settings={"seed": True, "base": _keys("vlm", "loss")},
-        modules=(*_FROM_PICTURES, *_in("training", "album", "vlm")),
+        modules=(*_FROM_PICTURES, *_in("training", "vlm")),
         inputs=(Input("tower"), Input("questions")),
         when=_is_rebuilt,
         seeded=True,
@@ -187,14 +188,12 @@ _STAGES = {
         settings={
             "seed": True,
             "demos": {"noop_filter"},
-            "base": _keys("robot", "robot_questions", "loss", "jitter") | {"questions": {"turns"}},
+            "base": _keys("robot", "robot_questions", "loss", "jitter", "jittered_copies")
+            | {"questions": {"turns"}},
         },
-        modules=(
-            *_PRETRAINING,
-            "unblind.demos.pretraining",
-            *_in("sim", "camera", "conditions"),
-        ),
-        inputs=(Input("vlm"), Input("pretraining_demos"), Input("questions")),
+        modules=(*_FROM_PICTURES, *_in("training", "robot", "vlm")),
+        # Of the tower's stage, the features of the pictures.
+        inputs=(Input("vlm"), Input("pretraining_demos"), Input("questions"), Input("tower")),
         when=_is_rebuilt,
         seeded=True,
         scratch=True,

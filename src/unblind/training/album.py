@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from unblind import files, png
-from unblind.errors import UnblindError
 from unblind.pictures import shards
 from unblind.pictures.questions import Stocks
 from unblind.pictures.scenes import Scene
 from unblind.progress import Progress
 from unblind.study.stages import STAGES
+from unblind.training import cache
 from unblind.training.team import Team
 from unblind.vla.pixels import Squeezed
 from unblind.vla.prismatic import Prismatic
@@ -80,28 +80,15 @@ class Album:
     """
 
     def __init__(self, pictures: Path, split: str, low: Path) -> None:
-        self._maps: list[np.ndarray] = []
-        self.scenes: list[Scene] = []
+        files_ = shards.paths(pictures, split)
+        scenes = [[row["scene"] for row in shards.rows(path, ["scene"])] for path in files_]
+        self._low = cache.Rows([_file(low, path) for path in files_], list(map(len, scenes)))
+        self.scenes = [Scene.from_json(text) for texts in scenes for text in texts]
         self.names: Stocks = shards.names(pictures)
-        for shard in shards.paths(pictures, split):
-            rows = shards.rows(shard, ["scene"])
-            path = _file(low, shard)
-            try:
-                self._maps.append(np.load(path, mmap_mode="r"))
-            except (OSError, ValueError) as error:
-                raise UnblindError(
-                    f"no readable features in {path}: {error}", "delete it and make it again"
-                ) from None
-            if len(self._maps[-1]) != len(rows):
-                raise UnblindError(f"{path} is not of {shard}", f"delete {path}")
-            self.scenes += [Scene.from_json(row["scene"]) for row in rows]
-        self._first = np.cumsum([0, *map(len, self._maps)])
 
     def __len__(self) -> int:
         return len(self.scenes)
 
     def low(self, numbers: Sequence[int]) -> Tensor:
         """Return the features of pictures, (N, channels, rows, columns) float32."""
-        which = np.searchsorted(self._first, numbers, side="right") - 1
-        rows = [self._maps[k][n - self._first[k]] for k, n in zip(which, numbers, strict=True)]
-        return torch.from_numpy(np.stack(rows).astype(np.float32))
+        return torch.from_numpy(self._low[numbers].astype(np.float32))

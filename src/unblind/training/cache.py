@@ -4,7 +4,7 @@ Where training looks at unchanged pictures, the features of the tower's frozen p
 teacher (float16); where it changes them, the pictures themselves at the model's size (bytes).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -101,6 +101,32 @@ def read(path: Path, frames: int) -> np.ndarray:
         raise UnblindError(f"no readable features in {path}: {error}", "make them again") from None
     if len(rows) != frames:
         raise UnblindError(
-            f"{path} has {len(rows)} rows for {frames} frames", "delete it and make it again"
+            f"{path} has {len(rows)} rows for {frames} pictures", "delete it and make it again"
         )
     return rows
+
+
+class Rows:
+    """The rows of several files as one sequence, mapped into memory.
+
+    Args:
+        paths: files of `write`.
+        frames: how many rows each has.
+
+    Raises:
+        UnblindError: see `read`.
+    """
+
+    def __init__(self, paths: Sequence[Path], frames: Sequence[int]) -> None:
+        self._maps = [read(path, count) for path, count in zip(paths, frames, strict=True)]
+        self._first = np.cumsum([0, *frames])
+
+    def __len__(self) -> int:
+        return int(self._first[-1])
+
+    def __getitem__(self, numbers: Sequence[int]) -> np.ndarray:
+        """Return copies of rows, (n, ...)."""
+        which = np.searchsorted(self._first, numbers, side="right") - 1
+        return np.stack(
+            [self._maps[k][n - self._first[k]] for k, n in zip(which, numbers, strict=True)]
+        )

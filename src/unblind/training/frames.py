@@ -1,7 +1,7 @@
 """What is fine-tuned on: the labelled frames of demonstrations."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,11 +76,25 @@ class Labelled:
         folder: of the demonstrations.
         split: ``train`` or ``held_out``.
         rule: which steps become labels (`labels.apply`).
+        shard: file name of the only shard that is read; None: all of them.
     """
 
     folder: Path
     split: str
     rule: Rule
+    shard: str | None = None
+
+    def parts(self) -> list["Labelled"]:
+        """Return the same frames shard by shard.
+
+        Raises:
+            UnblindError: the manifest is missing or unreadable.
+        """
+        names = shards.load_manifest(self.folder)["shards"]
+        return [replace(self, shard=name) for name in names if self._has(name)]
+
+    def _has(self, name: str) -> bool:
+        return name.rsplit("-", 1)[0] == self.split and self.shard in (None, name)
 
     def episodes(self, images: bool) -> Iterator[tuple[dict, Labels]]:
         """Yield episodes (see `shards.read`) with their labels, one shard in memory at a time.
@@ -89,7 +103,7 @@ class Labelled:
             UnblindError: a shard is missing or damaged.
         """
         for name, checksum in shards.load_manifest(self.folder)["shards"].items():
-            if name.rsplit("-", 1)[0] == self.split:
+            if self._has(name):
                 path = Path(self.folder) / name
                 shards.verify(path, checksum)
                 for episode in shards.read(path, images):
@@ -109,7 +123,7 @@ class Pictures:
         self._labelled = labelled
         self._count = sum(len(labels.frames) for _, labels in labelled.episodes(images=False))
         if not self._count:
-            raise _no_frame(labelled)
+            raise no_frame(labelled)
 
     def __len__(self) -> int:
         return self._count
@@ -146,7 +160,7 @@ class Frames:
         for episode, labels in labelled.episodes(images=False):
             self.turns += action_turns(episode, labels, vocabulary, codec, weights)
         if not self.turns:
-            raise _no_frame(labelled)
+            raise no_frame(labelled)
         self._order = Order(len(self.turns), seed)
 
     def __len__(self) -> int:
@@ -187,6 +201,7 @@ def action_turns(
     ]
 
 
-def _no_frame(labelled: Labelled) -> UnblindError:
+def no_frame(labelled: Labelled) -> UnblindError:
+    """Return the error of a set without a labelled frame."""
     cause = f"{labelled.folder} has no frame of '{labelled.split}'"
     return UnblindError(cause, "collect demonstrations")

@@ -26,7 +26,8 @@ class Reading:
         team: the processes, which share a batch.
         album: the pictures.
         vocabulary: of the model.
-        batch: pictures a step.
+        batch: pictures a step, dealt to its parts from the last one on, as frames are from the
+            first: parts of a step that has both are as large as each other.
         turns: questions of a picture, at most.
         reading_steps: first steps, with the questions of `questions.READING` alone.
         seed: of pictures and questions.
@@ -40,10 +41,16 @@ class Reading:
     reading_steps: int
     seed: int
 
+    @property
+    def counts(self) -> list[int]:
+        """Pictures in each part of a step."""
+        parts = range(self.team.n_parts)
+        return [len(range(part, self.batch, self.team.n_parts)) for part in reversed(parts)]
+
     def __call__(self, step: int, part: int) -> Inputs:
         """Return a part of a step's batch."""
         rng = np.random.default_rng([self.seed, step, part])
-        numbers = rng.integers(0, len(self.album), self.batch // self.team.n_parts)
+        numbers = rng.integers(0, len(self.album), self.counts[part])
         plan = questions.READING if step < self.reading_steps else questions.PLAN
         batch = collate([self._ask(number, rng, plan) for number in numbers])
         return Inputs(self.album.low(numbers), batch, None)
@@ -63,6 +70,6 @@ def train_vlm(team: Team, config: Config, start: Path, pictures: Path, out: Path
     feed = Reading(team, album, vocabulary, plan.batch, plan.turns, plan.reading_steps, config.seed)
     learner = pretrain.make_learner(config, model, vocabulary, feed)
     identity = jobs.settings(config, "vlm") | {"start": loaded.identity}
-    pretrain.train(team, model, learner, plan, out, config.seed, identity)
+    pretrain.train(team, "vlm", model, learner, plan, out, config.seed, identity)
     if team.leads:
         checkpoint.save(out, model, vocabulary, pretrain.NO_STATISTICS.to_json())
