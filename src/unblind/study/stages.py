@@ -116,7 +116,7 @@ _FROM_PICTURES = (
 _FINETUNING = (*_LEARNING, *_CACHE, *_in("training", "base", "finetune", "throughput"))
 _ROLLOUT = (
     "unblind.sim",
-    *_in("rollout", "factory", "loop", "policies", "records", "run", "trained", "worker"),
+    *_in("rollout", "draw", "factory", "loop", "policies", "records", "run", "trained", "worker"),
 )
 _REPORT = ("unblind.report", *_in("sim", "conditions", "success"))
 _WARM_UP = {
