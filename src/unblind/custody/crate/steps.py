@@ -12,7 +12,6 @@ from unblind.errors import UnblindError
 from unblind.study.jobs import Job
 from unblind.study.provenance import sidecar_path
 
-
 #: Stages that fetch what other stages made elsewhere.
 _MADE_ELSEWHERE = {"pull": "warm_up", "pull_vlm": "vlm_copy"}
 
