@@ -9,7 +9,7 @@ import pytest
 import toy_study
 from toy_study import SMOKE, TABLE, jobs, python, snakemake
 
-ROLLOUTS = {"rollout": 5}
+ROLLOUTS = {"rollout": 5, "held_out": 1, "answers": 3}
 IDENTITY = ("-c", "user.name=a", "-c", "user.email=a@b.c")
 PUBLISH = ("unblind.cli", "publish", *toy_study.OPTIONS)
 AUTHOR = toy_study.AUTHOR | {"PATH": os.environ.get("PATH", os.defpath)}
@@ -82,6 +82,7 @@ def test_one_commit_holds_pointers_store_records_and_readers_copies(published):
     assert {name for name in names if name.startswith("results")} == {
         "results/training.dvc",
         "results/rollouts.dvc",
+        "results/answers.dvc",
     }
     for page in ("table1.md", "table1.csv", "table1.tex", "table9.md", "audit.md"):
         copy = published / "paper" / "published" / page
@@ -95,8 +96,9 @@ def test_one_commit_holds_pointers_store_records_and_readers_copies(published):
 
 def test_committed_records_name_no_place_of_the_publisher(published):
     names = git(published, "ls-files", ".snakemake/metadata").split()
-    # 4 files of the base, 1 manifest, 1 replay, 1 feature file, 5 of the run, 5 x 14 records.
-    assert len(names) == 4 + 1 + 1 + 1 + 5 + 5 * 14
+    # 4 files of the base, 2 manifests, 1 replay, 1 feature file, 5 of the run, 5 x 14 records and
+    # the answers of 3 models.
+    assert len(names) == 4 + 2 + 1 + 1 + 5 + 5 * 14 + 3
     for name in names:
         text = (published / name).read_text()
         assert str(published) not in text
@@ -151,7 +153,7 @@ def test_with_everything_pulled_only_the_table_is_rendered(published, clone):
     done = python(clone, "unblind.cli", "pull")
     assert done.returncode == 0, done.stdout
     assert done.stdout.splitlines() == [
-        f"results/{name}: pulled" for name in ("base", "rollouts", "training")
+        f"results/{name}: pulled" for name in ("answers", "base", "rollouts", "training")
     ]
     assert jobs(clone, *SMOKE) == {"table1": 1}
     assert snakemake(clone, "--cores", "1", TABLE, *SMOKE).returncode == 0

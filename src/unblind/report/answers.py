@@ -1,6 +1,6 @@
 """What models answer to held-out questions: rates by kind, and what fine-tuning has changed."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -181,16 +181,18 @@ def _line(
     changes = {}
     if other is not None:
         delta = frame.assign(right=frame["right"].astype(float) - other["right"])
-        parts = {column: _chosen(delta, column) for column in COLUMNS}
-        changes = {
-            c: _estimate(clustered_difference, some) for c, some in parts.items() if len(some)
-        }
+        changes = {c: _estimate(clustered_difference, some) for c, some in _columns(delta)}
     return Line(run, label, part, _rates(frame), by_kind, changes, spread)
 
 
 def _rates(frame: pd.DataFrame) -> dict[str, Rate]:
-    parts = {column: _chosen(frame, column) for column in COLUMNS}
-    return {column: _rate(some) for column, some in parts.items() if len(some)}
+    return {column: _rate(some) for column, some in _columns(frame)}
+
+
+def _columns(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield the columns that have answers, with these."""
+    parts = ((column, _chosen(frame, column)) for column in COLUMNS)
+    return ((column, some) for column, some in parts if len(some))
 
 
 def _chosen(frame: pd.DataFrame, column: str) -> pd.DataFrame:
