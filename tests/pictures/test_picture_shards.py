@@ -84,6 +84,19 @@ def test_a_damaged_and_a_missing_shard_are_made_again_by_any_number_of_workers(m
     assert (made / "manifest.json").stat().st_mtime_ns == stamp
 
 
+def test_held_out_pictures_alone_are_the_same_bytes(made, tmp_path):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shards, "SHARD_IMAGES", 20)
+        shards.write(tmp_path, None, seed=5, workers=1, heldout=10, catalog="builtin")
+    names = {"heldout-00000.parquet", "style-00000.parquet"}
+    assert {path.name for path in tmp_path.glob("*.parquet")} == names
+    for name in names:
+        assert (tmp_path / name).read_bytes() == (made / name).read_bytes()
+    whole, part = (json.loads((d / "manifest.json").read_text()) for d in (made, tmp_path))
+    assert "images" not in part and part["names"] == whole["names"]
+    assert part["shards"] == {name: whole["shards"][name] for name in sorted(part["shards"])}
+
+
 @pytest.mark.parametrize("wrong", [{"images": 0}, {"workers": 0}, {"seed": -1}, {"heldout": 0}])
 def test_numbers_out_of_range_are_refused(tmp_path, wrong):
     with pytest.raises(UnblindError, match=next(iter(wrong))):
