@@ -87,20 +87,20 @@ class Shard:
 
 def write(
     out: Path,
-    images: int | None,
+    images: int,
     seed: int,
     workers: int,
     heldout: int = 1000,
     catalog: str = "pretraining",
 ) -> None:
-    """Write ``out/SPLIT-*.parquet`` for the splits of `SPLITS`, and ``out/manifest.json``.
+    """Write ``out/train-*.parquet``, ``out/heldout-*.parquet`` and ``out/manifest.json``.
 
     Whole shards of an interrupted run with the same settings and code are kept; a finished set is
     left as it is.
 
     Args:
         out: folder.
-        images: training pictures; None: only the held-out splits, which come out the same.
+        images: training pictures.
         seed: of the set.
         workers: processes.
         heldout: pictures of the held-out split, which have seeds of their own.
@@ -110,16 +110,15 @@ def write(
         UnblindError: a number is out of range, a worker died, no renderer can be set up, or the
             disk is full.
     """
-    asked = {} if images is None else {"images": images}
-    settings = asked | {"heldout": heldout, "catalog": catalog, "seed": seed}
-    _check(**asked, workers=workers, heldout=heldout, seed=seed)
+    _check(images=images, workers=workers, heldout=heldout, seed=seed)
     out = Path(out)
+    settings = {"images": images, "heldout": heldout, "catalog": catalog, "seed": seed}
     with files.explained(out):
         _discard_other_settings(out, settings)
         _discard_damaged(out)
     planned = [
         shard
-        for split, count in zip(SPLITS, (images or 0, heldout, heldout), strict=True)
+        for split, count in zip(SPLITS, (images, heldout, heldout), strict=True)
         for shard in _plan(split, count, seed, catalog)
     ]
     made_from = {"config": settings, "code": STAGES["questions"].modules, "seed": seed}
