@@ -81,7 +81,7 @@ def own_settings(config: Config, paper: Path) -> dict[str, Any]:
     tables = hyperparameters.load_settings()
     return {
         "questions": {"images": asked.images, **held_out},
-        "held_out": held_out,
+        "held_out": {"images": 1, **held_out},
         "costs": page.settings(config, load(paper)),
         **{f"table{n}": hyperparameters.settings(config, table) for n, table in tables.items()},
     }

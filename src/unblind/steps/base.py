@@ -29,12 +29,15 @@ def questions(config: Config, n_workers: int) -> None:
 
 
 def held_out(config: Config, n_workers: int) -> None:
-    """Draw the held-out pictures alone, as `questions` draws them; raises what it does."""
+    """Draw the held-out pictures as `questions` draws them; raises what it does.
+
+    They do not depend on the number of training pictures, of which a set has one at least.
+    """
     from unblind.pictures import shards
 
     manifest = path(config, "held_out")
     with locks.alone(manifest):
-        shards.write(manifest.parent, None, config.seed, n_workers, config.base.questions.held_out)
+        shards.write(manifest.parent, 1, config.seed, n_workers, config.base.questions.held_out)
 
 
 def tower(config: Config, n_workers: int) -> None:
