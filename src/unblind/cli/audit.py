@@ -66,7 +66,8 @@ def _compare(settings: "Config", evidence: "Evidence", folder: Path) -> None:
     """
     from unblind.audit.compare import compare, report
 
-    cells = compare(evidence, list(settings.runs), folder)
+    acting = [name for name, run in settings.runs.items() if run.policy != "vlm"]
+    cells = compare(evidence, acting, folder)
     print(report(cells))
     refused = [cell for cell in cells if cell.status == "refused"]
     if refused:

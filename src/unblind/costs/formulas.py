@@ -140,7 +140,8 @@ def needs(config: Config) -> dict[str, Need]:
     for name, run in config.runs.items():
         listed += [_training(config, name, run)] if run.method else []
         listed += [_rollouts(config, name, run)] if run.policy != "vlm" else []
-        listed += [_answers(config, name, run)] if run.policy in ("vla", "vlm") else []
+        answers = config.base.source is None and run.policy in ("vla", "vlm")
+        listed += [_answers(config, name, run)] if answers else []
     return {need.stage: need for need in listed}
 
 
