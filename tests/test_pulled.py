@@ -197,7 +197,9 @@ def test_published_and_pulled_studies_verify(published, pulled):
     assert " 0 stale, 0 missing, 0 corrupt; " in done.stdout
     done = python(pulled, *verify)
     assert done.returncode == 0, done.stdout
-    assert done.stdout.count("[pulled]") == 4 + 1 + 1 + 1 + 5 * 14  # base, run, two copies, records
+    assert (
+        done.stdout.count("[pulled]") == 5 + 1 + 1 + 1 + 5 * 14 + 3
+    )  # base, run, two copies, records
     assert "recomputed" not in done.stdout
     assert python(pulled, *verify, "--strict").returncode == 3  # no table yet
 
@@ -236,15 +238,17 @@ def config(change, folder, text):
 
 #: Never published, so made again if something asks for them.
 UNSTORED = {"demos": 1, "features_low": 1}
+#: So are held-out pictures; whoever was asked about them starts then, too.
+ASKED = {"held_out": 1, "answers": 3}
 
 
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
-        (("rank: 4", "rank: 8"), {"training": 1, "rollout": 1}),
+        (("rank: 4", "rank: 8"), {"training": 1, "rollout": 1, **ASKED}),
         (
             ("demos:\n", "demos:\n  attempts_per_slot: 9\n"),
-            {"training": 1, "rollout": 1, "replay": 1},
+            {"training": 1, "rollout": 1, "replay": 1, **ASKED},
         ),
     ],
 )
@@ -257,8 +261,9 @@ def test_a_changed_hyper_parameter_runs_its_descendants(pulled, change, text, wa
     ("module", "wanted"),
     [
         ("rollout/factory.py", {"rollout": 5}),
-        ("align/losses.py", {**UNSTORED, "training": 1, "rollout": 1}),
-        ("training/cache.py", {**UNSTORED, "training": 1, "rollout": 1}),
+        ("align/losses.py", {**UNSTORED, **ASKED, "training": 1, "rollout": 1}),
+        ("training/cache.py", {**UNSTORED, **ASKED, "training": 1, "rollout": 1}),
+        ("training/evaluate.py", ASKED),
         ("report/stats.py", {}),
         ("audit/build.py", {}),
     ],
@@ -270,8 +275,8 @@ def test_a_changed_module_runs_its_descendants(pulled, change, module, wanted):
 
 def test_a_changed_demonstration_runs_its_descendants(published, change):
     change(published / "results" / "demos" / "manifest.json", lambda text: text + "\n")
-    found = jobs(published, *SMOKE)
-    assert found == {"replay": 1, "features_low": 1, "training": 1, "rollout": 1, "table1": 1}
+    once = ("replay", "features_low", "training", "rollout", "answers", "table1")
+    assert jobs(published, *SMOKE) == dict.fromkeys(once, 1)
 
 
 def test_a_changed_copy_of_what_demonstrations_were_is_not_believed(pulled, change):
@@ -304,7 +309,8 @@ def test_only_what_a_change_concerns_is_made_again(published, clone):
     assert len(old) == 1 + 14
     before = [path.read_bytes() for path in old]
     once = dict.fromkeys(("demos", "features_low", "features_teacher", "table1"), 1)
-    assert jobs(clone, *SMOKE, "more.yaml") == {**once, "training": 2, "rollout": 2}
+    more = {"training": 2, "rollout": 2, "held_out": 1, "answers": 4}
+    assert jobs(clone, *SMOKE, "more.yaml") == {**once, **more}
     done = snakemake(clone, "--cores", "2", TABLE, *SMOKE, "more.yaml")
     assert done.returncode == 0, done.stdout
     assert (clone / "results" / "training" / "align" / "0" / "run.json").is_file()
