@@ -197,9 +197,8 @@ def test_published_and_pulled_studies_verify(published, pulled):
     assert " 0 stale, 0 missing, 0 corrupt; " in done.stdout
     done = python(pulled, *verify)
     assert done.returncode == 0, done.stdout
-    assert (
-        done.stdout.count("[pulled]") == 5 + 1 + 1 + 1 + 5 * 14 + 3
-    )  # base, run, two copies, records
+    # Base, run, two copies, records, answers.
+    assert done.stdout.count("[pulled]") == 5 + 1 + 1 + 1 + 5 * 14 + 3
     assert "recomputed" not in done.stdout
     assert python(pulled, *verify, "--strict").returncode == 3  # no table yet
 

@@ -96,12 +96,10 @@ def load_answers(config: Config, folder: Path) -> dict[str, Answers]:
             different questions.
     """
     found = {}
-    for run in config.runs:
+    for run in jobs.needed_runs(config, "answers"):
         listed = jobs.of_run(config, "answers", run)
         paths = {job.seed_of_run: Path(folder, run, f"{job.seed_of_run}.parquet") for job in listed}
-        if run not in jobs.needed_runs(config) or not paths:
-            continue
-        if all(path.is_file() for path in paths.values()):
+        if paths and all(path.is_file() for path in paths.values()):
             settings = jobs.settings(config, "answers", run)
             read = {seed: records.load(path, _RECORD, settings) for seed, path in paths.items()}
             frames = {seed: frame for seed, (frame, _) in read.items()}

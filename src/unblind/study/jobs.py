@@ -141,7 +141,7 @@ class Job:
         if stage.per is None:
             return [Job(config, name)]
         if self.run is None:
-            return [job for run in needed_runs(config) for job in of_run(config, name, run)]
+            return [job for run in needed_runs(config, name) for job in of_run(config, name, run)]
         is_one = stage.per.of(config.run(self.run))
         return [Job(config, name, self.run, self.seed_of_run)] if is_one else []
 
@@ -196,12 +196,17 @@ def table_rows(config: Config) -> list[str]:
     return [row for row in config.table1.rows if row in config.runs]
 
 
-def needed_runs(config: Config) -> list[str]:
-    """Return the runs that a study needs: Table 1's; beside its models, those that only answer."""
-    rows = table_rows(config)
-    has_model = any(config.runs[row].policy == "vla" for row in rows)
-    answering = [name for name, run in config.runs.items() if run.policy == "vlm"]
-    return [*rows, *(answering if has_model else ())]
+def needed_runs(config: Config, name: str) -> list[str]:
+    """Return the runs that a study needs a stage's jobs of.
+
+    They are the rows of Table 1 and, where one of these is a model, what models are compared with:
+    runs that have one job whatever the seeds.
+    """
+    rows, per = table_rows(config), STAGES[name].per
+    if per is None or not any(config.runs[row].policy == "vla" for row in rows):
+        return rows
+    others = {run for run, about in config.runs.items() if not per.each_seed(about)}
+    return [run for run in config.runs if run in others.union(rows) and per.of(config.runs[run])]
 
 
 def of_run(config: Config, name: str, run: str) -> list[Job]:
@@ -253,8 +258,8 @@ def of_study(config: Config) -> Iterator[Job]:
     """
     reading = [
         job
-        for run in needed_runs(config)
         for name in ("training", "answers")
+        for run in needed_runs(config, name)
         for job in of_run(config, name, run)
     ]
     read = {made.name for job in reading for made, _ in job.needed()}
@@ -269,7 +274,7 @@ def of_study(config: Config) -> Iterator[Job]:
 
 def _jobs(config: Config, name: str) -> Iterator[Job]:
     """Yield the jobs of a stage of runs."""
-    needed = needed_runs(config)
+    needed = needed_runs(config, name)
     for run in config.runs:
         for job in of_run(config, name, run):
             if run in needed or any(path.is_file() for path in job.outputs):
