@@ -25,6 +25,9 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
     "new looks, study's names": {"split": "style", "names": "study"},
     "new looks, extra names": {"split": "style", "names": "extra"},
 }
+#: A kind of question with fewer answers in a column is left out of its mean: it weighs as much as
+#: any other, and chance would decide.
+LEAST = 20
 #: Columns whose answers are told by kind, too.
 BY_KIND = ("held out", "new looks")
 
@@ -188,9 +191,12 @@ def _rates(frame: pd.DataFrame) -> dict[str, Rate]:
 
 
 def _columns(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield the columns that have answers, with these."""
-    parts = ((column, _chosen(frame, column)) for column in COLUMNS)
-    return ((column, some) for column, some in parts if len(some))
+    """Yield the columns that have answers, with those of kinds that are asked often enough."""
+    for column in COLUMNS:
+        some = _chosen(frame, column)
+        some = some[some.groupby("kind")["kind"].transform("size") >= LEAST]
+        if len(some):
+            yield column, some
 
 
 def _chosen(frame: pd.DataFrame, column: str) -> pd.DataFrame:

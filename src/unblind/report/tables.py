@@ -99,6 +99,7 @@ def render_table1(
         "differences": paired,
         "answers": lines,
         "answer_columns": answering.COLUMNS,
+        "answer_least": answering.LEAST,
         "answer_kinds": {c: answering.kinds(lines, c) for c in answering.BY_KIND},
         "gates": judged,
         "published": published,
