@@ -111,7 +111,8 @@ def write_base(folder: Path):
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("config.json", "tokenizer.json", "statistics.json"):
         write_json(folder / name, {"name": name})
-    save_file({"weights": np.zeros(100, np.float32)}, folder / "model.safetensors")
+    for name in ("model.safetensors", "vlm.safetensors"):
+        save_file({"weights": np.zeros(100, np.float32)}, folder / name)
 
 
 def tiny_base(folder: Path):
@@ -128,6 +129,57 @@ def write_features(path: Path, part: dict, stage: str, inputs=()):
     """Write a file in the place of features."""
     with provenance.record(path, config=part, code=STAGES[stage].modules, inputs=inputs):
         write_json(path, part)
+
+
+def write_held_out(config: Config):
+    """Write a manifest of held-out pictures, of no use beside its name and checksum."""
+    job, asked = jobs.Job(config, "held_out"), config.base.questions
+    part = {"images": 1, "heldout": asked.held_out, "catalog": "pretraining", "seed": config.seed}
+    made_from = {"config": part, "code": job.stage.modules, "seed": config.seed}
+    with provenance.record(job.outputs[0], **made_from):
+        write_json(job.outputs[0], {"shards": {}})
+
+
+def answers_frame(right: dict, pictures: int, blind: bool = False) -> pd.DataFrame:
+    """Return answers to two kinds of question about each of some pictures of both splits.
+
+    Args:
+        right: by kind and name's owner, such as ``("see", "study")``, the share of pictures of
+            which the question is answered right, the first ones.
+        pictures: of each split.
+        blind: whether every second blind answer is right; otherwise none was given.
+    """
+    rows = [
+        {
+            "split": split,
+            "picture": picture,
+            "kind": kind,
+            "names": names,
+            "right": picture < share * pictures,
+            "blind": picture % 2 == 0 if blind else None,
+        }
+        for split in ("heldout", "style")
+        for picture in range(pictures)
+        for (kind, names), share in right.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+#: What made-up models answer.
+RIGHT = {("see", "study"): 0.8, ("see", "extra"): 0.6, ("where", "study"): 0.5}
+
+
+def write_answers(config: Config, run: str, seed: int, folder: Path, right=None, inputs=()):
+    """Write a record of answers unless it stands."""
+    job = jobs.Job(config, "answers", run, seed)
+    path = Path(folder, run, f"{seed}.parquet")
+    made_from = {"config": job.settings, "code": job.stage.modules, "inputs": inputs}
+    if provenance.is_current(path, **made_from):
+        return
+    blind = config.run(run).method is None
+    frame = answers_frame(right or RIGHT, config.answers.pictures, blind)
+    with provenance.record(path, **made_from), atomic_path(path) as place:
+        frame.to_parquet(place)
 
 
 def write_adapter(config: Config, run: str, seed: int, inputs=()):

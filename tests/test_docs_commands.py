@@ -29,6 +29,9 @@ NOT_RUN = {
     ".venv/bin/unblind cluster-check": SLURM,
     ".venv/bin/snakemake all --profile profiles/slurm": SLURM,
     ".venv/bin/snakemake --cores all --configfile workflow/config/paper.yaml": PAPER,
+    ".venv/bin/snakemake --cores all --configfile workflow/config/study.yaml": (
+        "a night; tests/test_paper_workflow.py builds the same graph"
+    ),
     ".venv/bin/unblind twin openvla": "10 s; tests/twin/test_twin_checkpoints.py",
     ".venv/bin/snakemake --cores 2 all --configfile workflow/config/twin.yaml": (
         "four minutes; tests/test_paper_workflow.py, and tests/steps/test_published_steps.py"

@@ -40,6 +40,16 @@ def test_the_smallest_study_on_twins(project):
     }
 
 
+def test_the_powered_study(project):
+    """Three methods and three seeds; base and VLM answer once, whatever the seeds."""
+    study = ("--configfile", "workflow/config/study.yaml")
+    once = ("pull", "demos", "replay", "features_low", "features_teacher", "held_out")
+    pages = dict.fromkeys(("table1", "table9", "table14", "audit", "costs", "all"), 1)
+    runs = {"training": 3 * 3, "rollout": 7 * 3, "answers": 3 * 3 + 2}
+    wanted = {**dict.fromkeys(once, 1), **runs, **pages}
+    assert toy_study.jobs(project, *study, target="all") == wanted
+
+
 def test_models_get_a_gpu_and_scripted_policies_none(project):
     target = "results/rollouts/{}/0/in_distribution.parquet"
     for run, gpu in (("align", 1), ("oracle", 0)):

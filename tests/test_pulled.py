@@ -9,7 +9,7 @@ import pytest
 import toy_study
 from toy_study import SMOKE, TABLE, jobs, python, snakemake
 
-ROLLOUTS = {"rollout": 5}
+ROLLOUTS = {"rollout": 5, "held_out": 1, "answers": 3}
 IDENTITY = ("-c", "user.name=a", "-c", "user.email=a@b.c")
 PUBLISH = ("unblind.cli", "publish", *toy_study.OPTIONS)
 AUTHOR = toy_study.AUTHOR | {"PATH": os.environ.get("PATH", os.defpath)}
@@ -82,6 +82,7 @@ def test_one_commit_holds_pointers_store_records_and_readers_copies(published):
     assert {name for name in names if name.startswith("results")} == {
         "results/training.dvc",
         "results/rollouts.dvc",
+        "results/answers.dvc",
     }
     for page in ("table1.md", "table1.csv", "table1.tex", "table9.md", "audit.md"):
         copy = published / "paper" / "published" / page
@@ -95,8 +96,9 @@ def test_one_commit_holds_pointers_store_records_and_readers_copies(published):
 
 def test_committed_records_name_no_place_of_the_publisher(published):
     names = git(published, "ls-files", ".snakemake/metadata").split()
-    # 4 files of the base, 1 manifest, 1 replay, 1 feature file, 5 of the run, 5 x 14 records.
-    assert len(names) == 4 + 1 + 1 + 1 + 5 + 5 * 14
+    # 4 files of the base, 2 manifests, 1 replay, 1 feature file, 5 of the run, 5 x 14 records and
+    # the answers of 3 models.
+    assert len(names) == 4 + 2 + 1 + 1 + 5 + 5 * 14 + 3
     for name in names:
         text = (published / name).read_text()
         assert str(published) not in text
@@ -151,7 +153,7 @@ def test_with_everything_pulled_only_the_table_is_rendered(published, clone):
     done = python(clone, "unblind.cli", "pull")
     assert done.returncode == 0, done.stdout
     assert done.stdout.splitlines() == [
-        f"results/{name}: pulled" for name in ("base", "rollouts", "training")
+        f"results/{name}: pulled" for name in ("answers", "base", "rollouts", "training")
     ]
     assert jobs(clone, *SMOKE) == {"table1": 1}
     assert snakemake(clone, "--cores", "1", TABLE, *SMOKE).returncode == 0
@@ -195,7 +197,8 @@ def test_published_and_pulled_studies_verify(published, pulled):
     assert " 0 stale, 0 missing, 0 corrupt; " in done.stdout
     done = python(pulled, *verify)
     assert done.returncode == 0, done.stdout
-    assert done.stdout.count("[pulled]") == 4 + 1 + 1 + 1 + 5 * 14  # base, run, two copies, records
+    # Base, run, two copies, records, answers.
+    assert done.stdout.count("[pulled]") == 5 + 1 + 1 + 1 + 5 * 14 + 3
     assert "recomputed" not in done.stdout
     assert python(pulled, *verify, "--strict").returncode == 3  # no table yet
 
@@ -234,15 +237,17 @@ def config(change, folder, text):
 
 #: Never published, so made again if something asks for them.
 UNSTORED = {"demos": 1, "features_low": 1}
+#: So are held-out pictures; whoever was asked about them starts then, too.
+ASKED = {"held_out": 1, "answers": 3}
 
 
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
-        (("rank: 4", "rank: 8"), {"training": 1, "rollout": 1}),
+        (("rank: 4", "rank: 8"), {"training": 1, "rollout": 1, **ASKED}),
         (
             ("demos:\n", "demos:\n  attempts_per_slot: 9\n"),
-            {"training": 1, "rollout": 1, "replay": 1},
+            {"training": 1, "rollout": 1, "replay": 1, **ASKED},
         ),
     ],
 )
@@ -255,8 +260,9 @@ def test_a_changed_hyper_parameter_runs_its_descendants(pulled, change, text, wa
     ("module", "wanted"),
     [
         ("rollout/factory.py", {"rollout": 5}),
-        ("align/losses.py", {**UNSTORED, "training": 1, "rollout": 1}),
-        ("training/cache.py", {**UNSTORED, "training": 1, "rollout": 1}),
+        ("align/losses.py", {**UNSTORED, **ASKED, "training": 1, "rollout": 1}),
+        ("training/cache.py", {**UNSTORED, **ASKED, "training": 1, "rollout": 1}),
+        ("training/evaluate.py", ASKED),
         ("report/stats.py", {}),
         ("audit/build.py", {}),
     ],
@@ -268,8 +274,8 @@ def test_a_changed_module_runs_its_descendants(pulled, change, module, wanted):
 
 def test_a_changed_demonstration_runs_its_descendants(published, change):
     change(published / "results" / "demos" / "manifest.json", lambda text: text + "\n")
-    found = jobs(published, *SMOKE)
-    assert found == {"replay": 1, "features_low": 1, "training": 1, "rollout": 1, "table1": 1}
+    once = ("replay", "features_low", "training", "rollout", "answers", "table1")
+    assert jobs(published, *SMOKE) == dict.fromkeys(once, 1)
 
 
 def test_a_changed_copy_of_what_demonstrations_were_is_not_believed(pulled, change):
@@ -302,7 +308,8 @@ def test_only_what_a_change_concerns_is_made_again(published, clone):
     assert len(old) == 1 + 14
     before = [path.read_bytes() for path in old]
     once = dict.fromkeys(("demos", "features_low", "features_teacher", "table1"), 1)
-    assert jobs(clone, *SMOKE, "more.yaml") == {**once, "training": 2, "rollout": 2}
+    more = {"training": 2, "rollout": 2, "held_out": 1, "answers": 4}
+    assert jobs(clone, *SMOKE, "more.yaml") == {**once, **more}
     done = snakemake(clone, "--cores", "2", TABLE, *SMOKE, "more.yaml")
     assert done.returncode == 0, done.stdout
     assert (clone / "results" / "training" / "align" / "0" / "run.json").is_file()

@@ -50,10 +50,12 @@ def test_everything_from_nothing_to_the_table(project):
     rebuilt = results / "rebuilt-base"
     base = {path.name for path in rebuilt.iterdir() if path.is_file()}
     wanted = {"config.json", "model.safetensors", "tokenizer.json", "statistics.json"}
-    wanted |= {"vlm.safetensors", "questions.json"}
+    wanted |= {"vlm.safetensors"}
     assert base == wanted | {f"{name}.meta.json" for name in wanted}
     assert not list(results.rglob("checkpoint.safetensors")), "finished trainings keep none"
     table = (results / "table1.md").read_text()
+    for label in ("VLM (before robot pretraining)", "Base (before fine-tuning)", "Default"):
+        assert f"| **{label}** |" in table.partition("## Held-out answers")[2]
     assert "Set-up of Default: base" in table and "steps 4; trainable parameters" in table
     record = results / "rollouts" / "default" / "0" / "carrot.parquet.meta.json"
     told = json.loads(record.read_text())

@@ -36,13 +36,14 @@ def test_a_plain_call_builds_everything(project, first):
     wanted, done = first
     assert done.returncode == 0, done.stdout
     once = dict.fromkeys(("pull", "demos", "replay", "features_low", "training", "table1"), 1)
-    assert wanted == {**once, "rollout": 5}
+    assert wanted == {**once, "rollout": 5, "held_out": 1, "answers": 3}
     assert len(list((project / "results").glob("rollouts/*/0/*.parquet"))) == 5 * 14
     text = (project / TABLE).read_text()
     assert "| 0/2 | 2/2 | 0/2 |" in text
     logs = {path.stem for path in (project / "results" / "logs").iterdir()}
     rollouts = {f"rollout-{run}-0" for run in ("default", "base", "oracle", "random", "noop")}
     others = {"pull", "demos", "replay", "features_low", "training-default-0", "table1"}
+    others |= {"held_out", *(f"answers-{run}-0" for run in ("vlm", "base", "default"))}
     assert logs == others | rollouts
     assert {path.stem for path in (project / "results" / "benchmarks").iterdir()} == logs
 
@@ -119,15 +120,17 @@ def test_after_a_complete_run_there_is_nothing_to_do(study):
         (
             "{table1: {rows: [default, align]},"
             " runs: {align: {policy: vla, label: Align, method: align}}}",
-            {"features_teacher": 1, "training": 1, "rollout": 1},
+            {"features_teacher": 1, "training": 1, "rollout": 1, "answers": 1},
         ),
-        ("runs: {default: {method: freeze}}", {"training": 1, "rollout": 1}),
+        ("runs: {default: {method: freeze}}", {"training": 1, "rollout": 1, "answers": 1}),
         # Default knows nothing of what Align adds; no training knows how it will be evaluated.
         ("{training: {align: {lambda: 0.3}}, rollout: {max_steps: 70}}", {"rollout": 5}),
         (
             "demos: {successes: 3}",
-            {"demos": 1, "replay": 1, "features_low": 1, "training": 1, "rollout": 1},
+            {"demos": 1, "replay": 1, "features_low": 1, "training": 1, "rollout": 1, "answers": 1},
         ),
+        ("answers: {pictures: 2}", {"answers": 3}),
+        ("base: {questions: {held_out: 5}}", {"held_out": 1, "answers": 3}),
     ],
 )
 def test_changed_settings(study, tmp_path, settings, wanted):
@@ -140,12 +143,14 @@ def test_changed_settings(study, tmp_path, settings, wanted):
 @pytest.mark.parametrize(
     ("modules", "wanted"),
     [
-        # Only the making of a base draws icons.
         (
-            ("vla/decode.py", "pictures/icons.py"),
-            {"features_low": 1, "training": 1, "rollout": 2},
+            ("vla/decode.py",),
+            {"features_low": 1, "training": 1, "rollout": 2, "answers": 3},
         ),
-        (("align/losses.py",), {"training": 1, "rollout": 1}),
+        # Icons are drawn for a base, and for what it is asked.
+        (("pictures/icons.py",), {"held_out": 1, "answers": 3}),
+        (("training/evaluate.py",), {"answers": 3}),
+        (("align/losses.py",), {"training": 1, "rollout": 1, "answers": 1}),
         (("rollout/loop.py",), {"replay": 1, "rollout": 5}),
     ],
 )
@@ -162,13 +167,13 @@ def test_a_lost_adapter_is_trained_again_when_a_record_needs_it(study, change):
     again = ("--forcerun", "table1", *SMOKE)  # as `make table1` does
     assert jobs(study, *again) == {"table1": 1}
     change("results/rollouts/default/0/plate.parquet")
-    assert jobs(study, *again) == {"training": 1, "rollout": 1, "table1": 1}
+    assert jobs(study, *again) == {"training": 1, "rollout": 1, "answers": 1, "table1": 1}
 
 
 def test_another_scale_makes_everything_but_the_base(study):
     # mini.yaml differs in picture and sizes: all that stands is outdated, by its parameters.
     once = dict.fromkeys(("demos", "replay", "features_low", "features_teacher", "table1"), 1)
-    assert jobs(study) == {**once, "training": 3, "rollout": 7}
+    assert jobs(study) == {**once, "held_out": 1, "training": 3, "rollout": 7, "answers": 5}
 
 
 def test_a_rebuilt_base_has_its_own_rules(study):
@@ -177,7 +182,7 @@ def test_a_rebuilt_base_has_its_own_rules(study):
         ("questions", "pretraining_demos", "tower", "vlm", "robot", "warm_up_demos"), 1
     )
     made["warm_up"] = 1
-    outdated = {"features_low": 1, "training": 1, "rollout": 2, "table1": 1}
+    outdated = {"features_low": 1, "training": 1, "rollout": 2, "answers": 3, "table1": 1}
     assert found == {**made, **outdated}
 
 
@@ -258,7 +263,7 @@ def test_the_study_exports_as_a_crate_that_conforms(study, pages, tmp_path):
     graph = crate_profile.Graph(document)
     steps = [step["name"] for step in graph.of_type("HowToStep")]
     assert steps == [
-        *("demos", "replay", "features_low", "training", "rollout"),
+        *("demos", "replay", "features_low", "training", "rollout", "held_out", "answers"),
         *("table1", "table9", "table14", "costs", "audit"),
     ]
     # What was run last has read what was made before, down to the base.

@@ -32,6 +32,15 @@ FAKES = {
         "    finals = {'carrot': 2} if run == 'oracle' else {}\n"
         "    write_records(config, run, seed, out, finals, model_files(config, run, seed))\n"
     ),
+    "steps/base.py": "def held_out(config, workers):\n    write_held_out(config)\n",
+    "steps/answering.py": (
+        "from pathlib import Path\n\n"
+        "from unblind.study.jobs import Job\n"
+        "from unblind.study.making import check_inputs\n\n\n"
+        "def ask(config, run, seed):\n"
+        "    inputs = check_inputs(Job(config, 'answers', run, seed))\n"
+        "    write_answers(config, run, seed, Path(config.results, 'answers'), None, inputs)\n"
+    ),
     "steps/finetuning.py": (
         "from unblind.study.jobs import Job\n"
         "from unblind.study.making import check_inputs\n\n\n"

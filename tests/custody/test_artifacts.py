@@ -9,7 +9,7 @@ import whole_study
 from unblind.demos import collect
 from unblind.pictures import shards
 from unblind.rollout import replay, run
-from unblind.steps import base, finetuning
+from unblind.steps import answering, base, finetuning
 from unblind.study import jobs, making
 from unblind.study.jobs import Origin
 
@@ -79,6 +79,14 @@ def test_demonstrations_replay_and_rollouts(study, captured):
         folder = Path("results/rollouts", name, "0")
         captured |= {folder / f"{one.name}.parquet": origin for one in run.conditions.CONDITIONS}
     check(study, captured, {"demos", "replay", "rollouts"})
+
+
+def test_held_out_pictures_and_answers(study, captured):
+    with pytest.raises(Captured):
+        base.held_out(study, 1)
+    for name in ("default", "align"):
+        answering.ask(study, name, 0)
+    check(study, captured, {"answers"})
 
 
 def test_the_making_of_a_base(tmp_path, monkeypatch, captured):

@@ -84,6 +84,16 @@ def test_a_damaged_and_a_missing_shard_are_made_again_by_any_number_of_workers(m
     assert (made / "manifest.json").stat().st_mtime_ns == stamp
 
 
+def test_held_out_pictures_do_not_depend_on_the_number_of_training_pictures(made, tmp_path):
+    """So they can be drawn without the others, as `unblind base held-out` does."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shards, "SHARD_IMAGES", 20)
+        shards.write(tmp_path, 1, seed=5, workers=1, heldout=10, catalog="builtin")
+    for name in ("heldout-00000.parquet", "style-00000.parquet"):
+        assert (tmp_path / name).read_bytes() == (made / name).read_bytes()
+    assert shards.names(tmp_path) == shards.names(made)
+
+
 @pytest.mark.parametrize("wrong", [{"images": 0}, {"workers": 0}, {"seed": -1}, {"heldout": 0}])
 def test_numbers_out_of_range_are_refused(tmp_path, wrong):
     with pytest.raises(UnblindError, match=next(iter(wrong))):

@@ -14,6 +14,8 @@ from statsmodels.stats.contingency_tables import mcnemar
 from unblind.errors import UnblindError
 from unblind.report.stats import (
     Spread,
+    clustered_difference,
+    clustered_rate,
     cohens_h,
     holm,
     mcnemar_exact,
@@ -342,3 +344,65 @@ def test_documented_detectable_differences(request):
         found = [minimum_detectable_difference(pairs, s, level=level) for s, level in settings]
         printed = [float(cell) for cell in cells.strip("| ").split("|")]
         assert printed == [round(100 * one, 1) for one in found], f"{n} pairs"
+
+
+# ---- clusters ---------------------------------------------------------------------------------
+
+
+def one_kind(values, clusters):
+    return np.array(values, float), np.zeros(len(values)), np.array(clusters)
+
+
+def test_without_clusters_an_interval_is_wilson_s():
+    values = np.repeat([1.0, 0.0], [81, 182])
+    rate, low, high = clustered_rate(*one_kind(values, np.arange(263)))
+    assert rate == pytest.approx(81 / 263)
+    # The standard error divides by n - 1 where Wilson's has n.
+    assert (low, high) == pytest.approx(wilson(81, 263), abs=2e-4)
+
+
+def test_answers_that_only_repeat_others_narrow_nothing():
+    values = np.repeat([1.0, 0.0], [30, 20])
+    alone = clustered_rate(*one_kind(values, np.arange(50)))
+    repeated = clustered_rate(*one_kind(np.tile(values, 8), np.tile(np.arange(50), 8)))
+    assert repeated == pytest.approx(alone)
+    apart = clustered_rate(*one_kind(np.tile(values, 8), np.arange(400)))
+    assert apart[2] - apart[1] < 0.45 * (alone[2] - alone[1])
+
+
+def test_kinds_weigh_the_same_whatever_their_number():
+    values = np.array([1.0] * 90 + [0.0] * 10)
+    kinds = np.array(["see"] * 90 + ["at"] * 10)
+    rate, low, high = clustered_rate(values, kinds, np.arange(100))
+    assert rate == 0.5
+    # Within each kind all agree: as many independent answers as pictures.
+    assert (low, high) == pytest.approx(wilson(50, 100))
+
+
+def test_intervals_hold_what_they_say_with_clusters_and_kinds_of_random_size():
+    rng = np.random.default_rng(1)
+    truth, caught, pairs = 0.5 * (0.8 + 0.4), 0, 0
+    for _ in range(400):
+        clusters, kinds, values, deltas = [], [], [], []
+        for picture in range(120):
+            ease = rng.normal(0, 0.15)
+            for kind, chance in ((0, 0.8), (1, 0.4)):
+                for _ in range(rng.integers(0, 5)):
+                    clusters.append(picture)
+                    kinds.append(kind)
+                    values.append(float(rng.random() < np.clip(chance + ease, 0, 1)))
+                    deltas.append(float(rng.integers(-1, 2)))
+        parts = np.array(kinds), np.array(clusters)
+        _, low, high = clustered_rate(np.array(values), *parts)
+        caught += low <= truth <= high
+        _, low, high = clustered_difference(np.array(deltas), *parts)
+        pairs += low <= 0 <= high
+    # Clipping lowers the first chance by less than a point.
+    assert 0.91 < caught / 400 < 0.98
+    assert 0.92 < pairs / 400 < 0.98
+
+
+def test_no_values_have_no_mean():
+    for function in (clustered_rate, clustered_difference):
+        with pytest.raises(UnblindError, match="no mean"):
+            function(*one_kind([], []))

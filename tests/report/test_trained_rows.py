@@ -20,7 +20,6 @@ from unblind.config import load
 from unblind.errors import UnblindError
 from unblind.files import atomic_path
 from unblind.report.differences import differences
-from unblind.report.gates import load_questions
 from unblind.report.published import load_claims
 from unblind.report.records import Records, load_run
 from unblind.report.render import signed
@@ -76,9 +75,9 @@ def write(config, folder, run, condition, final, seed=0, details=None):
         frame.to_parquet(place)
 
 
-def make(config, folder, name="table1", questions=None):
+def make(config, folder, name="table1", answers=None):
     places = (folder / "rollouts", folder / "demos", folder / "replay.parquet")
-    return {path.suffix: path for path in table1(config, *places, folder / name, questions)}
+    return {path.suffix: path for path in table1(config, *places, folder / name, answers)}
 
 
 def cells(path):
@@ -140,7 +139,7 @@ def test_the_papers_differences_stand_beside_ours(made):
     ours = line(made[".md"], "| **Align - Default**")
     assert ours.startswith("| **Align - Default** | +25.0 [")
     assert "not run" not in ours
-    paper = made[".md"].splitlines()[made[".md"].splitlines().index(ours) + 3]
+    paper = made[".md"].splitlines()[made[".md"].splitlines().index(ours) + 4]
     # Table 1 of the paper: means of its printed cells.
     assert paper == "| ↳ paper | - | +7.2 | +6.4 | +5.3 | +6.5 |"
     assert "| ↳ won, lost of pairs | 12, 4 of 32 | 48, 16 of 160 | 60, 20 of 160 |" in made[".md"]
@@ -237,33 +236,23 @@ def test_a_gate_that_stops_writes_nothing(copy):
     assert make(settings(**{"gates.action": "stop"}), copy)[".md"].is_file(), "met: no stop"
 
 
-def test_held_out_questions_are_a_gate(config, copy):
-    path = copy / "questions.json"
-    path.write_text(
-        json.dumps({"where": {"n": 400, "accuracy": 0.93}, "which": {"n": 10, "accuracy": 0.4}})
-    )
-    files = make(config, copy, questions=path)
+def test_held_out_questions_to_the_base_are_a_gate(copy):
+    config = settings(**{"answers.pictures": 100})
+    right = {("where", "study"): 0.93, ("which", "study"): 0.4}
+    synthetic.write_answers(config, "base", 0, copy / "answers", right)
+    files = make(config, copy, answers=copy / "answers")
     text = files[".md"].read_text()
-    expected = (
-        "Held-out questions to the base: gate not met: where 93 % [90, 95] of 400, which 40 %"
-    )
+    expected = "to the base: gate not met: where 93 % [86, 97] of 100, which 40 %"
     assert expected in text
     assert "(too few), wanted 50 % of each kind" in text
-    assert str(path) in json.loads(Path(f"{files['.md']}.meta.json").read_text())["inputs"]
-    low = make(settings(**{"gates.questions_floor": 0.3}), copy, questions=path)
+    read = json.loads(Path(f"{files['.md']}.meta.json").read_text())["inputs"]
+    assert str(copy / "answers" / "base" / "0.parquet") in read
+    low = make(
+        settings(**{"answers.pictures": 100, "gates.questions_floor": 0.3}),
+        copy,
+        answers=copy / "answers",
+    )
     assert "Held-out questions to the base: gate met: where" in low[".md"].read_text()
-
-
-@pytest.mark.parametrize(
-    "text", ["", "{}", "[]", '{"where": 1}', '{"where": {"n": 0, "accuracy": 1.0}}']
-)
-def test_malformed_questions_are_one_error(text, tmp_path):
-    path = tmp_path / "questions.json"
-    with pytest.raises(UnblindError, match="is missing"):
-        load_questions(path)
-    path.write_text(text)
-    with pytest.raises(UnblindError, match=r"questions\.json holds no accuracies"):
-        load_questions(path)
 
 
 def test_footer_names_the_set_up(made):

@@ -7,13 +7,16 @@ import pytest
 
 from unblind.cli import app
 from unblind.config import load
+from unblind.errors import UnblindError
 from unblind.study import jobs
 from unblind.study.code import source_files
 from unblind.study.jobs import Job
 from unblind.study.stages import BASES, REQUESTS, STAGES, request_of, rule_of
 
 FOLDER = Path(__file__).parents[2] / "workflow" / "config"
-SCALES = {name: load(FOLDER / f"{name}.yaml") for name in ("mini", "smoke", "paper", "twin")}
+SCALES = {
+    name: load(FOLDER / f"{name}.yaml") for name in ("mini", "smoke", "paper", "twin", "study")
+}
 SCALES["rebuilt"] = load(FOLDER / "mini.yaml", {"rebuild_base": True})
 
 
@@ -50,7 +53,7 @@ def test_each_file_is_made_by_one_job_and_each_input_by_an_earlier_one(scale):
 def test_a_base_has_one_maker():
     makers = {scale: jobs.base_stage(config) for scale, config in SCALES.items()}
     assert makers == {
-        **{"mini": "pull", "smoke": "pull", "rebuilt": "warm_up"},
+        **{"mini": "pull", "smoke": "pull", "study": "pull", "rebuilt": "warm_up"},
         **dict.fromkeys(("paper", "twin"), "published_warm_up"),
     }
     assert set(makers.values()) <= set(BASES)
@@ -89,3 +92,35 @@ def test_what_is_not_local_may_ask_a_cluster_for_something():
     assert {request_of(name) for name in STAGES if not STAGES[name].is_local} == set(REQUESTS)
     assert rule_of("rollout_scripted") == "rollout" and "rollout_scripted" in REQUESTS
     assert not {"pull", "fetch"} & set(REQUESTS)
+
+
+def test_models_answer_once_for_each_seed_that_makes_a_difference():
+    """Trained runs for each seed, the base and the VLM before robot pretraining once."""
+    study = load(FOLDER / "study.yaml")
+    asked = [(job.run, job.seed_of_run) for job in jobs.of_study(study) if job.name == "answers"]
+    trained = [(run, seed) for run in ("default", "freeze", "align") for seed in (0, 1, 2)]
+    assert sorted(asked) == sorted([*trained, ("vlm", 0), ("base", 0)])
+    read = {run: {p.name for p in Job(study, "answers", run, 0).inputs} for run, _ in asked}
+    assert "adapter_model.safetensors" in read["align"] and "vlm.safetensors" in read["vlm"]
+    assert not {"adapter_model.safetensors", "vlm.safetensors"} & read["base"]
+    (rebuilt,) = (p for p in Job(SCALES["rebuilt"], "answers", "vlm", 0).inputs if "vlm" in p.name)
+    assert rebuilt == Path("results/rebuilt-base/vlm.safetensors")
+
+
+def test_what_models_are_compared_with_is_asked_without_a_row_of_its_own():
+    few = load(FOLDER / "mini.yaml", {"table1.rows": ["align"]})
+    assert jobs.needed_runs(few, "answers") == ["align", "vlm", "base"]
+    assert jobs.needed_runs(few, "rollout") == jobs.needed_runs(few, "training") == ["align"]
+    scripted = load(FOLDER / "mini.yaml", {"table1.rows": ["oracle"], "results": "nowhere"})
+    assert not [job for job in jobs.of_study(scripted) if job.name in ("held_out", "answers")]
+
+
+def test_a_run_that_does_not_act_is_not_evaluated():
+    mini = SCALES["mini"]
+    with pytest.raises(UnblindError, match="nothing to do for run 'vlm'") as caught:
+        jobs.rollout_stage(mini, "vlm")
+    assert caught.value.remedy.startswith("runs for rollout: default, freeze, align, base, oracle")
+    with pytest.raises(UnblindError, match=r"table1\.rows names 'vlm'"):
+        load(FOLDER / "mini.yaml", {"table1.rows": ["default", "vlm"]})
+    with pytest.raises(UnblindError, match=r"answers\.pictures \(1001\) is more than"):
+        load(FOLDER / "mini.yaml", {"answers.pictures": 1001})

@@ -1,5 +1,7 @@
 """What counts as a right answer, and how answers are counted."""
 
+import json
+
 import demonstrations
 import models
 import numpy as np
@@ -133,3 +135,55 @@ def test_a_grey_picture_tells_a_model_nothing_of_what_it_would_have_shown(loaded
         ]
     assert blind[0] == blind[1]
     assert all((images == 128).all() for images in batches)
+
+
+# ---- records ----------------------------------------------------------------------------------
+
+#: Names of pictures that show a part of the study's things and one that is extra.
+NAMES = {"object": [["carrot"], ["carrot", "golf ball"], ["red cube"]], "plate": [["plate"]]}
+
+
+@pytest.mark.parametrize(
+    ("text", "owner"),
+    [
+        ("where is the carrot <loc010>", "study"),
+        ("is the golf ball on the plate yes", "study"),
+        ("what is at <loc001><loc002> red cube", "extra"),
+        ("is the red cube on the plate no", "other"),
+        ("how many things do you see 3", "other"),
+        ("is the carrots icon even", "other"),
+        ("what color is the BBQ sauce".lower(), "study"),
+    ],
+)
+def test_a_question_belongs_to_those_whose_names_alone_it_holds(text, owner):
+    assert evaluate.whose_names(NAMES)(text) == owner
+
+
+def test_the_longest_name_counts():
+    extra = {"object": [["toy carrot"], ["carrot"]], "plate": [["plate rack"]]}
+    whose = evaluate.whose_names(extra)
+    assert whose("where is the toy carrot") == whose("a plate rack") == "extra"
+    assert whose("where is the carrot") == "study"
+
+
+@pytest.mark.parametrize("blind", [True, False])
+def test_a_record_has_a_row_for_each_answer(loaded, asked, tmp_path, blind):
+    for split in evaluate.SPLITS:
+        rows = pq.read_table(asked / "heldout-00000.parquet")
+        pq.write_table(rows, tmp_path / f"{split}-00000.parquet")
+    (tmp_path / "manifest.json").write_text(json.dumps({"names": NAMES}))
+    made = evaluate.record(loaded, tmp_path, 34, blind, 0.02)
+    assert made.schema == evaluate.RECORD
+    frame = made.to_pandas()
+    assert len(frame) == 2 * (34 + 17)
+    assert frame.groupby("split", observed=True)["picture"].max().to_dict() == {
+        "heldout": 33,
+        "style": 33,
+    }
+    assert set(frame["names"][frame["kind"] == "where"]) == {"study"}
+    assert frame["blind"].notna().all() == blind
+    counted = evaluate.questions(loaded, tmp_path, pictures=34)
+    mine = frame[frame["split"] == "heldout"].groupby("kind", observed=True)["right"]
+    assert {k: (v["n"], v["accuracy"]) for k, v in counted.items()} == {
+        kind: (len(right), round(float(right.mean()), 4)) for kind, right in mine
+    }

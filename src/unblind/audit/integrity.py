@@ -10,7 +10,7 @@ from unblind.custody import carried
 from unblind.errors import UnblindError
 from unblind.files import sha256
 from unblind.report.tables import render_table1
-from unblind.study import jobs, provenance
+from unblind.study import provenance
 
 _LINES_SHOWN = 5
 #: A line of a table is shortened around the first difference to this many characters.
@@ -41,7 +41,7 @@ def findings(config: Config, evidence: Evidence, out: Path) -> list[Problem]:
 
 def _render(config: Config) -> Mapping[Path, str]:
     """Return rendered tables by path; none if an input is missing or not to be believed."""
-    results, answers = Path(config.results), jobs.base_folder(config) / "questions.json"
+    results = Path(config.results)
     # A gate that is not met must not stop an audit.
     gates = config.gates.model_copy(update={"action": "warn"})
     try:
@@ -49,7 +49,7 @@ def _render(config: Config) -> Mapping[Path, str]:
             config.model_copy(update={"gates": gates}),
             results / "rollouts",
             *carried.sources(config),
-            answers if answers.is_file() else None,
+            results / "answers",
         )
     except UnblindError:
         return {}
@@ -57,8 +57,9 @@ def _render(config: Config) -> Mapping[Path, str]:
 
 
 def _artifacts(results: Path) -> list[Path]:
-    """Return what has a sidecar: tables, replay, demonstrations' manifest, trained weights."""
+    """Return what has a sidecar: tables, replay, demonstrations' manifest, weights, answers."""
     places_of = ("*.meta.json", "demos/*.meta.json", "training/*/*/*.meta.json")
+    places_of += ("answers/*/*.meta.json",)
     sidecars = sorted(path for pattern in places_of for path in results.glob(pattern))
     paths = (path.with_name(path.name.removesuffix(".meta.json")) for path in sidecars)
     return [path for path in paths if path.is_file()]

@@ -67,7 +67,8 @@ def _compare(settings: "Config", evidence: "Evidence", folder: Path) -> None:
     from unblind.audit import agreement
     from unblind.audit.compare import compare, report
 
-    cells = compare(evidence, list(settings.runs), folder)
+    acting = [name for name, run in settings.runs.items() if run.policy != "vlm"]
+    cells = compare(evidence, acting, folder)
     print(report(cells))
     print(agreement.report(agreement.comparisons(cells), settings.seed))
     refused = [cell for cell in cells if cell.status == "refused"]

@@ -46,6 +46,17 @@ def questions(
     base.questions(settings, workers or settings.rollout.workers)
 
 
+@app.command("held-out")
+def held_out(
+    config: ConfigFile = MINI, override: Overrides = None, workers: Workers = None
+) -> None:
+    """Draw the held-out pictures alone, the same as `unblind base questions` draws."""
+    settings = load_config(config, override)
+    from unblind.steps import base
+
+    base.held_out(settings, workers or settings.rollout.workers)
+
+
 @app.command()
 def tower(config: ConfigFile = MINI, override: Overrides = None, workers: Workers = None) -> None:
     """Pretrain a new model's tower on regions and words; an interrupted call is continued."""
@@ -75,7 +86,7 @@ def robot(config: ConfigFile = MINI, override: Overrides = None, workers: Worker
 
 @app.command("warm-up")
 def warm_up(config: ConfigFile = MINI, override: Overrides = None) -> None:
-    """Warm up on few demonstrations (`--set-of warm-up`), merge, answer held-out questions."""
+    """Warm up on few demonstrations (`--set-of warm-up`), and merge."""
     settings = load_config(config, override)
     from unblind.steps import base
 

@@ -55,6 +55,20 @@ def train(
 
 
 @app.command()
+def answers(
+    run: Annotated[str, typer.Option(help="A run with a model; 'vlm': before robot pretraining.")],
+    seed: RunSeed = 0,
+    config: ConfigFile = MINI,
+    override: Overrides = None,
+) -> None:
+    """Ask a model the held-out questions (`unblind base held-out`)."""
+    settings = load_config(config, override)
+    from unblind.steps import answering
+
+    answering.ask(settings, run, seed)
+
+
+@app.command()
 def predict(
     image: Annotated[Path, typer.Argument(help="A picture of any size.")],
     instruction: Annotated[str, typer.Argument(help="For instance 'put carrot on plate'.")],

@@ -16,7 +16,7 @@ app = typer.Typer()
 def pull(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="Of results/: base, training, rollouts. Default: all there is."),
+        typer.Argument(help="Of results/: base, training, rollouts, answers. Default: all."),
     ] = None,
 ) -> None:
     """Fetch published results and check every byte; quick when they are there."""

@@ -8,7 +8,6 @@ import typer
 
 from unblind.cli.options import MINI, ConfigFile, Overrides, load_config
 from unblind.custody import carried
-from unblind.study import jobs
 
 app = typer.Typer()
 
@@ -80,8 +79,8 @@ def table1(
     demos: Annotated[Path | None, typer.Option(help="Folder of demonstrations.")] = None,
     replay: Annotated[Path | None, typer.Option(help="Replay record.")] = None,
     out: Annotated[Path | None, typer.Option(help="Output without suffix.")] = None,
-    questions: Annotated[
-        Path | None, typer.Option(help="Held-out answers (JSON); default: the base's, if any.")
+    answers: Annotated[
+        Path | None, typer.Option(help="Folder of answers to held-out questions.")
     ] = None,
 ) -> None:
     """Render Table 1 from the records alone, as Markdown, CSV and LaTeX."""
@@ -91,7 +90,6 @@ def table1(
     results = Path(settings.results)
     manifest, ceiling = carried.sources(settings)
     inputs = (records or results / "rollouts", demos or manifest)
-    inputs += (replay or ceiling, out or results / "table1")
-    answers = jobs.base_folder(settings) / "questions.json"
-    for path in render(settings, *inputs, questions or (answers if answers.is_file() else None)):
+    inputs += (replay or ceiling, out or results / "table1", answers or results / "answers")
+    for path in render(settings, *inputs):
         print(path)

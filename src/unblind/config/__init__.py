@@ -20,6 +20,7 @@ from unblind.config.sections import (
     RECIPE,
     ActionLoss,
     Alignment,
+    Answers,
     Augmentation,
     Base,
     Demos,
@@ -47,6 +48,7 @@ __all__ = [
     "METHODS",
     "ActionLoss",
     "Alignment",
+    "Answers",
     "Augmentation",
     "Base",
     "Config",
@@ -118,6 +120,7 @@ class Config(Section):
         description="Evaluation seeds; each draws its own episode ids, the same for all runs."
     )
     runs: dict[Name, Run] = Field(description="Policies under evaluation by name.")
+    answers: Answers = Field(description="Held-out questions to models.")
     gates: Gates = Field(description="Marks to reach before a table is worth reading.")
     table1: Table1 = Field(description="Table 1 (success rates by condition).")
     # Decides no result: it is in no dump, so in no hash and no sidecar.
@@ -132,6 +135,13 @@ class Config(Section):
         for row in self.table1.rows:
             if row not in known:
                 raise ValueError(f"table1.rows names no run or method: '{row}'{near(row, known)}")
+            if row in self.runs and self.runs[row].policy == "vlm":
+                raise ValueError(f"table1.rows names '{row}', whose policy 'vlm' does not act")
+        if self.answers.pictures > self.base.questions.held_out:
+            raise ValueError(
+                f"answers.pictures ({self.answers.pictures}) is more than "
+                f"base.questions.held_out ({self.base.questions.held_out})"
+            )
         if problem := self._misfit():
             raise ValueError(problem)
         return self

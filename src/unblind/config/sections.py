@@ -377,6 +377,13 @@ class Rollout(Section):
         description="The same for the condition in_distribution, which a gate judges; the first "
         "of them are the episodes of a smaller number."
     )
+    at_random: Count = Field(
+        description="The first so many episodes of a condition are drawn at random, those beyond "
+        "them so that each factor's values occur equally often (docs/statistics.md)."
+    )
+    in_distribution_at_random: Count = Field(
+        description="The same for the condition in_distribution."
+    )
     max_steps: Count = Field(description="Control steps of an episode (the paper: 80).")
     temperature: float | None = Field(
         gt=0,
@@ -389,12 +396,18 @@ class Rollout(Section):
         in_distribution = condition == "in_distribution"
         return self.in_distribution_episodes if in_distribution else self.episodes
 
+    def random_count(self, condition: str) -> int:
+        """Return how many episodes of a condition at most are drawn at random."""
+        in_distribution = condition == "in_distribution"
+        return self.in_distribution_at_random if in_distribution else self.at_random
+
 
 class Run(Section):
     """One policy under evaluation: a row of a table."""
 
-    policy: Literal["oracle", "random", "noop", "vla"] = Field(
-        description="'oracle' is the planner, 'random' and 'noop' are floors, 'vla' is a model."
+    policy: Literal["oracle", "random", "noop", "vla", "vlm"] = Field(
+        description="'oracle' is the planner, 'random' and 'noop' are floors, 'vla' is a model, "
+        "'vlm' the base before robot pretraining: it answers questions, but does not act."
     )
     label: str = Field(min_length=1, description="The row's name in tables.")
     method: Literal["default", "freeze", "align"] | None = Field(
@@ -406,6 +419,15 @@ class Run(Section):
         if self.method and self.policy != "vla":
             raise ValueError(f"method '{self.method}' needs the policy 'vla'")
         return self
+
+
+class Answers(Section):
+    """Held-out questions to models: the base, the one before robot pretraining, and all runs."""
+
+    pictures: Count = Field(
+        description="Pictures of each split, held out and in looks that training lacks, all of "
+        "whose questions are asked: the first so many of base.questions.held_out."
+    )
 
 
 class Gates(Section):

@@ -139,7 +139,9 @@ def needs(config: Config) -> dict[str, Need]:
     listed = [*_data(config), *_base(config)]
     for name, run in config.runs.items():
         listed += [_training(config, name, run)] if run.method else []
-        listed.append(_rollouts(config, name, run))
+        listed += [_rollouts(config, name, run)] if run.policy != "vlm" else []
+        answers = config.base.source is None and run.policy in ("vla", "vlm")
+        listed += [_answers(config, name, run)] if answers else []
     return {need.stage: need for need in listed}
 
 
@@ -155,6 +157,11 @@ def _start(config: Config) -> float:
 def _units(stage: str, count: int) -> float:
     """Return the CPU-seconds of so many units of a stage."""
     return count * STAGES[stage].unit_cpu_s
+
+
+def _pictures(config: Config, stage: str, count: int) -> Need:
+    cpu = _start(config) + _units(stage, count)
+    return Need(line_of(stage, None), f"{count:,} pictures", cpu)
 
 
 def _demos(config: Config, stage: str, episodes: int) -> Need:
@@ -182,6 +189,7 @@ def _data(config: Config) -> list[Need]:
         Need("features low", amount, MODEL_CPU_S + _units("features_low", frames)),
         Need("features teacher", amount, MODEL_CPU_S + _units("features_teacher", frames)),
         Need("pictures", amount, _units("pictures", frames), disk=stored),
+        _pictures(config, "held_out", 2 * config.base.questions.held_out),
     ]
 
 
@@ -194,19 +202,14 @@ def _base(config: Config) -> list[Need]:
         tuned = _gpu_training("warm up", base.warm_up, "default")
         return [fetched, demos, replace(tuned, disk=2 * _PARAMETERS)]
     questions = base.questions.images + 2 * base.questions.held_out
-    # Beside the pictures of the warm-up itself: their features, and the answers to the questions.
-    beside = _units("features_low", few * FRAMES) + _units("vlm", base.questions.held_out)
+    beside = _units("features_low", few * FRAMES)  # of the warm-up's pictures
     tuned = _cpu_training("warm up", [base.warm_up], "training")
     towers = _cpu_training("tower", [base.tower], "tower")
     robot = _cpu_training("robot", base.robot, "robot")
     looks = base.demos.successes * FRAMES * (1 + base.jittered_copies)
     return [
         Need("fetch", "a twin"),
-        Need(
-            "questions",
-            f"{questions:,} pictures",
-            _start(config) + _units("questions", questions),
-        ),
+        _pictures(config, "questions", questions),
         _demos(config, "pretraining_demos", base.demos.successes),
         replace(towers, cpu_s=towers.cpu_s + _units("features_low", base.questions.images)),
         _cpu_training("vlm", [base.vlm], "vlm"),
@@ -260,6 +263,13 @@ def _rollouts(config: Config, name: str, run: Run) -> Need:
     memory = 2 * _PARAMETERS + _C["calls"] * _C["T"] * _C["D_token"]
     seconds = calls * _CALL_OPERATIONS / (_C["peak"] * _C["u_roll"])
     return replace(need, gpu_s=seconds, gpu_bytes=memory)
+
+
+def _answers(config: Config, name: str, run: Run) -> Need:
+    """Return what a run's answers need; a model that no run has trained is also asked blindly."""
+    pictures = 2 * config.answers.pictures * (1 if run.method else 2)
+    cpu = MODEL_CPU_S + _units("answers", pictures)
+    return Need(line_of("answers", name), f"{pictures:,} pictures", cpu)
 
 
 def hours(seconds: float | None) -> str:

@@ -40,10 +40,10 @@ def line_of(rule: str, run: str | None) -> str:
 
 def lines(config: Config) -> dict[str, list[Job]]:
     """Return the jobs up to Table 1 that leave sidecars, by the line of a table, in order."""
-    rows = jobs.table_rows(config)
     listed: dict[str, list[Job]] = {}
     for job in jobs.of_study(config):
-        if not job.stage.page and job.name != "pull" and job.run in (None, *rows):
+        needed = (None, *jobs.needed_runs(config, job.name))
+        if not job.stage.page and job.rule != "pull" and job.run in needed:
             listed.setdefault(line_of(rule_of(job.name), job.run), []).append(job)
     return listed
 

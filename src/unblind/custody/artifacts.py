@@ -11,14 +11,10 @@ from typing import Any
 from unblind.config import Config, load
 from unblind.costs import page
 from unblind.custody import carried
-from unblind.custody.stored import Stored
-from unblind.errors import UnblindError
 from unblind.report import hyperparameters
 from unblind.study import jobs
 from unblind.study.jobs import Job, Origin
-from unblind.study.pulled_base import OPTIONAL_FILES
 from unblind.study.stage import Group
-from unblind.study.store import PULLED_BASE
 
 
 @dataclass(frozen=True)
@@ -81,14 +77,11 @@ def own_settings(config: Config, paper: Path) -> dict[str, Any]:
         UnblindError: ``paper`` or the paper's tables of settings are malformed.
     """
     asked = config.base.questions
+    held_out = {"heldout": asked.held_out, "catalog": "pretraining", "seed": config.seed}
     tables = hyperparameters.load_settings()
     return {
-        "questions": {
-            "images": asked.images,
-            "heldout": asked.held_out,
-            "catalog": "pretraining",
-            "seed": config.seed,
-        },
+        "questions": {"images": asked.images, **held_out},
+        "held_out": {"images": 1, **held_out},
         "costs": page.settings(config, load(paper)),
         **{f"table{n}": hyperparameters.settings(config, table) for n, table in tables.items()},
     }
@@ -97,13 +90,13 @@ def own_settings(config: Config, paper: Path) -> dict[str, Any]:
 def _artifacts(job: Job, own: Any) -> Iterator[Artifact]:
     """Yield what a job makes; ``own`` are settings that it writes down instead of its part."""
     stage, inputs = job.stage, tuple(_standing(job))
-    if job.name in ("pull", "fetch"):
+    if job.name in ("pull", "pull_vlm", "fetch"):
         origin = None
     elif own is not None or stage.settings is None:
         origin = Origin(own, stage.modules, inputs, job.seed)
     else:
         origin = replace(job.origin, inputs=inputs)
-    for path in (*job.outputs, *(_optional_files() if job.name == "pull" else ())):
+    for path in job.outputs:
         yield Artifact(stage.group, path, origin, tuple(job.beside), scratch=stage.scratch, job=job)
 
 
@@ -113,19 +106,6 @@ def _standing(job: Job) -> Iterator[Path]:
         yield from job.inputs
         return
     yield from carried.substituted(job.config, job.inputs)
-    answers = jobs.base_folder(job.config) / "questions.json"
-    if job.name == "table1" and answers not in job.inputs and answers.is_file():
-        yield answers
-
-
-def _optional_files() -> Iterator[Path]:
-    """Yield what the published base contains besides the model."""
-    try:
-        stored = Stored()
-        listed = [name for name in OPTIONAL_FILES if stored.named(PULLED_BASE / name)]
-    except UnblindError:
-        listed = []
-    yield from (PULLED_BASE / name for name in listed)
 
 
 def _carried(config: Config) -> Iterator[Artifact]:

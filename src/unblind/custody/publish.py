@@ -27,10 +27,15 @@ from unblind.study.provenance import sidecar_path
 from unblind.study.stages import MODEL_FILES
 from unblind.study.store import PULLED_BASE, RESULTS, STORE
 
-TRAINING, ROLLOUTS = RESULTS / "training", RESULTS / "rollouts"
-TARGETS = (PULLED_BASE, TRAINING, ROLLOUTS)
-#: Most bytes of what is stored: git keeps every version for ever.
-LIMITS = {PULLED_BASE: base.LIMIT_BYTES, TRAINING: 18_000_000, ROLLOUTS: 3_000_000}
+TRAINING, ROLLOUTS, ANSWERS = (RESULTS / name for name in ("training", "rollouts", "answers"))
+#: Most bytes of what is stored, if a study has it: git keeps every version for ever.
+LIMITS = {
+    PULLED_BASE: base.LIMIT_BYTES,
+    TRAINING: 18_000_000,
+    ROLLOUTS: 3_000_000,
+    ANSWERS: 3_000_000,
+}
+TARGETS = tuple(LIMITS)
 TOTAL_LIMIT = 40 * 2**20
 #: Readers' copies of tables and pages, in git.
 PAGES = Path("paper", "published")
@@ -81,7 +86,7 @@ def publish(config: Config, paper: Path) -> Published:
     carried.carry(config)
     _check_only_results(config, listed)
     sizes, pages = _checked_sizes(), _pages(listed)
-    pointers = [store.pointer_path(target) for target in TARGETS]
+    pointers = [store.pointer_path(target) for target in _targets()]
     touched = (*pointers, *PAGES.glob("*"), *(PAGES / page.name for page in pages), *records)
     with store.restored_on_failure(*touched), _restored_index():
         _store()
@@ -168,7 +173,7 @@ def _check_only_results(config: Config, listed: Iterable[Artifact]) -> None:
     known = {carried.folder(config) / name for name in carried.names()}
     for artifact in listed:
         known |= {artifact.path, sidecar_path(artifact.path), *artifact.beside}
-    for target in (TRAINING, ROLLOUTS):
+    for target in (TRAINING, ROLLOUTS, ANSWERS):
         for path in store.content(target):
             if path not in known:
                 raise UnblindError(f"{path} is no result of this study", f"move it out of {target}")
@@ -181,9 +186,9 @@ def _checked_sizes() -> dict[Path, int]:
         UnblindError: one of them, or all together, are too large.
     """
     sizes = {
-        target: sum(path.stat().st_size for path in store.content(target)) for target in TARGETS
+        target: sum(path.stat().st_size for path in store.content(target)) for target in _targets()
     }
-    limits = {**LIMITS, Path("all results"): TOTAL_LIMIT}
+    limits = LIMITS | {Path("all results"): TOTAL_LIMIT}
     for target, size in {**sizes, Path("all results"): sum(sizes.values())}.items():
         if size > limits[target]:
             raise UnblindError(
@@ -207,10 +212,16 @@ def _pages(listed: Iterable[Artifact]) -> list[Path]:
 
 def _store() -> None:
     """Write the pointers and copy their contents into the checkout's default store."""
-    store.add(TRAINING, ROLLOUTS)  # a new base is stored by `unblind base promote`
-    store.push(*TARGETS, remote=None)
+    # A new base is stored by `unblind base promote`.
+    store.add(*(target for target in _targets() if target != PULLED_BASE))
+    store.push(*_targets(), remote=None)
     if store.is_embedded():
         store.prune()
+
+
+def _targets() -> list[Path]:
+    """Return what is stored of the study that is here."""
+    return [target for target in TARGETS if target.is_dir()]
 
 
 def _copy(pages: Iterable[Path]) -> None:
@@ -250,7 +261,7 @@ def _commit(message: str, records: Iterable[Path]) -> str | None:
     gone = [name for name in old if name not in kept]
     if gone:
         _git("rm", "--quiet", "--cached", "--", *gone)
-    pointers = [store.pointer_path(target).as_posix() for target in TARGETS]
+    pointers = [store.pointer_path(target).as_posix() for target in _targets()]
     _git("add", "--all", "--", *pointers, str(STORE), str(PAGES))
     # Ignored by git: everybody's runs write records of what they render, too.
     _git("add", "--force", "--", *kept)

@@ -9,7 +9,7 @@ import pandas as pd
 from unblind.errors import UnblindError
 from unblind.report.records import Records
 from unblind.report.stats import paired_bootstrap
-from unblind.report.summary import COLUMN_OF, COLUMNS, MEANS, Row
+from unblind.report.summary import COLUMN_OF, COLUMNS, MEANS, Row, Share, credit
 
 #: Minuend and subtrahend; the first is always printed, the others when both runs are there.
 PAIRS = (("align", "default"), ("freeze", "default"))
@@ -21,6 +21,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 _KEY = ["seed", "condition", "episode_id"]
 _FINALS = ("success_final", "success_final_other")
 _ANYS = ("success_any", "success_any_other")
+_CREDITS = ("credit", "credit_other")
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Paired:
         n: pairs of episodes.
         won: pairs in which the first run alone succeeds at the last step.
         lost: pairs in which the second alone does.
+        credit: the difference in partial credit (`summary.credit`), with its interval.
     """
 
     delta: float
@@ -43,6 +45,7 @@ class Paired:
     n: int
     won: int
     lost: int
+    credit: Share
 
 
 @dataclass(frozen=True)
@@ -108,13 +111,15 @@ def pair(first: Records, second: Records) -> pd.DataFrame:
 
     Columns: ``seed``, ``column`` of the table, ``first`` and ``second``, each run's success at the
     last step, 0 or 1, and ``final`` and ``any``, the difference in success at the last and at any
-    step: -1, 0 or 1.
+    step: -1, 0 or 1, and ``credit``, that in partial credit.
 
     Raises:
         UnblindError: the runs were not evaluated on the same episodes.
     """
-    columns = [*_KEY, "success_final", "success_any"]
-    own, other = first.episodes[columns], second.episodes[columns]
+    columns = [*_KEY, "success_final", "success_any", "credit"]
+    own, other = (
+        run.episodes.assign(credit=credit(run.episodes))[columns] for run in (first, second)
+    )
     merged = own.merge(other, on=_KEY, how="outer", suffixes=("", "_other"), indicator=True)
     both = merged[merged["_merge"] == "both"]
     left_out = first.left_out.keys() | second.left_out.keys()
@@ -137,6 +142,7 @@ def pair(first: Records, second: Records) -> pd.DataFrame:
             "second": second_final,
             "final": first_final - second_final,
             "any": first_any - second_any,
+            "credit": both[_CREDITS[0]] - both[_CREDITS[1]],
         }
     )
 
@@ -156,4 +162,8 @@ def paired(pairs: pd.DataFrame, columns: Sequence[str], seed: int, level: float 
         n=len(final),
         won=int((final > 0).sum()),
         lost=int((final < 0).sum()),
+        credit=Share(
+            *paired_bootstrap([group["credit"].to_numpy() for group in of_columns], seed),
+            len(final),
+        ),
     )

@@ -13,6 +13,7 @@ from unblind.config import Config, digest
 from unblind.errors import UnblindError
 from unblind.files import sha256
 from unblind.report import setups
+from unblind.report.answers import Answers
 from unblind.report.gates import Gate
 from unblind.report.records import Records, episode_lists_hash
 from unblind.report.stats import wilson
@@ -68,7 +69,8 @@ def facts(
     records: Mapping[str, Records],
     manifest: Manifest,
     replay: tuple[pd.DataFrame, Meta],
-    gates: Iterable[Gate] = (),
+    gates: Iterable[Gate],
+    answers: Mapping[str, Answers],
 ) -> list[Fact]:
     """Return the footer of Table 1; equal inputs give equal facts.
 
@@ -76,7 +78,9 @@ def facts(
         UnblindError: the runs were evaluated on different episodes.
     """
     rollouts = [meta for run_records in records.values() for meta in run_records.metas]
+    asked = [meta for model in answers.values() for meta in model.metas]
     stages = {"demos": [manifest.meta], "replay": [replay[1]], "rollouts": rollouts}
+    stages |= {"answers": asked}
     metas = [meta for stage in stages.values() for meta in stage]
     return [
         Fact("Scale", f"{config.scale}, {config.fidelity} environments, catalog {config.catalog}"),
@@ -92,7 +96,7 @@ def facts(
         Fact("Renderer", _distinct(_pairs(meta["renderer"]) for meta in metas)),
         Fact("Packages", _distinct(_versions(meta) for meta in metas)),
         Fact("Hardware", _distinct(_hardware(meta["hardware"]) for meta in metas)),
-        Fact("CPU-seconds", _cpu(stages, records)),
+        Fact("CPU-seconds", _cpu(stages, records, answers)),
     ]
 
 
@@ -182,9 +186,14 @@ def _hardware(hardware: Mapping[str, Any]) -> str:
     return f"{hardware['cpu']}, {hardware['cores']} cores, {hardware['memory_gib']} GiB"
 
 
-def _cpu(stages: Mapping[str, list[Meta]], records: Mapping[str, Records]) -> str:
+def _cpu(
+    stages: Mapping[str, list[Meta]],
+    records: Mapping[str, Records],
+    answers: Mapping[str, Answers],
+) -> str:
     costs = {name: stages[name] for name in ("demos", "replay")}
     costs |= {f"rollouts of {run}": list(run_records.metas) for run, run_records in records.items()}
+    costs |= {f"answers of {run}": list(model.metas) for run, model in answers.items()}
     totals = {name: sum(meta["cpu_s"] for meta in metas) for name, metas in costs.items()}
     parts = [f"{name} {seconds:.0f}" for name, seconds in totals.items()]
     together = f"together {sum(totals.values()):.0f} (features and training: `unblind costs`)"

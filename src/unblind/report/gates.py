@@ -1,14 +1,11 @@
 """Marks that a policy and its base should reach before a table is worth reading."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from unblind.config import Config
 from unblind.errors import UnblindError
-from unblind.report.stats import wilson
+from unblind.report.answers import Rate
 from unblind.report.summary import COLUMNS, Row
 
 _ROW = "default"  # the method whose success in distribution is the gate
@@ -30,56 +27,28 @@ class Gate:
     text: str
 
 
-def gates(config: Config, rows: Sequence[Row], questions: Path | None) -> list[Gate]:
+def gates(config: Config, rows: Sequence[Row], answers: Mapping[str, Rate] | None) -> list[Gate]:
     """Return the gates that can be judged.
 
     Args:
         config: gives the floors.
         rows: of the table; without a trained 'default' its gate is left out.
-        questions: accuracies of the base on held-out questions by kind, a JSON file
-            ``{kind: {"n": episodes, "accuracy": fraction}}``; None if there is none.
+        answers: shares of held-out questions of each kind that the base answers right; None if it
+            was not asked.
 
     Raises:
-        UnblindError: the file is missing or malformed, or a gate is not met although the
-            configuration says 'stop'.
+        UnblindError: a gate is not met although the configuration says 'stop'.
     """
     judged = [row for row in rows if row.name == _ROW and _COLUMN in row.cells]
     judged_gates = [_in_distribution(config, row) for row in judged]
-    if questions is not None:
-        judged_gates.append(_questions(config, load_questions(questions)))
+    if answers is not None:
+        judged_gates.append(_questions(config, answers))
     for gate in judged_gates:
         if not gate.met and config.gates.action == "stop":
             raise UnblindError(
                 f"{gate.name}: {gate.text}", "train longer, or set gates.action to 'warn'"
             )
     return judged_gates
-
-
-def load_questions(path: Path) -> dict[str, tuple[int, float]]:
-    """Return questions and accuracy by kind.
-
-    Raises:
-        UnblindError: the file is missing or malformed.
-    """
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        answers = {str(kind): _answers(entry) for kind, entry in document.items()}
-    except FileNotFoundError:
-        raise UnblindError(f"{path} is missing", "name the answers to held-out questions") from None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        answers = {}
-    if not answers:
-        raise UnblindError(
-            f"{path} holds no accuracies {{kind: {{n, accuracy}}}}", "ask the questions again"
-        )
-    return answers
-
-
-def _answers(entry: Mapping[str, Any]) -> tuple[int, float]:
-    n, accuracy = int(entry["n"]), float(entry["accuracy"])
-    if n < 1 or not 0 <= accuracy <= 1:
-        raise ValueError("no share of questions")
-    return n, accuracy
 
 
 def _in_distribution(config: Config, row: Row) -> Gate:
@@ -95,14 +64,14 @@ def _in_distribution(config: Config, row: Row) -> Gate:
     return Gate(f"In-distribution success of {row.label}", met, text)
 
 
-def _questions(config: Config, answers: Mapping[str, tuple[int, float]]) -> Gate:
+def _questions(config: Config, answers: Mapping[str, Rate]) -> Gate:
     floor = config.gates.questions_floor
-    met = all(accuracy >= floor for _, accuracy in answers.values())
+    met = all(rate.value >= floor for rate in answers.values())
     parts = []
-    for kind, (n, accuracy) in answers.items():
-        low, high = wilson(round(n * accuracy), n)
-        value = f"{100 * accuracy:.0f} % [{100 * low:.0f}, {100 * high:.0f}] of {n}"
-        parts.append(f"{kind} {value}" + ("" if accuracy >= floor else " (too few)"))
+    for kind, rate in answers.items():
+        interval = f"[{100 * rate.low:.0f}, {100 * rate.high:.0f}]"
+        value = f"{100 * rate.value:.0f} % {interval} of {rate.n}"
+        parts.append(f"{kind} {value}" + ("" if rate.value >= floor else " (too few)"))
     shortfall = "" if met else f", wanted {100 * floor:.0f} % of each kind"
     text = f"gate {'met' if met else 'not met'}: {', '.join(parts)}{shortfall}"
     return Gate("Held-out questions to the base", met, text)

@@ -156,17 +156,28 @@ def _contradictions(frame: pd.DataFrame) -> Iterator[str]:
             yield f"holds an episode with the stage '{stage}' and without '{before}'"
 
 
+def load(
+    path: Path, columns: tuple[str, ...], config: Mapping[str, Any]
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Read a record with these columns, made with these settings, and its sidecar.
+
+    Raises:
+        UnblindError: it is missing, corrupt, empty or of other settings.
+    """
+    frame, meta = _read(path, columns)
+    _check_origin(path, meta, config)
+    if frame.empty:
+        raise _remake(path, "is empty")
+    return frame, meta
+
+
 def load_replay(config: Config, path: Path | str) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Read the replay record and its sidecar.
 
     Raises:
         UnblindError: the file is missing, corrupt or of another configuration.
     """
-    frame, meta = _read(Path(path), _REPLAY)
-    _check_origin(Path(path), meta, jobs.settings(config, "replay"))
-    if frame.empty:
-        raise _remake(Path(path), "holds no episode")
-    return frame, meta
+    return load(Path(path), _REPLAY, jobs.settings(config, "replay"))
 
 
 def episode_lists_hash(records: Iterable[Records]) -> str:

@@ -10,7 +10,7 @@ from typing import overload
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.stats import binom, binomtest, wilcoxon
+from scipy.stats import binom, binomtest, norm, wilcoxon
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint, proportion_effectsize
 
@@ -72,6 +72,69 @@ def paired_bootstrap(
     tail = (1 - level) / 2
     low, high = np.quantile(means / len(arrays), (tail, 1 - tail))
     return float(np.mean([array.mean() for array in arrays])), float(low), float(high)
+
+
+def clustered_rate(
+    values: np.ndarray, strata: np.ndarray, clusters: np.ndarray, level: float = 0.95
+) -> tuple[float, float, float]:
+    """Return the mean over strata of their mean values, and its interval, as fractions.
+
+    The interval is Wilson's for as many independent answers as give the same standard error
+    (Korn and Graubard 1998); it has a width, too, where all values agree.
+
+    Args:
+        values: (n,) of 0 to 1, such as right answers.
+        strata: (n,) such as kinds of question; each weighs the same.
+        clusters: (n,) what values have in common, such as a picture: they are not independent.
+        level: of the interval.
+
+    Raises:
+        UnblindError: there are no values.
+    """
+    rate, error, count = _clustered(values, strata, clusters)
+    effective = rate * (1 - rate) / error**2 if error else count
+    effective = min(effective, len(values))
+    low, high = proportion_confint(rate * effective, effective, alpha=1 - level, method="wilson")
+    return rate, max(float(low), 0.0), min(float(high), 1.0)
+
+
+def clustered_difference(
+    values: np.ndarray, strata: np.ndarray, clusters: np.ndarray, level: float = 0.95
+) -> tuple[float, float, float]:
+    """Return the mean over strata of mean differences, and its normal interval.
+
+    Args:
+        values: (n,) differences of two on the same question, -1 to 1.
+        strata: see `clustered_rate`.
+        clusters: see `clustered_rate`.
+        level: of the interval.
+
+    Raises:
+        UnblindError: there are no values.
+    """
+    mean, error, _ = _clustered(values, strata, clusters)
+    half = float(norm.isf((1 - level) / 2)) * error
+    return mean, mean - half, mean + half
+
+
+def _clustered(
+    values: np.ndarray, strata: np.ndarray, clusters: np.ndarray
+) -> tuple[float, float, int]:
+    """Return a mean over strata, its standard error and the number of clusters.
+
+    The error is that of the linearised estimator with clusters as units (Cochran 1977, chapters 6
+    and 9A): a stratum's size is random, too.
+    """
+    if not len(values):
+        raise UnblindError("no mean over strata without values", _REMEDY)
+    names, stratum = np.unique(strata, return_inverse=True)
+    units, unit = np.unique(clusters, return_inverse=True)
+    sizes = np.bincount(stratum)
+    means = np.bincount(stratum, weights=values) / sizes
+    pull = (values - means[stratum]) / sizes[stratum] / len(names)
+    by_unit = np.bincount(unit, weights=pull)
+    spread = float(by_unit @ by_unit) * len(units) / max(len(units) - 1, 1)
+    return float(means.mean()), spread**0.5, len(units)
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,7 @@ class Cell:
         final: episodes that are a success at the last step, the headline.
         any: episodes that are a success at some step.
         grasped: episodes in which the object was grasped.
+        credit: mean partial credit (`credit`).
         low, high: 95 % Wilson interval of ``final / n``.
     """
 
@@ -52,6 +53,7 @@ class Cell:
     final: int
     any: int
     grasped: int
+    credit: float
     low: float
     high: float
 
@@ -62,26 +64,8 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Mean:
-    """Mean rate over the columns of a group.
-
-    Attributes:
-        rate: mean of the columns' rates.
-        any: the same of success at any step.
-        low, high: 95 % paired bootstrap interval over episodes within conditions.
-        seed_sd: plain standard deviation of the seeds' means; None with one seed.
-    """
-
-    rate: float
-    any: float
-    low: float
-    high: float
-    seed_sd: float | None
-
-
-@dataclass(frozen=True)
 class Share:
-    """Mean share of episodes, each of the 13 columns weighing the same.
+    """Mean share of episodes, each column weighing the same.
 
     Attributes:
         rate: mean of the columns' shares.
@@ -93,6 +77,26 @@ class Share:
     low: float
     high: float
     n: int
+
+
+@dataclass(frozen=True)
+class Mean:
+    """Mean rate over the columns of a group.
+
+    Attributes:
+        rate: mean of the columns' rates.
+        any: the same of success at any step.
+        low, high: 95 % paired bootstrap interval over episodes within conditions.
+        seed_sd: plain standard deviation of the seeds' means; None with one seed.
+        credit: mean partial credit (`credit`).
+    """
+
+    rate: float
+    any: float
+    low: float
+    high: float
+    seed_sd: float | None
+    credit: Share
 
 
 @dataclass(frozen=True)
@@ -147,6 +151,16 @@ def summarise(
     return rows
 
 
+def credit(episodes: pd.DataFrame) -> pd.Series:
+    """Return each episode's partial credit, 0 to 1: how far it got on the way to success.
+
+    A success at the last step counts 1; any other episode the share of seven marks that it has
+    reached, which are the milestones (`unblind.sim.success`) and success itself.
+    """
+    reached = episodes[list(STAGE_HEADINGS)].sum(axis=1) / (len(STAGE_HEADINGS) + 1)
+    return reached.where(~episodes["success_final"].astype(bool), 1.0)
+
+
 def _cells(episodes: pd.DataFrame) -> dict[str, Cell]:
     groups = {column: episodes[episodes["column"] == column] for column in COLUMN_OF.values()}
     return {column: _cell(group) for column, group in groups.items() if len(group)}
@@ -160,6 +174,7 @@ def _cell(group: pd.DataFrame) -> Cell:
         final=final,
         any=int(group["success_any"].sum()),
         grasped=int(group["grasped"].sum()),
+        credit=float(credit(group).mean()),
         low=low,
         high=high,
     )
@@ -188,9 +203,9 @@ def _stages(episodes: pd.DataFrame, seed: int) -> dict[str, Share]:
 
 
 def _outcomes(episodes: pd.DataFrame, columns: tuple[str, ...], outcome: str) -> list[np.ndarray]:
-    """Return one array a column: 1 for each episode with the outcome, 0 for the others."""
+    """Return one array a column: each episode's outcome."""
     return [
-        episodes.loc[episodes["column"] == column, outcome].to_numpy(dtype=np.int64)
+        episodes.loc[episodes["column"] == column, outcome].to_numpy(dtype=np.float64)
         for column in columns
     ]
 
@@ -202,4 +217,7 @@ def _mean(episodes: pd.DataFrame, columns: tuple[str, ...], seed: int) -> Mean:
     # Every condition weighs the same, also within a seed.
     per_cell = of_columns.groupby(["seed", "column"])["success_final"].mean()
     per_seed = per_cell.groupby("seed").mean().tolist()
-    return Mean(rate, at_any_step, low, high, seed_spread(per_seed).sd)
+    by_credit = of_columns.assign(credit=credit(of_columns))
+    partial = paired_bootstrap(_outcomes(by_credit, columns, "credit"), seed)
+    spread = seed_spread(per_seed).sd
+    return Mean(rate, at_any_step, low, high, spread, Share(*partial, len(of_columns)))

@@ -10,6 +10,8 @@ import pandas as pd
 
 from unblind.config import Config
 from unblind.files import write_text
+from unblind.report import answers as answering
+from unblind.report.answers import Line, Rate, load_answers
 from unblind.report.differences import GROUPS as PAIRED_GROUPS
 from unblind.report.differences import Difference, differences
 from unblind.report.footer import facts, load_manifest
@@ -43,7 +45,7 @@ def table1(
     demos: Path,
     replay: Path,
     out: Path,
-    questions: Path | None = None,
+    answers: Path | None = None,
 ) -> list[Path]:
     """Write Table 1 as ``out`` + ``.md``, ``.csv`` and ``.tex``, each with its sidecar.
 
@@ -55,13 +57,13 @@ def table1(
         demos: folder of the demonstrations' manifest.
         replay: record of the replay.
         out: output path without suffix.
-        questions: accuracies of the base on held-out questions, if there are any.
+        answers: folder of ``run/seed.parquet``, answers to held-out questions, if there is one.
 
     Raises:
         UnblindError: an input is missing, corrupt or does not belong to ``config``, or a gate is
             not met that shall stop. Nothing is written then.
     """
-    made = render_table1(config, records, demos, replay, questions)
+    made = render_table1(config, records, demos, replay, answers)
     for gate in made.gates:
         if not gate.met:
             print(f"warning: {gate.name}: {gate.text}", file=sys.stderr)
@@ -72,7 +74,7 @@ def table1(
 
 
 def render_table1(
-    config: Config, records: Path, demos: Path, replay: Path, questions: Path | None = None
+    config: Config, records: Path, demos: Path, replay: Path, answers: Path | None = None
 ) -> Rendered:
     """Return Table 1 without writing it; arguments and errors as for `table1`."""
     runs = {
@@ -81,7 +83,11 @@ def render_table1(
     ceiling, manifest = load_replay(config, replay), load_manifest(config, demos)
     published = load_claims().table1
     rows = summarise(config, runs, published)
-    judged, paired = gates(config, rows, questions), differences(rows, runs, config.seed)
+    answered = load_answers(config, answers) if answers else {}
+    lines = answering.summarise(config, answered)
+    asked_base = answering.of_base(config, lines)
+    judged = gates(config, rows, asked_base and asked_base.kinds["held out"])
+    paired = differences(rows, runs, config.seed)
     context = {
         "config": config,
         "columns": COLUMNS,
@@ -91,17 +97,21 @@ def render_table1(
         "rows": rows,
         "paired_groups": PAIRED_GROUPS,
         "differences": paired,
+        "answers": lines,
+        "answer_columns": answering.COLUMNS,
+        "answer_least": answering.LEAST,
+        "answer_kinds": {c: answering.kinds(lines, c) for c in answering.BY_KIND},
         "gates": judged,
         "published": published,
-        "facts": facts(config, runs, manifest, ceiling, judged),
+        "facts": facts(config, runs, manifest, ceiling, judged, answered),
     }
     texts = {
         ".md": render("table1.md.j2", context),
-        ".csv": _csv(rows, paired),
+        ".csv": _csv(rows, paired, lines),
         ".tex": render("table1.tex.j2", context),
     }
     inputs = [path for run_records in runs.values() for path in run_records.paths]
-    inputs += [questions] if questions else []
+    inputs += [path for model in answered.values() for path in model.paths]
     inputs += [replay, Path(demos, "manifest.json"), PAPER / "claims.yaml"]
     inputs += [PAPER / "templates" / f"table1.{kind}.j2" for kind in ("md", "tex")]
     return Rendered(texts, tuple(inputs), tuple(judged))
@@ -114,8 +124,11 @@ def _write(path: Path, text: str, config: Config, inputs: Iterable[Path]) -> Pat
     return path
 
 
-def _csv(rows: list[Row], paired: list[Difference]) -> str:
-    """Return the long form: a line a cell, mean, stage and difference; rates are fractions."""
+def _csv(rows: list[Row], paired: list[Difference], answers: list[Line]) -> str:
+    """Return the long form: a line a cell, mean, stage, difference and share of right answers.
+
+    Rates are fractions.
+    """
     lines: list[dict[str, Any]] = []
     for row in rows:
         for suite, columns in COLUMNS.items():
@@ -124,6 +137,8 @@ def _csv(rows: list[Row], paired: list[Difference]) -> str:
         lines += [_stage_line(row, stage) for stage in STAGE_HEADINGS]
     for difference in paired:
         lines += [_difference_line(difference, group) for group in PAIRED_GROUPS]
+    for line in answers:
+        lines += _answer_lines(line)
     return pd.DataFrame(lines).to_csv(index=False, lineterminator="\n")
 
 
@@ -142,6 +157,7 @@ def _cell_line(row: Row, suite: str, column: str) -> dict[str, Any]:
         "hi": _fraction(cell and cell.high),
         "any": _fraction(cell and cell.any / cell.n),
         "grasped": _fraction(cell and cell.grasped / cell.n),
+        "credit": _fraction(cell and cell.credit),
         "seed_sd": "",
         "paper": _fraction(paper and paper[0], 2),
         "paper_spread": _fraction(paper and paper[1], 2),
@@ -162,6 +178,7 @@ def _mean_line(row: Row, group: str) -> dict[str, Any]:
         "hi": _fraction(mean and mean.high),
         "any": _fraction(mean and mean.any),
         "grasped": "",
+        "credit": _fraction(mean and mean.credit.rate),
         "seed_sd": _fraction(mean and mean.seed_sd),
         "paper": _fraction(row.published_mean(group)),
         "paper_spread": "",
@@ -202,12 +219,34 @@ def _difference_line(difference: Difference, group: str) -> dict[str, Any]:
         "hi": _fraction(pair and pair.high),
         "any": _fraction(pair and pair.any),
         "grasped": "",
+        "credit": _fraction(pair and pair.credit.rate),
         "seed_sd": "",
         "paper": _fraction(difference.published.get(group)),
         "paper_spread": "",
         "won": str(pair.won) if pair else "",
         "lost": str(pair.lost) if pair else "",
     }
+
+
+def _answer_lines(line: Line) -> list[dict[str, Any]]:
+    """Return what a model answered: all kinds by column, single kinds, difference to the base."""
+    told: dict[tuple[str, str], Rate] = {("all", column): r for column, r in line.rates.items()}
+    told |= {(k, column): r for column, some in line.kinds.items() for k, r in some.items()}
+    told |= {("all, minus base", column): r for column, r in line.changes.items()}
+    return [
+        {
+            "row": line.run if line.part == "all" else f"{line.run}, {line.part}",
+            "suite": f"answers, {column}",
+            "column": kind,
+            "status": "run",
+            "n": str(rate.n),
+            "rate": _fraction(rate.value),
+            "lo": _fraction(rate.low),
+            "hi": _fraction(rate.high),
+            "seed_sd": _fraction(line.seed_sd.get(column) if kind == "all" else None),
+        }
+        for (kind, column), rate in told.items()
+    ]
 
 
 def _fraction(value: float | None, digits: int = 4) -> str:

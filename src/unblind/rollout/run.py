@@ -9,13 +9,14 @@ from unblind.config import Config, digest
 from unblind.files import sha256
 from unblind.progress import Progress
 from unblind.rollout import records
+from unblind.rollout.draw import draw
 from unblind.rollout.factory import make_policy
 from unblind.rollout.loop import Crew
 from unblind.rollout.policies import Policy
 from unblind.rollout.trained import details
 from unblind.rollout.worker import Setup
 from unblind.sim import blocked, conditions
-from unblind.sim.episodes import Episode, decode, sample_ids
+from unblind.sim.episodes import Episode
 from unblind.study import jobs, making
 from unblind.study.code import code_hash
 from unblind.study.provenance import is_current, record
@@ -24,10 +25,9 @@ from unblind.study.stages import EPISODE_CPU_S
 
 def evaluation_episodes(config: Config, condition: str, seed: int) -> list[Episode]:
     """Return the episodes of a condition: the same for every run with this seed."""
-    tested = conditions.get(condition)
-    size = config.rollout.count(condition)
-    ids = sample_ids(condition, size, seed, tested.split, fidelity=config.fidelity)
-    return [decode(condition, number, tested.split, config.fidelity) for number in ids]
+    asked = config.rollout
+    size, at_random = asked.count(condition), asked.random_count(condition)
+    return draw(condition, size, seed, config.fidelity, at_random)
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,12 @@ def rollout(
         UnblindError: unknown run or condition, the catalog lacks files, the base or the run's
             adapter is missing, damaged or of another base, a worker died, or the disk is full.
     """
-    kind = config.run(run).policy
-    unit = 0.0 if config.is_published(run) else EPISODE_CPU_S[kind]
+    origin = made_from(config, run, seed)
+    unit = 0.0 if config.is_published(run) else EPISODE_CPU_S[config.run(run).policy]
     evaluation = Evaluation(
         run,
         seed,
-        made_from(config, run, seed),
+        origin,
         details(config, run, seed),
         lambda: make_policy(config, run, seed),
         unit * config.rollout.max_steps / 80,

@@ -28,12 +28,11 @@ def trained(config: Config, run: str, seed: int) -> Trained | None:
     """Return where a run's model lies: an adapter on the base, or the base; None if scripted.
 
     Raises:
-        UnblindError: the run is unknown.
+        UnblindError: the run is unknown, or does not act.
     """
-    evaluated = config.run(run)
-    if evaluated.policy != "vla":
+    if jobs.rollout_stage(config, run) == "rollout_scripted":
         return None
-    adapter = jobs.run_folder(config, run, seed) if evaluated.method else None
+    adapter = jobs.run_folder(config, run, seed) if config.run(run).method else None
     return Trained(jobs.base_folder(config), adapter)
 
 

@@ -28,6 +28,18 @@ def questions(config: Config, n_workers: int) -> None:
         shards.write(manifest.parent, asked.images, config.seed, n_workers, asked.held_out)
 
 
+def held_out(config: Config, n_workers: int) -> None:
+    """Draw the held-out pictures as `questions` draws them; raises what it does.
+
+    They do not depend on the number of training pictures, of which a set has one at least.
+    """
+    from unblind.pictures import shards
+
+    manifest = path(config, "held_out")
+    with locks.alone(manifest):
+        shards.write(manifest.parent, 1, config.seed, n_workers, config.base.questions.held_out)
+
+
 def tower(config: Config, n_workers: int) -> None:
     """Train a new model's tower on the pictures; one or two processes give the same bytes.
 
@@ -117,7 +129,7 @@ def fetch(config: Config) -> None:
 
 
 def warm_up(config: Config) -> None:
-    """Warm up on few demonstrations, then put the finished base in place; ours answers questions.
+    """Warm up on few demonstrations, then put the finished base in place.
 
     Raises:
         UnblindError: an input is missing or damaged, or the disk is full.
@@ -136,7 +148,6 @@ def warm_up(config: Config) -> None:
     making.run(job, work)
     if is_own:
         _keep_vlm(config)
-        _answer_questions(config)
 
 
 def _train_warm_up(config: Config, job: Job) -> None:
@@ -169,25 +180,6 @@ def _keep_vlm(config: Config) -> None:
     """Lay the weights before robot pretraining beside the base."""
     job = Job(config, "vlm_copy")
     making.run(job, lambda: _copy(job.inputs[0], job.outputs[0]))
-
-
-def _answer_questions(config: Config) -> None:
-    """Ask the finished base the held-out questions."""
-    job = Job(config, "answers")
-
-    def work() -> None:
-        import torch
-
-        from unblind.training import evaluate
-        from unblind.vla import checkpoint
-
-        torch.set_num_threads(1)
-        (out,) = job.outputs
-        model = checkpoint.load(out.parent)
-        answers = evaluate.questions(model, path(config, "questions").parent)
-        files.write_json(out, answers)
-
-    making.run(job, work)
 
 
 def _copy(source: Path, target: Path) -> None:

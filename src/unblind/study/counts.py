@@ -18,6 +18,7 @@ COUNTS: Mapping[str, int] = {
     "base.warm_up_episodes": 16,
     "base.questions.images": 1040,
     "base.questions.held_out": 40,
+    "answers.pictures": 40,
     "base.tower.steps": 110,
     "base.tower.warm_up": 10,
     "base.vlm.steps": 110,

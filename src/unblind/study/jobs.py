@@ -7,6 +7,7 @@ from typing import Any
 
 from unblind import files
 from unblind.config import Config, DemoSet, digest
+from unblind.errors import UnblindError
 from unblind.sim.conditions import CONDITIONS
 from unblind.study.code import code_hash
 from unblind.study.stage import Input, Stage
@@ -78,7 +79,7 @@ class Job:
         """The seed of its results, if they have one."""
         if not self.stage.seeded:
             return None
-        return self.config.seed if self.stage.per == "study" else self.seed_of_run
+        return self.config.seed if self.stage.per is None else self.seed_of_run
 
     @property
     def outputs(self) -> list[Path]:
@@ -132,16 +133,17 @@ class Job:
 
     def _jobs(self, name: str) -> list["Job"]:
         """Return the jobs whose results the stage ``name`` refers to, as this job sees them."""
-        config = self.config
-        if name == "base":
+        config, stage = self.config, STAGES.get(name)
+        if stage is None:
             return [Job(config, base_stage(config))]
-        if name == "rollout":
-            return [job for run in table_rows(config) for job in rollouts(config, run)]
-        if STAGES[name].per == "trained run":
-            if self.run is not None:
-                return [Job(config, name, self.run, self.seed_of_run)]
-            return [job for run in table_rows(config) for job in trainings(config, run, name)]
-        return [Job(config, name)] if STAGES[name].when(config) else []
+        if not stage.when(config):
+            return []
+        if stage.per is None:
+            return [Job(config, name)]
+        if self.run is None:
+            return [job for run in needed_runs(config, name) for job in of_run(config, name, run)]
+        is_one = stage.per.of(config.run(self.run))
+        return [Job(config, name, self.run, self.seed_of_run)] if is_one else []
 
     def _paths(self, patterns: tuple[str, ...]) -> list[Path]:
         known = {
@@ -175,7 +177,7 @@ def settings(config: Config, name: str, run: str | None = None) -> dict[str, Any
     if selection is None:
         raise ValueError(f"the stage {name} writes down settings of its own")
     values = config.model_dump(mode="json", include=None if selection is True else selection)
-    if STAGES[name].per != "study":
+    if STAGES[name].per is not None:
         values["run"] = config.run(run or "").model_dump(mode="json", include={"policy", "method"})
     if name == "training" and run and config.run(run).method != "align":
         del values["training"]["align"]
@@ -194,53 +196,87 @@ def table_rows(config: Config) -> list[str]:
     return [row for row in config.table1.rows if row in config.runs]
 
 
-def trainings(config: Config, run: str, name: str = "training") -> list[Job]:
-    """Return the trainings of a run, one for each seed; none for a run without a method.
+def needed_runs(config: Config, name: str) -> list[str]:
+    """Return the runs that a study needs a stage's jobs of.
 
-    Args:
-        config: the study.
-        run: the run's name.
-        name: another stage of trained runs, whose jobs are returned instead.
+    They are the rows of Table 1 and, where one of these is a model, what models are compared with:
+    runs that have one job whatever the seeds.
     """
-    if config.run(run).method is None:
+    rows, per = table_rows(config), STAGES[name].per
+    if per is None or not any(config.runs[row].policy == "vla" for row in rows):
+        return rows
+    others = {run for run, about in config.runs.items() if not per.each_seed(about)}
+    return [run for run in config.runs if run in others.union(rows) and per.of(config.runs[run])]
+
+
+def of_run(config: Config, name: str, run: str) -> list[Job]:
+    """Return a stage's jobs of a run: one for each seed or one; none if it is not for such runs."""
+    per, about = STAGES[name].per, config.run(run)
+    if per is None or not per.of(about) or not STAGES[name].when(config):
         return []
-    return [Job(config, name, run, seed) for seed in config.seeds]
+    seeds = config.seeds if per.each_seed(about) else config.seeds[:1]
+    return [Job(config, name, run, seed) for seed in seeds]
+
+
+def stage_of(config: Config, rule: str, run: str) -> str:
+    """Return the name of the stage by which a rule of the workflow treats a run.
+
+    Raises:
+        UnblindError: the run is unknown, or none of the rule's stages is for such runs.
+    """
+    about = config.run(run)
+    for name, stage in STAGES.items():
+        if rule_of(name) == rule and stage.per is not None and stage.per.of(about):
+            return name
+    fitting = [
+        other
+        for other, values in config.runs.items()
+        for name, stage in STAGES.items()
+        if rule_of(name) == rule and stage.per is not None and stage.per.of(values)
+    ]
+    raise UnblindError(
+        f"nothing to do for run '{run}': its policy is '{about.policy}' and its method "
+        f"'{about.method or 'none'}'",
+        f"runs for {rule}: {', '.join(fitting) or 'none'}",
+    )
 
 
 def rollout_stage(config: Config, run: str) -> str:
-    """Return the name of the stage that evaluates a run."""
-    return "rollout" if config.run(run).policy == "vla" else "rollout_scripted"
+    """Return the name of the stage that evaluates a run.
 
-
-def rollouts(config: Config, run: str) -> list[Job]:
-    """Return the evaluations of a run, one for each seed."""
-    return [Job(config, rollout_stage(config, run), run, seed) for seed in config.seeds]
+    Raises:
+        UnblindError: the run is unknown, or a model that does not act.
+    """
+    return stage_of(config, "rollout", run)
 
 
 def of_study(config: Config) -> Iterator[Job]:
     """Yield all jobs of a study but those of runs that nothing is left of, in the table's order.
 
-    Runs that are no rows of Table 1 count where their results exist. A model, and features
-    for its training, are made only if a run needs them.
+    Runs that the study does not need (`needed_runs`) count where their results exist. A model,
+    features for its training and questions to it are made only if a run needs them.
     """
-    learning = [job for run in table_rows(config) for job in trainings(config, run)]
-    read = {made.name for job in learning for made, _ in job.needed()}
+    reading = [
+        job
+        for name in ("training", "answers")
+        for run in needed_runs(config, name)
+        for job in of_run(config, name, run)
+    ]
+    read = {made.name for job in reading for made, _ in job.needed()}
     has_model = any(run.policy == "vla" for run in config.runs.values())
     for name, stage in STAGES.items():
         if not stage.when(config) or (stage.group == "base" and not has_model):
             continue
-        if stage.group == "features" and name not in read:
+        if stage.per is None and stage.group in ("features", "answers") and name not in read:
             continue
-        yield from _jobs(config, name) if stage.per != "study" else [Job(config, name)]
+        yield from _jobs(config, name) if stage.per is not None else [Job(config, name)]
 
 
 def _jobs(config: Config, name: str) -> Iterator[Job]:
     """Yield the jobs of a stage of runs."""
-    needed, is_of_trained = table_rows(config), STAGES[name].per == "trained run"
+    needed = needed_runs(config, name)
     for run in config.runs:
-        for job in trainings(config, run, name) if is_of_trained else rollouts(config, run):
-            if job.name != name:
-                continue
+        for job in of_run(config, name, run):
             if run in needed or any(path.is_file() for path in job.outputs):
                 yield job
 

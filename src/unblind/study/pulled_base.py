@@ -13,11 +13,11 @@ from unblind.files import explained
 from unblind.study import store
 from unblind.study.jobs import Job
 from unblind.study.provenance import sidecar_path
-from unblind.study.stages import MODEL_FILES
+from unblind.study.stages import MODEL_FILES, VLM_FILE
 from unblind.study.store import PULLED_BASE
 
-#: May accompany `MODEL_FILES`: the model before robot pretraining, answers to held-out questions.
-OPTIONAL_FILES = ("vlm.safetensors", "questions.json")
+#: What a published base consists of.
+_FILES = (*MODEL_FILES, VLM_FILE)
 #: A base with all its files must stay below this, since git keeps every version for ever.
 LIMIT_BYTES = 20_000_000
 _REBUILD = "'rebuild_base: true' makes it instead"
@@ -119,14 +119,13 @@ def promote(folder: Path | str) -> dict[str, int]:
 
 def _complete(folder: Path) -> list[Path]:
     """Return the files of a base, after checking that each can be read."""
-    missing = [name for name in MODEL_FILES if not (folder / name).is_file()]
+    missing = [name for name in _FILES if not (folder / name).is_file()]
     if missing:
         raise UnblindError(
             f"{folder} is no complete base: {', '.join(missing)} missing",
             "name the folder that 'rebuild_base: true' has made",
         )
-    files = [folder / name for name in (*MODEL_FILES, *OPTIONAL_FILES)]
-    files = [path for path in files if path.is_file()]
+    files = [folder / name for name in _FILES]
     for path in files:
         _check_readable(path)
     return files + [sidecar for sidecar in map(sidecar_path, files) if sidecar.is_file()]
@@ -172,9 +171,10 @@ def _replaced(target: Path, files: list[Path]) -> Iterator[None]:
 
 
 def _check_only_base(target: Path) -> None:
-    """Refuse to replace a folder that holds what a base does not have."""
-    known = {*MODEL_FILES, *OPTIONAL_FILES}
-    known |= {sidecar_path(name).name for name in known}
+    """Refuse to replace a folder that holds what neither the store nor a base has."""
+    if store.pointer_path(target).is_file() and store.is_whole(target):
+        return
+    known = {*_FILES, *(sidecar_path(name).name for name in _FILES)}
     present = {path.name for path in target.iterdir()} if target.is_dir() else set()
     if present - known:
         raise UnblindError(

@@ -6,10 +6,17 @@ from typing import Any, Literal
 
 #: Kinds of results, as `unblind verify` lists them.
 Group = Literal[
-    "base", "demos", "replay", "features", "training", "rollouts", "tables", "audit", "store"
+    "base",
+    "demos",
+    "replay",
+    "features",
+    "training",
+    "rollouts",
+    "answers",
+    "tables",
+    "audit",
+    "store",
 ]
-#: Whether a stage is run once for a study, or for each seed of runs that are trained or evaluated.
-Per = Literal["study", "trained run", "run"]
 
 
 def _always(_: Any) -> bool:
@@ -17,8 +24,24 @@ def _always(_: Any) -> bool:
 
 
 @dataclass(frozen=True)
+class Runs:
+    """The runs that a stage has jobs of: one for each seed of the study, or one.
+
+    Attributes:
+        of: which runs (`config.Run`).
+        each_seed: of which of them each seed has a job; the others have one, of the first seed.
+    """
+
+    of: Callable[[Any], bool]
+    each_seed: Callable[[Any], bool] = _always
+
+
+@dataclass(frozen=True)
 class Input:
     """Results of another stage that a stage reads.
+
+    A job of a run reads what the other stage makes of that run, if it is one of its runs; a job of
+    the study reads what it makes of all runs.
 
     Attributes:
         stage: its name; 'base' is the stage that makes the model which methods start from.
@@ -60,7 +83,7 @@ class Stage:
         inputs: results that it reads.
         sources: tracked files that it reads, such as templates.
         beside: files without a sidecar that it makes too.
-        per: see `Per`.
+        per: the runs that it is run for; None: it is run once for a study.
         when: in which studies it exists (`config.Config`).
         seeded: whether its results have a seed: the study's, or that of the run.
         scratch: whether nobody misses its results once everything that reads them is there.
@@ -84,7 +107,7 @@ class Stage:
     inputs: tuple[Input, ...] = ()
     sources: tuple[str, ...] = ()
     beside: tuple[Beside, ...] = ()
-    per: Per = "study"
+    per: Runs | None = None
     when: Callable[[Any], bool] = field(default=_always)
     seeded: bool = False
     scratch: bool = False

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from unblind.config.sections import RECIPE
-from unblind.study.stage import Beside, Input, Stage
+from unblind.study.stage import Beside, Input, Runs, Stage
 
 #: The files of a model.
 MODEL_FILES = ("config.json", "model.safetensors", "tokenizer.json", "statistics.json")
@@ -24,6 +24,8 @@ STATISTICS = "dataset_statistics.json"
 MANIFEST = "manifest.json"
 #: What represents a published checkpoint: the checksums of its files.
 RECORD = "base.json"
+#: Beside a base: the weights before robot pretraining.
+VLM_FILE = "vlm.safetensors"
 
 
 def _is_published(config: Any) -> bool:
@@ -38,12 +40,33 @@ def _is_rebuilt(config: Any) -> bool:
     return _is_own(config) and config.rebuild_base
 
 
+def _is_pulled(config: Any) -> bool:
+    return _is_own(config) and not config.rebuild_base
+
+
 def _is_aligned(run: Any) -> bool:
     return run.method == "align"
 
 
 def _is_trained(run: Any) -> bool:
     return run.method is not None
+
+
+def _acts(run: Any) -> bool:
+    return run.policy == "vla"
+
+
+def _is_vlm(run: Any) -> bool:
+    return run.policy == "vlm"
+
+
+#: Runs with weights of their own, for each seed; models that act, and scripted policies, which
+#: have episodes of their own for each seed; models of any kind, of which those that no run has
+#: trained are the same for all seeds: the base, and the VLM before robot pretraining.
+TRAINED = Runs(_is_trained)
+ACTING = Runs(_acts)
+SCRIPTED = Runs(lambda run: not _acts(run) and not _is_vlm(run))
+MODELS = Runs(lambda run: _acts(run) or _is_vlm(run), each_seed=_is_trained)
 
 
 def _in(package: str, *names: str) -> tuple[str, ...]:
@@ -63,6 +86,7 @@ def _files(folder: str, names: tuple[str, ...] = MODEL_FILES) -> tuple[str, ...]
 _REBUILT, _RUN = "{results}/rebuilt-base", "{results}/training/{run}/{seed}"
 _SCENE = _keys("catalog", "catalog_missing", "fidelity", "render")
 _DEMOS = _SCENE | _keys("seed", "demos")
+_DRAWN = {"episodes", "in_distribution_episodes", "at_random", "in_distribution_at_random"}
 
 _MODEL = ("unblind.hub", "unblind.vla", "unblind.weights")
 _DEMONSTRATIONS = ("unblind.demos", "unblind.png", "unblind.sim")
@@ -73,6 +97,10 @@ _FRAMES = (
     "unblind.vla",
 )
 _CACHE = (*_FRAMES, *_in("training", "cache"))
+_DRAWING = (
+    *("unblind.pictures", "unblind.png", "unblind.sim"),
+    *_in("vla", "documents", "text"),
+)
 _LEARNING = (
     *_FRAMES,
     *_MODEL,
@@ -89,7 +117,7 @@ _FROM_PICTURES = (
 _FINETUNING = (*_LEARNING, *_CACHE, *_in("training", "base", "finetune", "throughput"))
 _ROLLOUT = (
     "unblind.sim",
-    *_in("rollout", "factory", "loop", "policies", "records", "run", "trained", "worker"),
+    *_in("rollout", "draw", "factory", "loop", "policies", "records", "run", "trained", "worker"),
 )
 _REPORT = ("unblind.report", *_in("sim", "conditions", "success"))
 _WARM_UP = {
@@ -109,7 +137,18 @@ _STAGES = {
         outputs=_files("results/base"),
         settings=None,
         modules=(),
-        when=lambda config: _is_own(config) and not config.rebuild_base,
+        when=_is_pulled,
+        is_local=True,
+    ),
+    "pull_vlm": Stage(
+        title="Pull its weights before robot pretraining",
+        command="base pull",
+        group="base",
+        outputs=(f"results/base/{VLM_FILE}",),
+        settings=None,
+        modules=(),
+        when=_is_pulled,
+        rule="pull",
         is_local=True,
     ),
     "fetch": Stage(
@@ -128,10 +167,7 @@ _STAGES = {
         group="base",
         outputs=(f"{_REBUILT}/questions/{MANIFEST}",),
         settings={"seed": True, "base": {"questions": {"images", "held_out"}}},
-        modules=(
-            *("unblind.pictures", "unblind.png", "unblind.sim"),
-            *_in("vla", "documents", "text"),
-        ),
+        modules=_DRAWING,
         when=_is_rebuilt,
         seeded=True,
         scratch=True,
@@ -244,21 +280,10 @@ _STAGES = {
         title="Keep the weights before robot pretraining",
         command="base warm-up",
         group="base",
-        outputs=(f"{_REBUILT}/vlm.safetensors",),
+        outputs=(f"{_REBUILT}/{VLM_FILE}",),
         settings={},
         modules=("unblind.files",),
         inputs=(Input("vlm", ("model.safetensors",)),),
-        when=_is_rebuilt,
-        rule="warm_up",
-    ),
-    "answers": Stage(
-        title="Ask the base the held-out questions",
-        command="base warm-up",
-        group="base",
-        outputs=(f"{_REBUILT}/questions.json",),
-        settings={},
-        modules=(*_PRETRAINING, "unblind.training.evaluate"),
-        inputs=(Input("warm_up"), Input("questions")),
         when=_is_rebuilt,
         rule="warm_up",
     ),
@@ -353,7 +378,7 @@ _STAGES = {
             Beside(f"{_RUN}/{STATISTICS}", lambda config, run: _is_published(config)),
             Beside(f"{_RUN}/projector.safetensors", lambda config, run: _is_aligned(run)),
         ),
-        per="trained run",
+        per=TRAINED,
         seeded=True,
         unit_cpu_s=0.02,
         on_gpus=True,
@@ -363,9 +388,9 @@ _STAGES = {
         command="rollout",
         group="rollouts",
         outputs=("{results}/rollouts/{run}/{seed}/{condition}.parquet",),
-        settings=_SCENE | {"rollout": {"episodes", "in_distribution_episodes", "max_steps"}},
+        settings=_SCENE | {"rollout": {*_DRAWN, "max_steps"}},
         modules=_ROLLOUT,
-        per="run",
+        per=SCRIPTED,
         seeded=True,
         rule="rollout",
         request="rollout_scripted",
@@ -379,12 +404,40 @@ _STAGES["rollout"] = replace(
     | {
         "base": {"unnorm_key"},
         "training": {"precision"},
-        "rollout": {"episodes", "in_distribution_episodes", "max_steps", "temperature"},
+        "rollout": {*_DRAWN, "max_steps", "temperature"},
     },
     modules=(*_ROLLOUT, *_MODEL, "unblind.training.base"),
-    inputs=(BASE, Input("training", ADAPTER_FILES, _is_trained)),
+    inputs=(BASE, Input("training", ADAPTER_FILES)),
+    per=ACTING,
     rule="",
     request="",
+)
+_STAGES["held_out"] = replace(
+    _STAGES["questions"],
+    title="Draw the held-out pictures with questions",
+    command="base held-out",
+    group="answers",
+    outputs=(f"{{results}}/held-out/{MANIFEST}",),
+    settings={"seed": True, "base": {"questions": {"held_out"}}},
+    when=_is_own,
+)
+_STAGES["answers"] = Stage(
+    title="Ask a model the held-out questions",
+    command="answers",
+    group="answers",
+    outputs=("{results}/answers/{run}/{seed}.parquet",),
+    settings={"answers": True},
+    modules=(*_PRETRAINING, "unblind.sim.conditions", "unblind.training.evaluate"),
+    inputs=(
+        BASE,
+        Input("pull_vlm", when=_is_vlm),
+        Input("vlm_copy", when=_is_vlm),
+        Input("training", ADAPTER_FILES),
+        Input("held_out"),
+    ),
+    per=MODELS,
+    when=_is_own,
+    unit_cpu_s=0.02,
 )
 
 
@@ -413,8 +466,14 @@ _PAGES = {
         "Table 1",
         "table1",
         ("table1.md", "table1.csv", "table1.tex"),
-        settings=_keys("scale", "seed", "seeds", "runs", "gates", "table1", "rollout"),
-        inputs=(Input("rollout"), Input("answers"), DEMOS, Input("replay")),
+        settings=_keys("scale", "seed", "seeds", "runs", "gates", "table1", "rollout", "answers"),
+        inputs=(
+            Input("rollout"),
+            Input("rollout_scripted"),
+            Input("answers"),
+            DEMOS,
+            Input("replay"),
+        ),
         sources=(
             "paper/claims.yaml",
             *(f"paper/templates/table1.{kind}.j2" for kind in ("md", "tex")),
@@ -443,7 +502,7 @@ _PAGES = {
         "audit",
         ("audit.md", "audit.json", "audit.html"),
         title="Judge the published claims",
-        after=(Input("rollout"), Input("table1")),
+        after=(Input("rollout"), Input("rollout_scripted"), Input("table1")),
         group="audit",
         settings=True,
         # Checks of the release's defects run code of every part; an audit takes seconds.

@@ -5,21 +5,41 @@ right if and only if greedy decoding would give it; of a place, the column is pr
 right row even where the row was only near.
 """
 
+import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 
 from unblind import png
 from unblind.pictures import shards
+from unblind.progress import Progress
+from unblind.sim import conditions
 from unblind.training import data
 from unblind.training.losses import answer_logits
 from unblind.vla.batch import Batch, Turn, collate
 from unblind.vla.checkpoint import Checkpoint
 
+SPLITS = ("heldout", "style")
+"""What is asked: held-out pictures, and those in looks that training does not show."""
+_WORD = pa.dictionary(pa.int8(), pa.string())
+RECORD = pa.schema(
+    [
+        ("split", _WORD),
+        ("picture", pa.int32()),
+        ("kind", _WORD),
+        ("names", _WORD),
+        ("right", pa.bool_()),
+        ("blind", pa.bool_()),
+    ]
+)
+"""One row an answer: number of the picture in its split, kind of question, whose names question
+and answer hold (`whose_names`), whether it is right, and whether that of a grey picture is: null
+where none was shown."""
 _BATCH = 32
 #: A place is right if row and column are at most this many of 128 bins off (5 % of a side).
 TOLERANCE = 6
@@ -43,6 +63,86 @@ def questions(
     """
     rows = shards.read(folder, split)[:pictures]
     counts: dict[str, list[bool]] = defaultdict(list)
+    for row, right in zip(rows, answers(loaded, rows, blind), strict=True):
+        for turn, is_right in zip(row["turns"], right, strict=True):
+            counts[turn["kind"]].append(is_right)
+    return {
+        kind: {"n": len(values), "accuracy": round(float(np.mean(values)), 4)}
+        for kind, values in sorted(counts.items())
+    }
+
+
+def record(loaded: Checkpoint, folder: Path, pictures: int, blind: bool, unit: float) -> pa.Table:
+    """Return a model's answers to all questions of the first pictures of each split, as `RECORD`.
+
+    Args:
+        loaded: the model.
+        folder: of a question set with held-out pictures.
+        pictures: of each split.
+        blind: ask about a grey picture, too.
+        unit: expected CPU-seconds a picture.
+
+    Raises:
+        UnblindError: pictures are missing or unreadable.
+    """
+    whose = whose_names(shards.names(folder))
+    shown = [False, True] if blind else [False]
+    progress = Progress("pictures asked about", len(SPLITS) * len(shown) * pictures, unit)
+    columns: dict[str, list] = {name: [] for name in RECORD.names}
+    for split in SPLITS:
+        rows = shards.read(folder, split)[:pictures]
+        right = {}
+        for grey in shown:
+            right[grey] = answers(loaded, rows, grey)
+            progress.advance(len(rows))
+        for number, row in enumerate(rows):
+            turns = row["turns"]
+            columns["split"] += [split] * len(turns)
+            columns["picture"] += [number] * len(turns)
+            columns["kind"] += [turn["kind"] for turn in turns]
+            columns["names"] += [whose(f"{turn['question']} {turn['answer']}") for turn in turns]
+            columns["right"] += right[False][number]
+            columns["blind"] += right[True][number] if blind else [None] * len(turns)
+    return pa.table(columns, schema=RECORD)
+
+
+def whose_names(names: Mapping[str, Sequence[Sequence[str]]]) -> Callable[[str], str]:
+    """Return what tells whose names of objects and plates a text holds.
+
+    That is ``study`` for those of the study alone (25 objects, 17 plates), ``extra`` for those of
+    further things of pretraining alone, and ``other`` for both or none.
+
+    Args:
+        names: what the pictures can show (`shards.names`).
+    """
+    study = {name.lower() for name in (*conditions.OBJECTS, *conditions.PLATES)}
+    shown = {
+        name.lower() for kind in ("object", "plate") for group in names[kind] for name in group
+    }
+    # The longest first: "plate" must not be found in a longer name.
+    listed = sorted(study | shown, key=lambda name: (-len(name), name))
+    pattern = re.compile(rf"\b(?:{'|'.join(map(re.escape, listed))})\b")
+
+    def whose(text: str) -> str:
+        owners = {"study" if name in study else "extra" for name in pattern.findall(text)}
+        return owners.pop() if len(owners) == 1 else "other"
+
+    return whose
+
+
+def answers(
+    loaded: Checkpoint, rows: Sequence[Mapping[str, Any]], blind: bool = False
+) -> list[list[bool]]:
+    """Return, for each row of `shards.SCHEMA`, whether each of its questions is answered right.
+
+    The questions of a picture share its visual tokens.
+
+    Args:
+        loaded: the model.
+        rows: pictures with turns.
+        blind: show a grey picture instead of each.
+    """
+    judged: list[list[bool]] = []
     for part in _parts(rows):
         turns = [
             [data.ask(loaded.vocabulary, t["question"], t["answer"]) for t in row["turns"]]
@@ -58,13 +158,9 @@ def questions(
         near &= (found >= places.start) & (found < places.stop)
         right = torch.where(is_place, near, found == batch.targets)
         ends = np.cumsum([len(t.answer) for some in turns for t in some])[:-1]
-        asked = [t for row in part for t in row["turns"]]
-        for turn, tokens in zip(asked, np.split(right.numpy(), ends), strict=True):
-            counts[turn["kind"]].append(bool(tokens.all()))
-    return {
-        kind: {"n": len(values), "accuracy": round(float(np.mean(values)), 4)}
-        for kind, values in sorted(counts.items())
-    }
+        tokens = iter(np.split(right.numpy(), ends))
+        judged += [[bool(next(tokens).all()) for _ in some] for some in turns]
+    return judged
 
 
 def _parts(items: Sequence[Any]) -> Iterator[Sequence[Any]]:

@@ -207,7 +207,7 @@ class Study:
         stage = self._first(rule)
         step = "step" if stage.settings is not None or stage.page else "unconfigured_step"
         words = f"{step if stage.processes == 1 else 'parallel_step'} {stage.command}"
-        if stage.per == "study":
+        if stage.per is None:
             return lambda wildcards: words
         return lambda wildcards: (
             f"{words} --run {shlex.quote(wildcards.run)} --seed {wildcards.seed}"
@@ -267,12 +267,10 @@ class Study:
 
     def _jobs(self, rule: str, wildcards: Wildcards) -> list[Job]:
         """Return the jobs of stages behind a rule's job; those of runs are one."""
-        if self._first(rule).per == "study":
+        if self._first(rule).per is None:
             return [Job(self.config, name) for name in self._stages[rule]]
-        run, seed = wildcards.run, int(wildcards.seed)
-        trains = self._first(rule).per == "trained run"
-        name = rule if trains else jobs.rollout_stage(self.config, run)
-        return [Job(self.config, name, run, seed)]
+        name = one_line(jobs.stage_of, self.config, rule, wildcards.run)
+        return [Job(self.config, name, wildcards.run, int(wildcards.seed))]
 
     def _inputs(self, rule: str, wildcards: Wildcards) -> list[str]:
         made = {path for job in self._jobs(rule, wildcards) for path in job.outputs}
@@ -293,7 +291,7 @@ class Study:
 
     def _file(self, rule: str) -> str:
         """Return the name of a rule's log: that of the rule, for runs with run and seed."""
-        of_runs = self._first(rule).per != "study"
+        of_runs = self._first(rule).per is not None
         return f"{rule}-{{run}}-{{seed}}" if of_runs else rule
 
     def _page(self, page: str, rule: str, path: str) -> str:

@@ -12,6 +12,9 @@ from unblind.errors import UnblindError
 from unblind.study.jobs import Job
 from unblind.study.provenance import sidecar_path
 
+#: Stages that fetch what other stages made elsewhere.
+_MADE_ELSEWHERE = {"pull": "warm_up", "pull_vlm": "vlm_copy"}
+
 
 @dataclass(frozen=True)
 class Step:
@@ -80,14 +83,14 @@ def read_steps(config: Config, paper: Path) -> list[Step]:
             key += (meta.seed, tuple(meta.inputs.items()), meta.commit)
             groups.setdefault(key, []).append((artifact, meta))
     return [
-        Step(_maker(made[0][0].job), tuple(made), name != "pull")
+        Step(_maker(made[0][0].job), tuple(made), name not in _MADE_ELSEWHERE)
         for (name, *_), made in groups.items()
     ]
 
 
 def _maker(job: Job) -> Job:
     """Return the job that made results: a pulled base was warmed up elsewhere."""
-    return replace(job, name="warm_up") if job.name == "pull" else job
+    return replace(job, name=_MADE_ELSEWHERE.get(job.name, job.name))
 
 
 def copied(config: Config) -> dict[Path, Path]:

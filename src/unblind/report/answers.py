@@ -1,0 +1,215 @@
+"""What models answer to held-out questions: rates by kind, and what fine-tuning has changed."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from unblind.config import Config
+from unblind.errors import UnblindError
+from unblind.report import records
+from unblind.report.stats import clustered_difference, clustered_rate, seed_spread
+from unblind.study import jobs
+
+_KEY = ["split", "picture", "kind", "names"]
+_RECORD = (*_KEY, "right", "blind")
+#: Columns in printing order: which answers count, by split and by whose names are asked for.
+COLUMNS: Mapping[str, Mapping[str, str]] = {
+    "held out": {"split": "heldout"},
+    "study's names": {"split": "heldout", "names": "study"},
+    "extra names": {"split": "heldout", "names": "extra"},
+    "new looks": {"split": "style"},
+    "new looks, study's names": {"split": "style", "names": "study"},
+    "new looks, extra names": {"split": "style", "names": "extra"},
+}
+#: A kind of question with fewer answers in a column is left out of its mean: it weighs as much as
+#: any other, and chance would decide.
+LEAST = 20
+#: Columns whose answers are told by kind, too.
+BY_KIND = ("held out", "new looks")
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A share of right answers, or a difference of two, with its 95 % interval over pictures."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the table of answers.
+
+    Attributes:
+        run: the run's name.
+        label: what it is called.
+        part: 'all' seeds together, 'seed 1', or 'blind': of grey pictures.
+        rates: by column, the mean over kinds, each weighing the same.
+        kinds: by column of `BY_KIND` and kind of question.
+        changes: by column, the difference to the base on the same questions; empty for itself.
+        seed_sd: by column, plain standard deviation over seeds; empty with one.
+    """
+
+    run: str
+    label: str
+    part: str
+    rates: Mapping[str, Rate]
+    kinds: Mapping[str, Mapping[str, Rate]]
+    changes: Mapping[str, Rate]
+    seed_sd: Mapping[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """The answers of one model, of all its seeds.
+
+    Attributes:
+        run: its run.
+        by_seed: one row an answer, in the same order for all seeds.
+        metas: sidecars of the records.
+        paths: the records.
+    """
+
+    run: str
+    by_seed: Mapping[int, pd.DataFrame]
+    metas: tuple[Mapping[str, Any], ...]
+    paths: tuple[Path, ...]
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """One row an answer; ``right`` is the share of seeds that are right."""
+        first, *others = self.by_seed.values()
+        right = sum((other["right"] for other in others), start=first["right"].astype(float))
+        return first.assign(right=right / len(self.by_seed))
+
+
+def load_answers(config: Config, folder: Path) -> dict[str, Answers]:
+    """Return the answers of all runs that are there, ``folder/RUN/SEED.parquet``, in order.
+
+    A run whose records are not all there is left out.
+
+    Raises:
+        UnblindError: a record is corrupt or of another configuration, or two runs were asked
+            different questions.
+    """
+    found = {}
+    for run in jobs.needed_runs(config, "answers"):
+        listed = jobs.of_run(config, "answers", run)
+        paths = {job.seed_of_run: Path(folder, run, f"{job.seed_of_run}.parquet") for job in listed}
+        if paths and all(path.is_file() for path in paths.values()):
+            settings = jobs.settings(config, "answers", run)
+            read = {seed: records.load(path, _RECORD, settings) for seed, path in paths.items()}
+            frames = {seed: frame for seed, (frame, _) in read.items()}
+            metas = tuple(meta for _, meta in read.values())
+            found[run] = Answers(run, frames, metas, tuple(paths.values()))
+    _check_same(found.values())
+    return found
+
+
+def _check_same(answers: Iterable[Answers]) -> None:
+    first: pd.DataFrame | None = None
+    for model in answers:
+        for seed, frame in model.by_seed.items():
+            asked = frame[_KEY].astype(str)
+            first = asked if first is None else first
+            if not asked.equals(first):
+                raise UnblindError(
+                    f"run '{model.run}', seed {seed}, was asked other questions than another run",
+                    f"delete its record and run: unblind answers --run {model.run} --seed {seed}",
+                )
+
+
+def summarise(config: Config, answers: Mapping[str, Answers]) -> list[Line]:
+    """Return the lines of the table: models that no run trains first, then Table 1's runs."""
+    base = next((name for name in answers if _is_base(config, name)), None)
+    reference = None if base is None else answers[base].frame
+    order = sorted(answers, key=lambda name: (config.runs[name].policy != "vlm", name != base))
+    lines = []
+    for name in order:
+        model, label = answers[name], config.runs[name].label
+        other = None if name == base else reference
+        lines.append(_line(name, label, "all", model.frame, other, _spread(model)))
+        if model.frame["blind"].notna().all():
+            grey = model.frame.assign(right=model.frame["blind"].astype(float))
+            lines.append(_line(name, label, "blind", grey, None, {}))
+        if len(model.by_seed) > 1:
+            for seed, frame in model.by_seed.items():
+                lines.append(_line(name, label, f"seed {seed}", frame, other, {}))
+    return lines
+
+
+def kinds(lines: Sequence[Line], column: str) -> list[str]:
+    """Return the kinds of question that a column holds, sorted."""
+    return sorted({kind for line in lines for kind in line.kinds.get(column, {})})
+
+
+def of_base(config: Config, lines: Sequence[Line]) -> Line | None:
+    """Return the line of the base, which a gate judges."""
+    return next((one for one in lines if one.part == "all" and _is_base(config, one.run)), None)
+
+
+def _is_base(config: Config, run: str) -> bool:
+    about = config.runs[run]
+    return about.policy == "vla" and about.method is None
+
+
+def _spread(model: Answers) -> dict[str, float]:
+    by_seed = [_rates(frame) for frame in model.by_seed.values()]
+    if len(by_seed) < 2:
+        return {}
+    spreads = {c: seed_spread([rates[c].value for rates in by_seed]).sd for c in by_seed[0]}
+    return {column: sd for column, sd in spreads.items() if sd is not None}
+
+
+def _line(
+    run: str,
+    label: str,
+    part: str,
+    frame: pd.DataFrame,
+    other: pd.DataFrame | None,
+    spread: Mapping[str, float],
+) -> Line:
+    by_kind = {
+        column: {str(kind): _rate(some) for kind, some in _chosen(frame, column).groupby("kind")}
+        for column in BY_KIND
+    }
+    changes = {}
+    if other is not None:
+        delta = frame.assign(right=frame["right"].astype(float) - other["right"])
+        changes = {c: _estimate(clustered_difference, some) for c, some in _columns(delta)}
+    return Line(run, label, part, _rates(frame), by_kind, changes, spread)
+
+
+def _rates(frame: pd.DataFrame) -> dict[str, Rate]:
+    return {column: _rate(some) for column, some in _columns(frame)}
+
+
+def _columns(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield the columns that have answers, with those of kinds that are asked often enough."""
+    for column in COLUMNS:
+        some = _chosen(frame, column)
+        some = some[some.groupby("kind")["kind"].transform("size") >= LEAST]
+        if len(some):
+            yield column, some
+
+
+def _chosen(frame: pd.DataFrame, column: str) -> pd.DataFrame:
+    wanted = COLUMNS[column].items()
+    mask = pd.concat([frame[key].astype(str) == value for key, value in wanted], axis=1).all(axis=1)
+    some = frame[mask]
+    return some.assign(kind=some["kind"].astype(str))
+
+
+def _rate(some: pd.DataFrame) -> Rate:
+    return _estimate(clustered_rate, some)
+
+
+def _estimate(function: Any, some: pd.DataFrame) -> Rate:
+    values = some["right"].to_numpy(dtype=float)
+    return Rate(*function(values, some["kind"].to_numpy(), some["picture"].to_numpy()), len(some))
