@@ -8,8 +8,9 @@ import pandas as pd
 
 from unblind.errors import UnblindError
 from unblind.report.records import Records
-from unblind.report.stats import paired_bootstrap
-from unblind.report.summary import COLUMN_OF, COLUMNS, MEANS, Row
+from unblind.report.stats import Spread, paired_bootstrap, seed_spread
+from unblind.report.summary import COLUMN_OF, COLUMNS, MEANS, Row, Share
+from unblind.sim.success import MILESTONES
 
 #: Minuend and subtrahend; the first is always printed, the others when both runs are there.
 PAIRS = (("align", "default"), ("freeze", "default"))
@@ -53,6 +54,9 @@ class Difference:
         name: both rows' names.
         first, second: both rows' labels.
         groups: by group; absent without pairs in every column, as where a run is missing.
+        improvement: by the same groups, see `improvement`.
+        by_seed: by the same groups, each seed's own ``delta``.
+        spread: by the same groups, over these.
         published: by group, the difference of the paper's means; empty if it prints none.
     """
 
@@ -60,6 +64,9 @@ class Difference:
     first: str
     second: str
     groups: Mapping[str, Paired]
+    improvement: Mapping[str, Share]
+    by_seed: Mapping[str, Mapping[int, float]]
+    spread: Mapping[str, Spread]
     published: Mapping[str, float]
 
 
@@ -85,14 +92,9 @@ def differences(rows: Sequence[Row], records: Mapping[str, Records], seed: int) 
 
 
 def _difference(first: Row, second: Row, pairs: pd.DataFrame | None, seed: int) -> Difference:
-    groups = {}
-    if pairs is not None:
-        there = set(pairs["column"])
-        groups = {
-            name: paired(pairs, columns, seed)
-            for name, columns in GROUPS.items()
-            if there.issuperset(columns)
-        }
+    there = set() if pairs is None else set(pairs["column"])
+    filled = {name: columns for name, columns in GROUPS.items() if there.issuperset(columns)}
+    by_seed = {name: _by_seed(pairs, columns) for name, columns in filled.items()}
     means = {name: (first.published_mean(name), second.published_mean(name)) for name in MEANS}
     published = {
         name: ours - theirs
@@ -100,21 +102,32 @@ def _difference(first: Row, second: Row, pairs: pd.DataFrame | None, seed: int) 
         if ours is not None and theirs is not None
     }
     name = f"{first.name} - {second.name}"
-    return Difference(name, first.label, second.label, groups, published)
+    return Difference(
+        name,
+        first.label,
+        second.label,
+        groups={name: paired(pairs, columns, seed) for name, columns in filled.items()},
+        improvement={name: improvement(pairs, columns, seed) for name, columns in filled.items()},
+        by_seed=by_seed,
+        spread={name: seed_spread([*own.values()]) for name, own in by_seed.items() if own},
+        published=published,
+    )
 
 
 def pair(first: Records, second: Records) -> pd.DataFrame:
     """Pair the episodes of two runs: one row a pair. Those that one of them was not run on are out.
 
     Columns: ``seed``, ``column`` of the table, ``first`` and ``second``, each run's success at the
-    last step, 0 or 1, and ``final`` and ``any``, the difference in success at the last and at any
-    step: -1, 0 or 1.
+    last step, 0 or 1, ``final`` and ``any``, the difference in success at the last and at any
+    step: -1, 0 or 1, and ``further``: 1 if the first run comes further in the episode, 0.5 if both
+    come equally far, 0 if the second does. Success at the last step is furthest; short of it, the
+    number of milestones counts.
 
     Raises:
         UnblindError: the runs were not evaluated on the same episodes.
     """
-    columns = [*_KEY, "success_final", "success_any"]
-    own, other = first.episodes[columns], second.episodes[columns]
+    columns = [*_KEY, "success_final", "success_any", "progress"]
+    own, other = (_with_progress(records.episodes)[columns] for records in (first, second))
     merged = own.merge(other, on=_KEY, how="outer", suffixes=("", "_other"), indicator=True)
     both = merged[merged["_merge"] == "both"]
     left_out = first.left_out.keys() | second.left_out.keys()
@@ -137,7 +150,16 @@ def pair(first: Records, second: Records) -> pd.DataFrame:
             "second": second_final,
             "final": first_final - second_final,
             "any": first_any - second_any,
+            "further": (1 + np.sign(both["progress"] - both["progress_other"])) / 2,
         }
+    )
+
+
+def _with_progress(episodes: pd.DataFrame) -> pd.DataFrame:
+    """Add how far each episode came: milestones reached, or one more than all after success."""
+    milestones = episodes[list(MILESTONES)].sum(axis=1)
+    return episodes.assign(
+        progress=milestones.where(~episodes["success_final"], len(MILESTONES) + 1)
     )
 
 
@@ -157,3 +179,20 @@ def paired(pairs: pd.DataFrame, columns: Sequence[str], seed: int, level: float 
         won=int((final > 0).sum()),
         lost=int((final < 0).sum()),
     )
+
+
+def improvement(pairs: pd.DataFrame, columns: Sequence[str], seed: int) -> Share:
+    """Return the probability of improvement: that the first run comes further than the second.
+
+    Pairs in which both come equally far count half, and every column weighs the same (Agarwal et
+    al. 2021, "Deep Reinforcement Learning at the Edge of the Statistical Precipice", section 4.3,
+    where all pairs of independent runs of a task stand in the place of identical episodes).
+    """
+    further = [pairs.loc[pairs["column"] == column, "further"].to_numpy() for column in columns]
+    return Share(*paired_bootstrap(further, seed), sum(map(len, further)))
+
+
+def _by_seed(pairs: pd.DataFrame, columns: Sequence[str]) -> dict[int, float]:
+    """Return each seed's mean difference over columns; seeds without pairs in one are left out."""
+    cells = pairs.groupby(["seed", "column"])["final"].mean().unstack()[list(columns)]
+    return cells.dropna().mean(axis=1).to_dict()
