@@ -203,6 +203,13 @@ def test_a_misspelt_key_stops_the_workflow(project):
     assert "unknown key 'sead', did you mean 'seed'" in done.stdout
 
 
+def test_tables_are_not_made_of_rollouts_that_may_stop(project):
+    stop = "rollout={stop_early: {against: default, alpha: 0.05}}"
+    done = snakemake(project, "-n", TABLE, *SMOKE, "--config", stop)
+    assert done.returncode == 1
+    assert "rollout.stop_early is set, and tables need whole records" in done.stdout
+
+
 def test_scripted_policies_know_nothing_of_the_model():
     scripted, model = STAGES["rollout_scripted"].modules, STAGES["rollout"].modules
     assert set(scripted) < set(model)

@@ -55,7 +55,7 @@ class Difference:
         first, second: both rows' labels.
         groups: by group; absent without pairs in every column, as where a run is missing.
         improvement: by the same groups, see `improvement`.
-        by_seed: by the same groups, each seed's own ``delta``.
+        by_seed: by group, each seed's own ``delta``; absent with fewer than two seeds.
         spread: by the same groups, over these.
         published: by group, the difference of the paper's means; empty if it prints none.
     """
@@ -95,6 +95,7 @@ def _difference(first: Row, second: Row, pairs: pd.DataFrame | None, seed: int) 
     there = set() if pairs is None else set(pairs["column"])
     filled = {name: columns for name, columns in GROUPS.items() if there.issuperset(columns)}
     by_seed = {name: _by_seed(pairs, columns) for name, columns in filled.items()}
+    by_seed = {name: deltas for name, deltas in by_seed.items() if len(deltas) > 1}
     means = {name: (first.published_mean(name), second.published_mean(name)) for name in MEANS}
     published = {
         name: ours - theirs
@@ -109,7 +110,7 @@ def _difference(first: Row, second: Row, pairs: pd.DataFrame | None, seed: int) 
         groups={name: paired(pairs, columns, seed) for name, columns in filled.items()},
         improvement={name: improvement(pairs, columns, seed) for name, columns in filled.items()},
         by_seed=by_seed,
-        spread={name: seed_spread([*own.values()]) for name, own in by_seed.items() if own},
+        spread={name: seed_spread([*deltas.values()]) for name, deltas in by_seed.items()},
         published=published,
     )
 
