@@ -195,9 +195,9 @@ def test_the_probability_of_improvement_of_success_alone_is_the_difference_again
 
 def test_each_seeds_difference_and_their_spread_stand_beside_the_interval(copy):
     """Align solves 8, 4 and 0 of 32 more with seeds 0, 1 and 2; with seed 0 not under Carrot."""
-    config = settings(seeds=[0, 1, 2])
+    config = settings(seeds=[0, 1, 2], **{"table1.rows": ["default", "align"]})
     for seed, more in ((1, 4), (2, 0)):
-        for run in METHODS:
+        for run in ("default", "align"):
             for condition in CONDITIONS:
                 final = INDEX < (16 + more if run == "align" else 16)
                 write(config, copy, run, condition.name, final, seed)
