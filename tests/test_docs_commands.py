@@ -43,6 +43,9 @@ NOT_RUN = {
     ".venv/bin/unblind predict": "the toy's model is none; tests/rollout/test_trained.py",
     ".venv/bin/unblind catalog --sheets": "the real renderer; tests/sim/test_contact.py",
     ".venv/bin/unblind catalog --released DIR": "DIR is the authors'; tests/sim/test_released.py",
+    ".venv/bin/unblind rollout --run align --set rollout.stop_early.against=default": (
+        "the toy's rollouts are made up whole; tests/steps/test_comparing.py"
+    ),
     ".venv/bin/unblind survey": "640 attempts of the real planner",
     ".venv/bin/unblind prove": "20 minutes; tests/study/test_prove.py proves toy stages",
     ".venv/bin/snakemake --cores all results/rebuilt-base/model.safetensors": BASE,

@@ -208,6 +208,14 @@ def test_a_misspelt_key_stops_the_workflow(project):
     assert "unknown key 'sead', did you mean 'seed'" in done.stdout
 
 
+def test_tables_are_not_made_of_rollouts_that_may_stop(project, tmp_path):
+    stop = tmp_path / "stop.yaml"
+    stop.write_text("rollout: {stop_early: {against: default, alpha: 0.05}}")
+    done = snakemake(project, "-n", TABLE, *SMOKE, str(stop))
+    assert done.returncode == 1
+    assert "rollout.stop_early is set, and tables need whole records" in done.stdout
+
+
 def test_scripted_policies_know_nothing_of_the_model():
     scripted, model = STAGES["rollout_scripted"].modules, STAGES["rollout"].modules
     assert set(scripted) < set(model)

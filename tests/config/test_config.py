@@ -199,6 +199,8 @@ def test_a_part_holds_what_a_stage_depends_on_and_no_more():
         return {stage for stage, value in hashes(override).items() if value != hashes()[stage]}
 
     assert changed({"rollout.workers": 1, "rollout.scenes": 3}) == {"table1"}
+    stop = {"rollout.stop_early": {"against": "default", "alpha": 0.05}}
+    assert changed(stop) == {"table1"}, "whole records stay what they are"
     assert changed({"rollout.episodes": 8}) == {"rollout", "table1"}
     assert changed({"runs.oracle.label": "Planner"}) == {"table1"}
     assert changed({"demos.successes": 256}) == {"demos", "replay"}

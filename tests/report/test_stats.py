@@ -17,6 +17,7 @@ from unblind.report.stats import (
     clustered_difference,
     clustered_rate,
     cohens_h,
+    e_process,
     holm,
     mcnemar_exact,
     mcnemar_power,
@@ -143,9 +144,13 @@ def test_bootstrap_of_nothing(outcomes):
 
 def test_seed_spread():
     # Deviations -1, 0, 1: the variance with n - 1 is 1.
-    assert seed_spread([2.0, 3.0, 4.0]) == Spread(mean=3.0, sd=1.0, n=3)
-    assert seed_spread([0.4]) == Spread(mean=0.4, sd=None, n=1)
-    assert seed_spread([0.7] * 8).sd == 0
+    spread = seed_spread([2.0, 3.0, 4.0])
+    assert (spread.mean, spread.sd, spread.n) == (3.0, 1.0, 3)
+    # With two degrees of freedom F(t) = 1/2 + t / (2 sqrt(t^2 + 2)): 0.975 at t = 0.95 sqrt(2 / a).
+    quantile = 0.95 * math.sqrt(2 / (1 - 0.95**2))
+    assert spread.half == pytest.approx(quantile / math.sqrt(3))
+    assert seed_spread([0.4]) == Spread(mean=0.4, sd=None, half=None, n=1)
+    assert (seed_spread([0.7] * 8).sd, seed_spread([0.7] * 8).half) == (0, 0)
 
 
 @pytest.mark.parametrize("values", [[], [0.5, math.nan], [math.inf]])
@@ -181,6 +186,91 @@ def test_mcnemar_finds_nothing_where_nothing_differs():
 def test_negative_counts(counts):
     with pytest.raises(UnblindError, match="no comparison"):
         mcnemar_exact(*counts)
+
+
+def pairs_of(rng, trials, pairs, won, lost):
+    """Draw differences of success, (trials, pairs): 1 with chance `won`, -1 with chance `lost`."""
+    drawn = rng.random((trials, pairs))
+    return (drawn < won).astype(int) - (drawn > 1 - lost)
+
+
+def test_the_betting_test_is_krichevskys_and_trofimovs():
+    # Each outcome of a fair coin, times 2, is bet on with (count of it + 1/2) / (all + 1).
+    delta = pairs_of(np.random.default_rng(9), 1, 300, 0.25, 0.1)[0]
+    assert 80 < np.abs(delta).sum() <= 127
+    counts, wealth = {1: 0, -1: 0}, [1.0]
+    for d in delta.tolist():
+        factor = 2 * (counts[d] + 0.5) / (sum(counts.values()) + 1) if d else 1.0
+        counts[d] = counts.get(d, 0) + 1 if d else 0
+        wealth.append(wealth[-1] * factor)
+    assert e_process(delta) == pytest.approx(wealth[1:], rel=1e-9)
+    assert e_process(-delta) == pytest.approx(wealth[1:], rel=1e-9), "two-sided"
+
+
+def test_no_bet_gains_on_average_where_nothing_differs():
+    """Over every course of pairs, also of partial credit and after any number of them."""
+    for values in ([-1, 0, 1], [-0.5, 0.5], [-1, 0.25, 0.75]):
+        assert sum(values) == 0
+        for n in (1, 4):
+            means = [e_process(course)[-1] for course in product(values, repeat=n)]
+            assert np.mean(means) == pytest.approx(1)
+
+
+def test_a_round_of_conditions_gains_nothing_where_their_mean_difference_is_none():
+    """One condition favours the first run, two the second: the bets of a round still lose."""
+    gains = {-1: 0.0, 0: 0.0, 1: 0.0}
+    mean = 0.0
+    for course in product(gains, repeat=3):
+        chance = 1.0
+        for d, won, lost in zip(course, (0.6, 0.1, 0.0), (0.0, 0.3, 0.4), strict=True):
+            chance *= {1: won, -1: lost, 0: 1 - won - lost}[d]
+        mean += chance * e_process(course)[-1]
+    assert 0.8 < mean < 1
+
+
+PAIRS = 224  # 14 conditions of 16
+
+
+@cache
+def evidence():
+    """E-values by pairs won and lost: their order does not matter, as the test above shows."""
+    rows = [e_process([1] * won + [-1] * PAIRS) for won in range(PAIRS + 1)]
+    return np.array([[row[won - 1] if won else 1.0, *row[won:]] for won, row in enumerate(rows)])
+
+
+def watched(seed, trials, won, lost):
+    """Return e-value and p of McNemar's test after every pair of simulated studies."""
+    delta = pairs_of(np.random.default_rng(seed), trials, PAIRS, won, lost)
+    wins, losses = (delta > 0).cumsum(axis=1), (delta < 0).cumsum(axis=1)
+    return evidence()[wins, losses], 2 * binom.cdf(np.minimum(wins, losses), wins + losses, 0.5)
+
+
+@pytest.mark.parametrize("discordant", [0.05, 0.3, 1.0])
+def test_looking_after_every_pair_keeps_the_level(discordant):
+    e, p = watched(10, 4000, discordant / 2, discordant / 2)
+    found = np.mean((e >= 20).any(axis=1))
+    assert found <= 0.05
+    if discordant == 0.3:
+        assert found > 0.01, "a test that finds nothing would keep the level, too"
+        assert np.mean((p < 0.05).any(axis=1)) > 0.1, "a test for one look does not"
+
+
+@pytest.mark.parametrize(
+    ("won", "lost", "power", "pairs"),
+    [(0.175, 0.025, 1.0, 60), (0.3, 0.1, 0.97, 72), (0.2, 0.1, 0.42, 118), (0.5, 0.0, 1.0, 14)],
+)
+def test_the_betting_tests_power(won, lost, power, pairs):
+    """The figures of docs/statistics.md: how often it decides, and after how many pairs then."""
+    e, _ = watched(11, 2000, won, lost)
+    decided = (e >= 20).any(axis=1)
+    assert decided.mean() == pytest.approx(power, abs=0.03)
+    assert np.median((e[decided] >= 20).argmax(axis=1) + 1) == pytest.approx(pairs, rel=0.06)
+
+
+@pytest.mark.parametrize("differences", [[], [0, 1.5], [0, math.nan]])
+def test_the_betting_test_refuses(differences):
+    with pytest.raises(UnblindError, match="no betting test"):
+        e_process(differences)
 
 
 def test_wilcoxon_worked_examples():

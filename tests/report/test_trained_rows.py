@@ -19,13 +19,14 @@ import synthetic
 from unblind.config import load
 from unblind.errors import UnblindError
 from unblind.files import atomic_path
-from unblind.report.differences import differences
+from unblind.report.differences import differences, improvement, pair
 from unblind.report.published import load_claims
 from unblind.report.records import Records, load_run
 from unblind.report.render import signed
 from unblind.report.summary import summarise
 from unblind.report.tables import table1
 from unblind.sim.conditions import CONDITIONS
+from unblind.sim.success import MILESTONES
 from unblind.study import jobs, provenance
 
 MINI = Path(__file__).parents[2] / "workflow" / "config" / "mini.yaml"
@@ -144,6 +145,73 @@ def test_the_papers_differences_stand_beside_ours(made):
     assert paper == "| ↳ paper | - | +7.2 | +6.4 | +5.3 | +6.5 |"
     assert "| ↳ won, lost of pairs | 12, 4 of 32 | 48, 16 of 160 | 60, 20 of 160 |" in made[".md"]
     assert r"Align $-$ Default & $+25.0$ {\scriptsize[$" in made[".tex"]
+
+
+def compared(first, second):
+    """Return two runs of one episode a condition; each seed has (success, milestones reached)."""
+    runs = []
+    for run, outcomes in (("align", first), ("default", second)):
+        frames = [
+            synthetic.episodes(run, seed, condition.name, 1, 0).assign(
+                success_final=success,
+                success_any=success,
+                **{name: index < reached for index, name in enumerate(MILESTONES)},
+            )
+            for seed, (success, reached) in enumerate(outcomes)
+            for condition in CONDITIONS
+        ]
+        runs.append(Records(run, pd.concat(frames, ignore_index=True), (), ()))
+    return runs
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "further"),
+    [
+        ((True, 0), (False, 6), 1.0),  # pushed onto the plate: success is furthest all the same
+        ((False, 3), (False, 2), 1.0),
+        ((False, 2), (False, 2), 0.5),
+        ((True, 0), (True, 6), 0.5),
+        ((False, 0), (False, 1), 0.0),
+    ],
+)
+def test_who_comes_further_in_an_episode(first, second, further):
+    pairs = pair(*compared([first], [second]))
+    assert set(pairs["further"]) == {further}
+    share = improvement(pairs, ["Carrot", "Plate"], seed=0)
+    assert (share.rate, share.low, share.high, share.n) == (further, further, further, 2)
+
+
+def test_the_probability_of_improvement_of_success_alone_is_the_difference_again(config, study):
+    """Where all milestones agree: won + (neither) / 2 is 1/2 + (won - lost) / 2."""
+    found = cells(make(config, study, "further")[".csv"])
+    for row in ("align - default", "freeze - default"):
+        for group in ("semantic", "all 13"):
+            line = found[row, group, "paired difference"]
+            for mine, theirs in (("improvement", "rate"), ("improvement_lo", "lo")):
+                half = 0.5 + float(line[theirs]) / 2
+                assert float(line[mine]) == pytest.approx(half, abs=2e-4)
+
+
+def test_each_seeds_difference_and_their_spread_stand_beside_the_interval(copy):
+    """Align solves 8, 4 and 0 of 32 more with seeds 0, 1 and 2; with seed 0 not under Carrot."""
+    config = settings(seeds=[0, 1, 2], **{"table1.rows": ["default", "align"]})
+    for seed, more in ((1, 4), (2, 0)):
+        for run in ("default", "align"):
+            for condition in CONDITIONS:
+                final = INDEX < (16 + more if run == "align" else 16)
+                write(config, copy, run, condition.name, final, seed)
+    files = make(config, copy)
+    found = cells(files[".csv"])
+    own = [found["align - default", "vision", f"paired difference, seed {s}"] for s in range(3)]
+    assert [line["rate"] for line in own] == ["0.2500", "0.1250", "0.0000"]
+    line = found["align - default", "vision", "paired difference"]
+    # The mean is 1/8 and so is the SD; t(0.975) with two degrees of freedom is 4.3027.
+    assert (line["rate"], line["seed_sd"]) == ("0.1250", "0.1250")
+    assert float(line["seed_half"]) == pytest.approx(4.3027 / 8 / 3**0.5, abs=1e-4)
+    text = files[".md"].read_text()
+    assert "| ↳ of each seed | +25.0, +12.5, +0.0 | +20.0, +12.5, +0.0 |" in text
+    assert "| ↳ mean ± half-width, SD over seeds | +12.5 ± 31.1, 12.5 |" in text
+    assert r"$+12.5 \pm 31.1$ (12.5)" in files[".tex"].read_text()
 
 
 def test_every_row_is_there_in_order(made):

@@ -84,10 +84,15 @@ def rollout(
     """Evaluate a policy in closed loop; conditions whose record is current are not repeated."""
     settings = load_config(config, override)
     settings.run(run)
-    from unblind.rollout.run import rollout as run_rollout
+    stop = settings.rollout.stop_early
+    if stop and run != stop.against:
+        from unblind.steps.comparing import compare as evaluate
 
-    out = out or Path(settings.results, "rollouts", run, str(seed))
+        folder = jobs.stopped_folder(settings, stop.against)
+    else:
+        from unblind.rollout.run import rollout as evaluate
+
+        folder = Path(settings.results, "rollouts")
+    out = out or folder / run / str(seed)
     with locks.alone(out):
-        run_rollout(
-            settings, run, seed, out, condition or None, workers or settings.rollout.workers
-        )
+        evaluate(settings, run, seed, out, condition or None, workers or settings.rollout.workers)

@@ -367,6 +367,15 @@ class Replay(Section):
     episodes: Count = Field(description="Stored training episodes that are replayed.")
 
 
+class StopEarly(Section):
+    """A rollout that ends as soon as its run differs from another one (docs/statistics.md)."""
+
+    against: Name = Field(description="The other run, whose records are there; it is never cut.")
+    alpha: float = Field(
+        gt=0, lt=1, description="Highest chance to find a difference where there is none."
+    )
+
+
 class Rollout(Section):
     """Closed-loop evaluation."""
 
@@ -389,6 +398,10 @@ class Rollout(Section):
         gt=0,
         description="Actions are sampled among the 50 likeliest tokens at this temperature "
         "(released: 0.6); null: the likeliest token is taken.",
+    )
+    stop_early: StopEarly | None = Field(
+        description="`unblind rollout` stops when the run and another one differ, and keeps what "
+        "it has done apart: tables are made of whole records. null: every episode is run."
     )
 
     def count(self, condition: str) -> int:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from unblind.errors import UnblindError
 from unblind.report.records import Records
-from unblind.report.stats import paired_bootstrap
+from unblind.report.stats import Spread, paired_bootstrap, seed_spread
 from unblind.report.summary import COLUMN_OF, COLUMNS, MEANS, Row, Share, credit
 
 #: Minuend and subtrahend; the first is always printed, the others when both runs are there.
@@ -21,7 +21,6 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 _KEY = ["seed", "condition", "episode_id"]
 _FINALS = ("success_final", "success_final_other")
 _ANYS = ("success_any", "success_any_other")
-_CREDITS = ("credit", "credit_other")
 
 
 @dataclass(frozen=True)
@@ -56,6 +55,9 @@ class Difference:
         name: both rows' names.
         first, second: both rows' labels.
         groups: by group; absent without pairs in every column, as where a run is missing.
+        improvement: by the same groups, see `improvement`.
+        by_seed: by group, each seed's own ``delta``; absent with fewer than two seeds.
+        spread: by the same groups, over these.
         published: by group, the difference of the paper's means; empty if it prints none.
     """
 
@@ -63,6 +65,9 @@ class Difference:
     first: str
     second: str
     groups: Mapping[str, Paired]
+    improvement: Mapping[str, Share]
+    by_seed: Mapping[str, Mapping[int, float]]
+    spread: Mapping[str, Spread]
     published: Mapping[str, float]
 
 
@@ -88,14 +93,10 @@ def differences(rows: Sequence[Row], records: Mapping[str, Records], seed: int) 
 
 
 def _difference(first: Row, second: Row, pairs: pd.DataFrame | None, seed: int) -> Difference:
-    groups = {}
-    if pairs is not None:
-        there = set(pairs["column"])
-        groups = {
-            name: paired(pairs, columns, seed)
-            for name, columns in GROUPS.items()
-            if there.issuperset(columns)
-        }
+    there = set() if pairs is None else set(pairs["column"])
+    filled = {name: columns for name, columns in GROUPS.items() if there.issuperset(columns)}
+    by_seed = {name: _by_seed(pairs, columns) for name, columns in filled.items()}
+    by_seed = {name: deltas for name, deltas in by_seed.items() if len(deltas) > 1}
     means = {name: (first.published_mean(name), second.published_mean(name)) for name in MEANS}
     published = {
         name: ours - theirs
@@ -103,15 +104,25 @@ def _difference(first: Row, second: Row, pairs: pd.DataFrame | None, seed: int) 
         if ours is not None and theirs is not None
     }
     name = f"{first.name} - {second.name}"
-    return Difference(name, first.label, second.label, groups, published)
+    return Difference(
+        name,
+        first.label,
+        second.label,
+        groups={name: paired(pairs, columns, seed) for name, columns in filled.items()},
+        improvement={name: improvement(pairs, columns, seed) for name, columns in filled.items()},
+        by_seed=by_seed,
+        spread={name: seed_spread([*deltas.values()]) for name, deltas in by_seed.items()},
+        published=published,
+    )
 
 
 def pair(first: Records, second: Records) -> pd.DataFrame:
     """Pair the episodes of two runs: one row a pair. Those that one of them was not run on are out.
 
     Columns: ``seed``, ``column`` of the table, ``first`` and ``second``, each run's success at the
-    last step, 0 or 1, and ``final`` and ``any``, the difference in success at the last and at any
-    step: -1, 0 or 1, and ``credit``, that in partial credit.
+    last step, 0 or 1, ``final`` and ``any``, the difference in success at the last and at any
+    step: -1, 0 or 1, ``credit``, that in partial credit, and ``further``: 1 if the first run has
+    more of it, 0.5 if both have as much, 0 if the second has more.
 
     Raises:
         UnblindError: the runs were not evaluated on the same episodes.
@@ -134,6 +145,7 @@ def pair(first: Records, second: Records) -> pd.DataFrame:
         )
     first_final, second_final = (both[c].astype(int) for c in _FINALS)
     first_any, second_any = (both[c].astype(int) for c in _ANYS)
+    difference = both["credit"] - both["credit_other"]
     return pd.DataFrame(
         {
             "seed": both["seed"],
@@ -142,7 +154,8 @@ def pair(first: Records, second: Records) -> pd.DataFrame:
             "second": second_final,
             "final": first_final - second_final,
             "any": first_any - second_any,
-            "credit": both[_CREDITS[0]] - both[_CREDITS[1]],
+            "credit": difference,
+            "further": (1 + np.sign(difference)) / 2,
         }
     )
 
@@ -167,3 +180,20 @@ def paired(pairs: pd.DataFrame, columns: Sequence[str], seed: int, level: float 
             len(final),
         ),
     )
+
+
+def improvement(pairs: pd.DataFrame, columns: Sequence[str], seed: int) -> Share:
+    """Return the probability of improvement: that the first run comes further than the second.
+
+    Pairs in which both come equally far count half, and every column weighs the same (Agarwal et
+    al. 2021, "Deep Reinforcement Learning at the Edge of the Statistical Precipice", section 4.3,
+    where all pairs of independent runs of a task stand in the place of identical episodes).
+    """
+    further = [pairs.loc[pairs["column"] == column, "further"].to_numpy() for column in columns]
+    return Share(*paired_bootstrap(further, seed), sum(map(len, further)))
+
+
+def _by_seed(pairs: pd.DataFrame, columns: Sequence[str]) -> dict[int, float]:
+    """Return each seed's mean difference over columns; seeds without pairs in one are left out."""
+    cells = pairs.groupby(["seed", "column"])["final"].mean().unstack()[list(columns)]
+    return cells.dropna().mean(axis=1).to_dict()

@@ -22,6 +22,8 @@ _NUMBERS = ("seed", "episode_id", "steps")
 EPISODE = ("run", "condition", *_NUMBERS, *_FLAGS)
 OUTCOME = (*_FLAGS, "steps")
 _REPLAY = ("episode_id", "raw_success", "tokenised_success")
+#: In the sidecar of a record that may lack episodes by design (`unblind.steps.comparing`).
+STOPPED = "stop_early"
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,11 +91,14 @@ def load_cell(
     A record may lack episodes, even all, that its sidecar lists as not run.
 
     Raises:
-        UnblindError: it is missing, corrupt, of another configuration, or holds other episodes
-            than it says.
+        UnblindError: it is missing, corrupt, of another configuration, of a rollout that was
+            allowed to stop early, or holds other episodes than it says.
     """
     path = record_path(folder, run, seed, condition)
     frame, meta = _read(path, EPISODE)
+    if STOPPED in (meta.get("extra") or {}):
+        cause = f"the record {path} is incomplete by design: its rollout could stop early"
+        raise UnblindError(cause, "evaluate the run with rollout.stop_early null")
     _check_origin(path, meta, jobs.settings(config, jobs.rollout_stage(config, run), run))
     said = {"run": run, "seed": seed, "condition": condition}
     left_out = not_run(meta)

@@ -10,7 +10,8 @@ from typing import overload
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.stats import binom, binomtest, norm, wilcoxon
+from scipy.special import logsumexp
+from scipy.stats import binom, binomtest, norm, t, wilcoxon
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint, proportion_effectsize
 
@@ -21,6 +22,9 @@ _REMEDY = "check the records"
 _DECIMALS = 9
 #: Tail of the number of discordant pairs that the power leaves out.
 _RARE = 1e-9
+#: Fractions that the betting test stakes on a pair, all with the same weight: Chebyshev's nodes, so
+#: that half the bets are on each side and some are nearly all or nothing. Chosen before any result.
+_BETS = np.cos((np.arange(64) + 0.5) * np.pi / 64)
 
 
 def wilson(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
@@ -144,22 +148,29 @@ class Spread:
     Attributes:
         mean: of the seeds' rates.
         sd: their plain standard deviation (n - 1); None with one seed.
+        half: half-width of Student's 95 % interval of the mean, with n - 1 degrees of freedom; None
+            with one seed.
         n: seeds.
     """
 
     mean: float
     sd: float | None
+    half: float | None
     n: int
 
 
 def seed_spread(values: Sequence[float]) -> Spread:
-    """Return mean and plain standard deviation of one rate a seed.
+    """Return mean and spread of one rate, or one difference of rates, a seed.
 
     Raises:
         UnblindError: there is no seed, or a value is not a number.
     """
     rates = _finite(values, "spread over seeds").tolist()
-    return Spread(fmean(rates), stdev(rates) if len(rates) > 1 else None, len(rates))
+    n = len(rates)
+    if n == 1:
+        return Spread(rates[0], None, None, n)
+    sd = stdev(rates)
+    return Spread(fmean(rates), sd, float(t.ppf(0.975, n - 1)) * sd / n**0.5, n)
 
 
 def mcnemar_exact(won: int, lost: int) -> float:
@@ -177,6 +188,31 @@ def mcnemar_exact(won: int, lost: int) -> float:
     """
     _check_pairs(won, lost)
     return float(binomtest(won, won + lost).pvalue) if won + lost else 1.0
+
+
+def e_process(differences: Sequence[float]) -> np.ndarray:
+    """Return the e-value after each pair: the evidence that one of two policies is better.
+
+    Each of 64 players starts with 1 and stakes a fixed fraction of what it has, from nearly all on
+    the second policy to nearly all on the first: a stake of b makes it 1 + b d times as much after
+    a difference d. The e-value is their mean. If no policy is better than the other, no player can
+    hope to gain, so the chance that it ever reaches 1 / alpha is at most alpha, however often and
+    long one looks (Ville's inequality; Waudby-Smith and Ramdas 2024, "Estimating means of bounded
+    random variables by betting"). For successes it is a function of the pairs won and lost alone,
+    up to 127 of them 2**(won + lost) B(won + 1/2, lost + 1/2) / pi, the bets of Krichevsky and
+    Trofimov (1981).
+
+    Args:
+        differences: (n,) first minus second outcome of each pair in order, -1 to 1.
+
+    Raises:
+        UnblindError: there is no pair, or a difference that is no number from -1 to 1.
+    """
+    delta = _finite(differences, "betting test")
+    if np.abs(delta).max() > 1:
+        raise UnblindError(f"no betting test of differences beyond 1: {delta.tolist()}", _REMEDY)
+    wealth = np.log1p(np.outer(_BETS, delta)).cumsum(axis=1)
+    return np.exp(logsumexp(wealth, axis=0)) / len(_BETS)
 
 
 def wilcoxon_greater(first: Sequence[float], second: Sequence[float]) -> float:

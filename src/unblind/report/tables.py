@@ -137,6 +137,11 @@ def _csv(rows: list[Row], paired: list[Difference], answers: list[Line]) -> str:
         lines += [_stage_line(row, stage) for stage in STAGE_HEADINGS]
     for difference in paired:
         lines += [_difference_line(difference, group) for group in PAIRED_GROUPS]
+        lines += [
+            _seed_line(difference, group, seed, delta)
+            for group, deltas in difference.by_seed.items()
+            for seed, delta in deltas.items()
+        ]
     for line in answers:
         lines += _answer_lines(line)
     return pd.DataFrame(lines).to_csv(index=False, lineterminator="\n")
@@ -206,7 +211,8 @@ def _stage_line(row: Row, stage: str) -> dict[str, Any]:
 
 
 def _difference_line(difference: Difference, group: str) -> dict[str, Any]:
-    pair = difference.groups.get(group)
+    pair, further = difference.groups.get(group), difference.improvement.get(group)
+    spread = difference.spread.get(group)
     return {
         "row": difference.name,
         "suite": group,
@@ -220,11 +226,25 @@ def _difference_line(difference: Difference, group: str) -> dict[str, Any]:
         "any": _fraction(pair and pair.any),
         "grasped": "",
         "credit": _fraction(pair and pair.credit.rate),
-        "seed_sd": "",
+        "seed_sd": _fraction(spread and spread.sd),
         "paper": _fraction(difference.published.get(group)),
         "paper_spread": "",
         "won": str(pair.won) if pair else "",
         "lost": str(pair.lost) if pair else "",
+        "improvement": _fraction(further and further.rate),
+        "improvement_lo": _fraction(further and further.low),
+        "improvement_hi": _fraction(further and further.high),
+        "seed_half": _fraction(spread and spread.half),
+    }
+
+
+def _seed_line(difference: Difference, group: str, seed: int, delta: float) -> dict[str, Any]:
+    return {
+        "row": difference.name,
+        "suite": group,
+        "column": f"paired difference, seed {seed}",
+        "status": "run",
+        "rate": _fraction(delta),
     }
 
 

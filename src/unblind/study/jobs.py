@@ -320,3 +320,13 @@ def seen(config: Config) -> Path:
 def run_folder(config: Config, run: str, seed: int) -> Path:
     """Return the folder of a trained run."""
     return Path(config.results, "training", run, str(seed))
+
+
+def stopped_folder(config: Config, against: str) -> Path:
+    """Return the folder of records, ``run/seed/condition.parquet``, of rollouts that end early.
+
+    Args:
+        config: the study.
+        against: the run that they are compared with.
+    """
+    return Path(config.results, "stopped", against)

@@ -21,6 +21,7 @@ from unblind.config import Config, check
 from unblind.config.files import arguments, merged
 from unblind.custody import carried
 from unblind.custody.artifacts import own_settings
+from unblind.errors import UnblindError
 from unblind.sim.released_files import check as check_assets
 from unblind.study import jobs, pulled_base, unread
 from unblind.study.code import code_hash
@@ -83,6 +84,7 @@ def start(files: Sequence[str], changes: Mapping[str, Any]) -> "Study":
     for file in files:
         one_line(unread.check, Path(file), study.config)
     one_line(requests.check_names, study.config)
+    one_line(_refuse_parts, study.config)
     patches.explain_read_only(study.config.results)
     patches.forget_future_times(study.config.results, pointer_path(PULLED_BASE).parent, "paper")
     # Nothing of SLURM is known, or needed, where no job goes there.
@@ -92,6 +94,17 @@ def start(files: Sequence[str], changes: Mapping[str, Any]) -> "Study":
     if study.config.base.source is None:
         one_line(pulled_base.bring_along, study.config)
     return study
+
+
+def _refuse_parts(config: Config) -> None:
+    """Stop if rollouts may end early: the graph needs whole records.
+
+    Raises:
+        UnblindError: they may.
+    """
+    if config.rollout.stop_early:
+        cause = "rollout.stop_early is set, and tables need whole records"
+        raise UnblindError(cause, "set it to null here, and for a single call of unblind rollout")
 
 
 class Study:
