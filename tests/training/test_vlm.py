@@ -19,18 +19,21 @@ SCENE = Scene(
 )
 
 
+NAMES = {
+    "shape": [["star", "arrow", "cross"]],
+    "object": [["carrot", "spoon"]],
+    "plate": [["plate", "cloth"]],
+}
+
+
 class Pictures:
     """An album of two pictures that show one scene."""
 
-    scenes = [SCENE, SCENE]
-    names = {
-        "shape": [["star", "arrow", "cross"]],
-        "object": [["carrot", "spoon"]],
-        "plate": [["plate", "cloth"]],
-    }
+    def __init__(self):
+        self.scenes, self.names = [SCENE, SCENE], NAMES
 
     def __len__(self):
-        return 2
+        return len(self.scenes)
 
     def low(self, numbers):
         return torch.zeros(len(numbers), 1)
