@@ -16,7 +16,7 @@ from unblind.config import Config
 from unblind.demos import shards
 from unblind.study import jobs
 from unblind.study.stages import STAGES
-from unblind.training import cache, data, pretrain
+from unblind.training import album, cache, data, pretrain
 from unblind.training.album import Album
 from unblind.training.feed import Inputs, positions
 from unblind.training.frames import ActionWeights, Labelled, Pictures
@@ -178,7 +178,7 @@ def train_robot(
         start: folder of the model that has read pictures.
         demos: folder of the demonstrations.
         pictures: folder of the pictures with questions.
-        pictures_low: folder of their features (`album.write_low`).
+        pictures_low: folder of their features (`album.write_low`); what lacks is made.
         out: folder of the result.
 
     Raises:
@@ -186,13 +186,16 @@ def train_robot(
             full.
     """
     labelled = Labelled(demos, "train", config.demos.noop_filter)
-    low = write_low(checkpoint.load(start), config, labelled, out / "low", team)
-    album = Album(pictures, "train", pictures_low)
+    loaded = checkpoint.load(start)
+    low = write_low(loaded, config, labelled, out / "low", team)
+    album.write_low(loaded.model, pictures, "train", pictures_low, team)
+    team.wait()
+    stored = Album(pictures, "train", pictures_low)
     rounds = len(config.base.robot)
     for number in range(rounds):
         last = number + 1 == rounds
         folder = out if last else out / f"round-{number + 1}"
-        _train_round(team, config, number, start, labelled, low, album, folder)
+        _train_round(team, config, number, start, labelled, low, stored, folder)
         start = folder
 
 
@@ -203,7 +206,7 @@ def _train_round(
     start: Path,
     labelled: Labelled,
     low: cache.Rows,
-    album: Album,
+    stored: Album,
     out: Path,
 ) -> None:
     base, plan, seed = config.base, config.base.robot[number], config.seed + number
@@ -216,7 +219,7 @@ def _train_round(
     n_pictures = plan.pictures_with_questions
     n_frames = plan.batch - n_pictures
     acting = Acting(team, demos, low, n_frames, seed)
-    reading = Reading(team, album, vocabulary, n_pictures, base.questions.turns, 0, seed)
+    reading = Reading(team, stored, vocabulary, n_pictures, base.questions.turns, 0, seed)
     loss = Mixture(
         [
             (pretrain.make_learner(config, model, vocabulary, feed), feed.counts)
