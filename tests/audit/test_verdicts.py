@@ -26,7 +26,8 @@ def pairs(first, second, n=16, columns=("Carrot",), seeds=(0,)):
         for i in range(n)
     ]
     frame = pd.DataFrame(rows)
-    return frame.assign(final=frame["first"] - frame["second"], any=0)
+    difference = frame["first"] - frame["second"]
+    return frame.assign(final=difference, any=0, credit=difference)
 
 
 def test_an_effect_by_hand():

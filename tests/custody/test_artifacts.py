@@ -84,6 +84,7 @@ def test_demonstrations_replay_and_rollouts(study, captured):
 def test_held_out_pictures_and_answers(study, captured):
     with pytest.raises(Captured):
         base.held_out(study, 1)
+    whole_study.make(next(a for a in whole_study.study(study) if a.path.parts[1] == "held-out"))
     for name in ("default", "align"):
         answering.ask(study, name, 0)
     check(study, captured, {"answers"})

@@ -60,7 +60,7 @@ def test_the_tree_as_text(study):
     records = "results/rollouts/align/0/: 14 files (carrot.parquet, ee_pose.parquet, in_dis"
     assert text.count(records) == 1
     told = [line for line in lines if "results/base/: 4 files" in line]
-    assert [line.endswith("(see above)") for line in told] == [False] + [True] * 4
+    assert [line.endswith("(see above)") for line in told] == [False] + [True] * 6
     assert call(TABLE).stdout == call(TABLE).stdout
 
 

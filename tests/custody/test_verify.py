@@ -28,6 +28,10 @@ def records(run):
     return {one for one in Path("results/rollouts", run).rglob("*.parquet")}
 
 
+def answers(run):
+    return {Path("results/answers", run, "0.parquet")}
+
+
 def findings(config):
     return {one.path: one for one in verify.verify(config, whole_study.PAPER)}
 
@@ -52,9 +56,10 @@ def edit(path, **values):
 def test_a_whole_study_is_intact(study):
     found = findings(study)
     assert states(study) == {}
-    # 6 files of the base, demonstrations, replay, 2 kinds of features, 2 adapters, 3 runs under
-    # 14 conditions, 9 pages of tables, 3 of the audit; and the store.
-    assert len(found) == 6 + 1 + 1 + 2 + 2 + 3 * 14 + 9 + 3 + 1
+    # 5 files of the base, demonstrations, replay, 2 kinds of features, 2 adapters, 3 runs under
+    # 14 conditions, held-out pictures and answers to them by 2 runs, 9 pages of tables, 3 of the
+    # audit; and the store.
+    assert len(found) == 5 + 1 + 1 + 2 + 2 + 3 * 14 + 1 + 2 + 9 + 3 + 1
     assert found[store.PULLED_BASE / "model.safetensors"].source == "pulled"
     assert found[DEMOS].source == "recomputed" and not found[DEMOS].pulled_inputs
     assert found[RECORD].pulled_inputs == ("base",)
@@ -62,7 +67,7 @@ def test_a_whole_study_is_intact(study):
     lines = report.text([*found.values()]).splitlines()
     assert lines[:2] == ["base", "  intact   results/base/config.json [pulled]"]
     assert f"  intact   {RECORD} [recomputed from pulled base]" in lines
-    assert lines[-1] == "67 intact, 0 stale, 0 missing, 0 corrupt; 6 pulled, 60 recomputed"
+    assert lines[-1] == "69 intact, 0 stale, 0 missing, 0 corrupt; 5 pulled, 63 recomputed"
 
 
 # ---- damage ----------------------------------------------------------------------------------
@@ -123,7 +128,8 @@ def test_a_damaged_content_of_the_store_is_found(study):
 def test_a_changed_setting_outdates_exactly_what_depends_on_it(study):
     changed = whole_study.settings(training__align__lambda=0.3)
     pages = TABLE1 | AUDIT | COSTS
-    assert states(changed) == {"stale": {WEIGHTS} | records("align") | pages | table9()}
+    of_align = {WEIGHTS} | records("align") | answers("align")
+    assert states(changed) == {"stale": of_align | pages | table9()}
     found = findings(changed)
     assert found[WEIGHTS].why == ("config changed: training.align.lambda 0.2 -> 0.3",)
     assert found[RECORD].why == (f"input stale: {WEIGHTS}",)
@@ -131,7 +137,8 @@ def test_a_changed_setting_outdates_exactly_what_depends_on_it(study):
     learned = {WEIGHTS, DEFAULT, LOW, Path("results/features/lite2-128.npy")}
     outdated = {DEMOS, Path("results/replay.parquet")} | learned | pages
     found = states(changed)["stale"]
-    assert found == outdated | records("align") | records("default")
+    evaluated = [made(run) for made in (records, answers) for run in ("align", "default")]
+    assert found == outdated.union(*evaluated)
     changed = whole_study.settings(rollout__max_steps=70)
     everything = records("align") | records("default") | records("oracle")
     assert states(changed)["stale"] == everything | pages
@@ -155,7 +162,8 @@ def test_changed_code_outdates_exactly_its_stages(study, monkeypatch):
     )
     monkeypatch.setattr(changes, "_changed_files", lambda commit, modules: [])
     found = states(study)
-    trained = records("align") | records("default") | {WEIGHTS, DEFAULT}
+    trained = records("align") | records("default") | answers("align") | answers("default")
+    trained |= {WEIGHTS, DEFAULT}
     assert found == {"stale": trained | TABLE1 | AUDIT}
     assert findings(study)[WEIGHTS].why[0].startswith("code changed: unblind.align, unblind.")
     more = len(STAGES["training"].modules) - 3
@@ -386,10 +394,10 @@ def call(*words):
 
 def test_the_command_says_it_by_its_exit_code(study):
     done = call("verify", "--strict")
-    assert (done.exit_code, done.stdout.splitlines()[-1][:9]) == (0, "67 intact")
+    assert (done.exit_code, done.stdout.splitlines()[-1][:9]) == (0, "69 intact")
     assert call("verify", "--strict").stdout == done.stdout
     values = json.loads(call("verify", "--json").stdout)
-    assert values["counts"] == {"intact": 67, "stale": 0, "missing": 0, "corrupt": 0}
+    assert values["counts"] == {"intact": 69, "stale": 0, "missing": 0, "corrupt": 0}
     done = call("verify", "--set", "rollout.max_steps=70")
     assert done.exit_code == 3
     assert f"  stale    {RECORD} [recomputed from pulled base]: config changed: " in done.stdout

@@ -27,8 +27,9 @@ def drawn(painter):
     return [painter.draw([4, number]) for number in range(120)]
 
 
-def test_stocks_are_the_training_things_and_the_whole_study(stills):
-    training, study = stills.stocks(BUILTIN)
+def test_stocks_are_the_training_things_and_the_whole_study_in_turn(stills):
+    training, study, *again = stills.stocks(BUILTIN)
+    assert [len(stock.objects) for stock in again] == [16, 25, 16, 25]
     assert [len(x) for x in (training.objects, training.plates, training.tables)] == [16, 1, 16]
     assert [len(x) for x in (study.objects, study.plates, study.tables)] == [25, 17, 21]
 
@@ -40,7 +41,8 @@ def test_stocks_of_a_longer_catalog_have_what_is_beyond_the_study(stills):
         objects, plates = BUILTIN.objects + more, BUILTIN.plates + BUILTIN.plates[:1]
         tables = BUILTIN.tables + BUILTIN.tables[:2]
 
-    *_, extra = stills.stocks(Longer)
+    *study, extra = stills.stocks(Longer)
+    assert [len(stock.objects) for stock in study] == [16, 25] * 3
     assert extra.objects == more
     assert (len(extra.plates), len(extra.tables)) == (1, 2)
 

@@ -62,7 +62,7 @@ def test_a_small_step_is_lost_in_bfloat16_alone():
     moved = {}
     for kind in (torch.bfloat16, torch.float32):
         weight = torch.nn.Parameter(torch.ones(4, dtype=kind))
-        optimizer = loop.make_optimizer({"w": weight}, schedule, torch.device("cpu"))
+        optimizer = loop.make_optimizer({"w": weight}, schedule)
         optimizer.param_groups[0]["lr"] = schedule.at(0)
         weight.grad = torch.ones_like(weight)
         optimizer.step()
@@ -76,7 +76,7 @@ def test_the_published_optimiser():
     config = load(small_study.PAPER)
     schedule = finetune.schedule(config.training, config.training.schedule)
     weight = torch.nn.Parameter(torch.ones(1))
-    group = loop.make_optimizer({"w": weight}, schedule, torch.device("cpu")).param_groups[0]
+    group = loop.make_optimizer({"w": weight}, schedule).param_groups[0]
     assert (group["betas"], group["eps"], group["weight_decay"]) == ((0.9, 0.999), 1e-8, 0.01)
     assert {schedule.at(step) for step in (0, 1, 30_000, 59_999)} == {5e-4}
     assert schedule.steps == 60_000 and schedule.clip == float("inf")

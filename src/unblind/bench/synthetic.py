@@ -193,9 +193,7 @@ class Trainee:
         self._job = loop.Job(
             finetune.schedule(training, training.schedule), Path("unused"), "", seed, every=1
         )
-        self._optimizer = loop.make_optimizer(
-            self._parameters, self._job.schedule, self._team.device
-        )
+        self._optimizer = loop.make_optimizer(self._parameters, self._job.schedule)
         self._meter = Meter(self._team, self.batch)
         self._methods = {"default": (self._learner(self._feed, None), self._feed)}
 
