@@ -35,7 +35,8 @@ def make_base(folder, seed=0, n=5000):
     for name in ("config.json", "tokenizer.json", "statistics.json", "config.json.meta.json"):
         (folder / name).write_text(json.dumps({"name": name, "seed": seed}))
     weights = np.random.default_rng(seed).standard_normal(n, dtype=np.float32)
-    save_file({"weights": weights}, folder / "model.safetensors")
+    for name in ("model.safetensors", "vlm.safetensors"):
+        save_file({"weights": weights}, folder / name)
     (folder / "training.jsonl").write_text("not part of a base\n")
     return folder
 
@@ -269,7 +270,7 @@ def test_a_store_that_lacks_files_is_named_with_their_number_and_what_helps(clon
         path.unlink()
     error, log = refused()
     assert (
-        error.cause == f"remote 'team' ({team}) lacks {n} of the contents of results/base (5 files)"
+        error.cause == f"remote 'team' ({team}) lacks {n} of the contents of results/base (6 files)"
     )
     assert error.remedy.startswith("push them from where they are: dvc push --remote team; or ")
     assert all(path.parent.name + path.name in log for path in gone)
@@ -298,7 +299,7 @@ def test_a_store_without_the_list_of_files_is_named(team, here):
     before = contents(Path("results"))
     objects(team)[1].unlink()
     error, log = refused()
-    lacks = "lacks the list of the 5 files of results/base, or cannot be reached"
+    lacks = "lacks the list of the 6 files of results/base, or cannot be reached"
     assert error.cause == f"remote 'team' ({team}) {lacks}"
     assert "Missing cache files" in log
     assert contents(Path("results")) == before

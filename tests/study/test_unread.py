@@ -17,7 +17,7 @@ def test_the_shipped_files_state_nothing_in_vain(name):
 @pytest.mark.parametrize(
     ("parent", "text", "key"),
     [
-        ("paper", "base: {vlm: {steps: 7}}", "base.vlm.steps"),
+        ("paper", "base: {vlm: {batch: 7}}", "base.vlm.batch"),
         ("paper", "base: {questions: {turns: 2}}", "base.questions.turns"),
         ("twin", "base: {jitter: 0.1}", "base.jitter"),
     ],
@@ -31,5 +31,5 @@ def test_what_nothing_reads_is_named(parent, text, key, tmp_path):
 
 def test_a_base_that_could_be_made_here_is_read(tmp_path):
     file = tmp_path / "mine.yaml"
-    file.write_text(f"extends: {FOLDER}/mini.yaml\nbase: {{vlm: {{steps: 7}}}}\n")
+    file.write_text(f"extends: {FOLDER}/mini.yaml\nbase: {{vlm: {{batch: 7}}}}\n")
     unread.check(file, load(file))
