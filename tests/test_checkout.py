@@ -22,12 +22,14 @@ OF_A_STUDY = {
     **{
         tuple(words.split()): MINI
         for words in (
+            "answers --run base",
             *("audit", "bench", "cluster-check", "costs", "crate out", "demos", "publish"),
             *("features low", "hyperparameters 9", "predict p.png carrot", "replay", "survey"),
             "prove HEAD",
             *("rollout --run oracle", "table1", "train --run align", "verify", "watch carrot 5"),
             *(
                 "base fetch",
+                "base held-out",
                 "base questions",
                 "base tower",
                 "base vlm",

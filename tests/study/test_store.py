@@ -325,7 +325,7 @@ def test_credentials_of_an_address_are_never_told(team):
     address = "http://joe:s3cret@127.0.0.1:9/team?token=t0ken"  # nobody listens there
     dvc.run("remote", "modify", "--local", "team", "url", address)
     error, log = refused()
-    assert error.cause.startswith("remote 'team' (http://127.0.0.1:9/team) lacks the list of the 5")
+    assert error.cause.startswith("remote 'team' (http://127.0.0.1:9/team) lacks the list of the 6")
     for secret in ("joe", "s3cret", "t0ken"):
         assert secret not in str(error) + log
 

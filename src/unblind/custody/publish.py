@@ -24,7 +24,7 @@ from unblind.errors import UnblindError
 from unblind.study import dryrun, stages, store
 from unblind.study import pulled_base as base
 from unblind.study.provenance import sidecar_path
-from unblind.study.stages import MODEL_FILES
+from unblind.study.stages import MODEL_FILES, VLM_FILE
 from unblind.study.store import PULLED_BASE, RESULTS, STORE
 
 TRAINING, ROLLOUTS, ANSWERS = (RESULTS / name for name in ("training", "rollouts", "answers"))
@@ -164,7 +164,7 @@ def _outputs(artifact: Artifact) -> list[Path]:
     if artifact.group == "training":
         return [folder / file for file in stages.RUN_FILES] if name == stages.RUN_FILES[0] else []
     if artifact.group == "base":
-        return [artifact.path] if name in MODEL_FILES else []
+        return [artifact.path] if name in (*MODEL_FILES, VLM_FILE) else []
     return [artifact.path]
 
 
