@@ -85,7 +85,7 @@ def test_a_damaged_and_a_missing_shard_are_made_again_by_any_number_of_workers(m
 
 
 def test_held_out_pictures_do_not_depend_on_the_number_of_training_pictures(made, tmp_path):
-    """So they can be drawn without the others, as `unblind base held-out` does."""
+    """So a set of them alone can be drawn, as `unblind base held-out` does."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shards, "SHARD_IMAGES", 20)
         shards.write(tmp_path, 1, seed=5, workers=1, heldout=10, catalog="builtin")

@@ -124,3 +124,12 @@ def test_a_run_that_does_not_act_is_not_evaluated():
         load(FOLDER / "mini.yaml", {"table1.rows": ["default", "vlm"]})
     with pytest.raises(UnblindError, match=r"answers\.pictures \(1001\) is more than"):
         load(FOLDER / "mini.yaml", {"answers.pictures": 1001})
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_published_answers_are_about_other_pictures_than_a_recipe_is_chosen_by(seed):
+    study = load(FOLDER / "mini.yaml", {"rebuild_base": True, "seed": seed})
+    chosen_by, published = Job(study, "questions"), Job(study, "held_out")
+    assert chosen_by.seed == seed
+    assert published.seed != chosen_by.seed
+    assert published.stage.modules == chosen_by.stage.modules, "drawn by the same code"

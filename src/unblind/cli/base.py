@@ -50,7 +50,7 @@ def questions(
 def held_out(
     config: ConfigFile = MINI, override: Overrides = None, workers: Workers = None
 ) -> None:
-    """Draw the held-out pictures alone, the same as `unblind base questions` draws."""
+    """Draw the pictures whose answers are published: other ones than those a base is chosen by."""
     settings = load_config(config, override)
     from unblind.steps import base
 

@@ -77,11 +77,14 @@ def own_settings(config: Config, paper: Path) -> dict[str, Any]:
         UnblindError: ``paper`` or the paper's tables of settings are malformed.
     """
     asked = config.base.questions
-    held_out = {"heldout": asked.held_out, "catalog": "pretraining", "seed": config.seed}
+    drawn = {
+        name: {"heldout": asked.held_out, "catalog": "pretraining", "seed": Job(config, name).seed}
+        for name in ("questions", "held_out")
+    }
     tables = hyperparameters.load_settings()
     return {
-        "questions": {"images": asked.images, **held_out},
-        "held_out": {"images": 1, **held_out},
+        "questions": drawn["questions"] | {"images": asked.images},
+        "held_out": drawn["held_out"] | {"images": 1},
         "costs": page.settings(config, load(paper)),
         **{f"table{n}": hyperparameters.settings(config, table) for n, table in tables.items()},
     }

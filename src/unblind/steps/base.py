@@ -29,15 +29,17 @@ def questions(config: Config, n_workers: int) -> None:
 
 
 def held_out(config: Config, n_workers: int) -> None:
-    """Draw the held-out pictures as `questions` draws them; raises what it does.
+    """Draw the pictures whose answers are published; raises what `questions` does.
 
-    They do not depend on the number of training pictures, of which a set has one at least.
+    They have a seed of their own, since a recipe may be chosen by the held-out ones of `questions`,
+    and do not depend on the number of training pictures, of which a set has one at least.
     """
     from unblind.pictures import shards
 
-    manifest = path(config, "held_out")
+    job = Job(config, "held_out")
+    (manifest,), count = job.outputs, config.base.questions.held_out
     with locks.alone(manifest):
-        shards.write(manifest.parent, 1, config.seed, n_workers, config.base.questions.held_out)
+        shards.write(manifest.parent, 1, job.seed, n_workers, count)
 
 
 def tower(config: Config, n_workers: int) -> None:

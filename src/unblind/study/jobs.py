@@ -79,7 +79,8 @@ class Job:
         """The seed of its results, if they have one."""
         if not self.stage.seeded:
             return None
-        return self.config.seed if self.stage.per is None else self.seed_of_run
+        of_study = self.config.seed + self.stage.seed_offset
+        return of_study if self.stage.per is None else self.seed_of_run
 
     @property
     def outputs(self) -> list[Path]:

@@ -415,6 +415,7 @@ _STAGES["rollout"] = replace(
 _STAGES["held_out"] = replace(
     _STAGES["questions"],
     title="Draw the held-out pictures with questions",
+    seed_offset=1_000_000,  # by those of `questions` a base's recipe is chosen: these are others
     command="base held-out",
     group="answers",
     outputs=(f"{{results}}/held-out/{MANIFEST}",),
