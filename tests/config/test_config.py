@@ -251,6 +251,38 @@ def test_which_steps_of_learning_a_setting_changes(override, stages):
     assert changed == stages
 
 
+LONG = {"policy": "vla", "label": "Long", "method": "default"}
+
+
+def test_a_run_may_have_its_own_values_of_training():
+    own = {"schedule": {"steps": 8}, "align": {"lambda": 0.5}}
+    config = load(MINI, {"runs.long": LONG | {"training": own}, "runs.other": LONG})
+    assert config.of("long").training.align.lambda_ == 0.5
+    assert config.of("long").training.rank == config.training.rank
+    assert config.of("other") is config
+    expected = jobs.settings(load(MINI), "training", "default")
+    assert jobs.settings(config, "training", "default") == expected
+    expected["training"]["schedule"]["steps"] = 8
+    assert jobs.settings(config, "training", "long") == expected, "lambda is of the method Align"
+    assert jobs.Job(config, "training", "long", 0).settings == expected
+
+
+@pytest.mark.parametrize(
+    ("run", "message"),
+    [
+        (LONG | {"training": {"schedule": {"stepps": 8}}}, "unknown key 'schedule.stepps'.*steps"),
+        (LONG | {"training": {"rank": 0}}, "'rank'.*greater than"),
+        (LONG | {"training": {"schedule": {"batch": 1}}}, "at least 2"),
+        (LONG | {"training": {"device": "cuda"}}, "'device' is the same for all runs"),
+        (LONG | {"training": {"align": {"teacher": "lite1"}}}, "'align.teacher' is the same"),
+        (LONG | {"method": None, "training": {"rank": 8}}, "needs a method"),
+    ],
+)
+def test_wrong_values_of_a_run_are_refused(run, message):
+    with pytest.raises(UnblindError, match=rf"runs\.long.*{message}"):
+        load(MINI, {"runs.long": run})
+
+
 @pytest.mark.parametrize("key", ["results", "catalog"])
 @pytest.mark.parametrize("name", ["", "a\0b"])
 def test_what_can_name_no_file_is_refused(key, name):

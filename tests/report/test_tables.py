@@ -205,7 +205,7 @@ def test_footer_quotes_sidecars(config, study):
         "Renderer",
         "Hardware",
         "CPU-seconds",
-        "Episode ids, the same for all runs",
+        "Episodes, the same for all runs",
     ):
         assert f"- {word}: " in text
 

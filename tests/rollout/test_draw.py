@@ -79,6 +79,17 @@ def test_fewer_episodes_are_the_first_of_more(name):
     assert ids(draw(name, 40, 4, "corrected", 16)) != many
 
 
+def test_recipes_are_chosen_by_other_episodes_than_the_tables():
+    """The study's file says which; the purposes' lists are disjoint whatever the seed."""
+    mini = load(FOLDER / "mini.yaml")
+    chosen_by = load(FOLDER / "mini.yaml", {"rollout.purpose": "validation"})
+    for name in ("in_distribution", "multi_carrot"):
+        tables = {i for seed in range(3) for i in ids(evaluation_episodes(mini, name, seed))}
+        validation = ids(evaluation_episodes(chosen_by, name, 0))
+        assert validation == ids(draw(name, len(validation), 0, "corrected", 99, "validation"))
+        assert not tables & set(validation)
+
+
 def test_other_scales_draw_at_random():
     paper = load(FOLDER / "paper.yaml")
     for name in ("in_distribution", "plate"):

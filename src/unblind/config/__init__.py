@@ -1,6 +1,7 @@
 """The configuration of a whole study: loading, checking, and the JSON schema.
 
-No field has a default: ``workflow/config/mini.yaml`` says everything, and other files extend it
+No field has a default, except a run's own values: ``workflow/config/mini.yaml`` says everything,
+and other files extend it
 (`unblind.config.files`). ``workflow/config/schema.json`` is generated from these classes.
 """
 
@@ -14,7 +15,7 @@ from typing import Annotated, Any, Literal, Self, get_args, get_origin
 from pydantic import Field, ValidationError, model_validator
 
 from unblind.config.cluster import Cluster
-from unblind.config.files import EXTENDS, read, replace, without_null_runs
+from unblind.config.files import EXTENDS, overlay, read, replace, without_null_runs
 from unblind.config.sections import (
     METHODS,
     RECIPE,
@@ -142,9 +143,41 @@ class Config(Section):
                 f"answers.pictures ({self.answers.pictures}) is more than "
                 f"base.questions.held_out ({self.base.questions.held_out})"
             )
-        if problem := self._misfit():
-            raise ValueError(problem)
+        for name in (None, *self.runs):
+            own = self if name is None else self._of(name)
+            if problem := own._misfit() or own._shared_otherwise(self):
+                raise ValueError(problem if name is None else f"runs.{name}.training: {problem}")
         return self
+
+    def of(self, run: str) -> Self:
+        """Return the study as a run sees it: with its own values in the section ``training``.
+
+        Raises:
+            UnblindError: there is no such run.
+        """
+        self.run(run)
+        return self._of(run)
+
+    def _of(self, run: str) -> Self:
+        if not (changes := self.runs[run].training):
+            return self
+        values = overlay(self.training.model_dump(mode="json"), changes)
+        try:
+            training = Training.model_validate(values)
+        except ValidationError as error:
+            problems = "; ".join(_problem(detail, Training) for detail in error.errors())
+            raise ValueError(f"runs.{run}.training: {problems}") from None
+        return self.model_copy(update={"training": training})
+
+    def _shared_otherwise(self, study: Self) -> str | None:
+        """Return what a run may not have for itself, since all of a study's runs share it."""
+        for key in ("device", "gpus", "precision"):
+            if getattr(self.training, key) != getattr(study.training, key):
+                return f"'{key}' is the same for all runs of a study"
+        for key in ("teacher", "teacher_weights", "interpolate"):
+            if getattr(self.training.align, key) != getattr(study.training.align, key):
+                return f"'align.{key}' is the same for all runs of a study"
+        return None
 
     def _misfit(self) -> str | None:
         """Return what the model that methods start from cannot do, or None."""
@@ -268,10 +301,11 @@ _SHORT.maxstring = _SHORT.maxother = 80
 _SHORT.maxlevel = 2
 
 
-def _problem(detail: Any) -> str:
+def _problem(detail: Any, model: type[Section] = Config) -> str:
     key = ".".join(str(name) for name in detail["loc"])
     if detail["type"] == "extra_forbidden":
-        return f"unknown key '{key}'{near(str(detail['loc'][-1]), _keys_at(detail['loc'][:-1]))}"
+        keys = _keys_at(model, detail["loc"][:-1])
+        return f"unknown key '{key}'{near(str(detail['loc'][-1]), keys)}"
     if detail["type"] == "missing":
         return f"missing key '{key}'"
     message = detail["msg"].removeprefix("Value error, ")
@@ -279,9 +313,8 @@ def _problem(detail: Any) -> str:
     return f"'{key}': {message}{got}" if key else message
 
 
-def _keys_at(location: tuple[Any, ...]) -> list[str]:
-    """Return the keys that the section at ``location`` knows."""
-    model: Any = Config
+def _keys_at(model: Any, location: tuple[Any, ...]) -> list[str]:
+    """Return the keys that the section at ``location`` of ``model`` knows."""
     for part in location:
         model = _section(model, part)
     return [field.alias or name for name, field in model.model_fields.items()]

@@ -42,7 +42,7 @@ def read(path: Path) -> dict[str, Any]:
     """
     values: dict[str, Any] = {}
     for file in reversed(layers(path)):
-        values = _overlay(values, _own(file))
+        values = overlay(values, _own(file))
     return without_null_runs(values)
 
 
@@ -117,7 +117,7 @@ def merged(files: Sequence[Path | str], changes: Mapping[str, Any]) -> dict[str,
     known = read(Path(files[0]))
     values = {key: known[key] for key in _OPTIONAL if key in known} | read(Path(files[start]))
     for layer in (*(_own(Path(file)) for file in files[start + 1 :]), changes):
-        values = _overlay(values, layer)
+        values = overlay(values, layer)
     return without_null_runs(values)
 
 
@@ -186,13 +186,13 @@ def _parsed(path: Path) -> dict[str, Any]:
     return values
 
 
-def _overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+def overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Return nested values with others laid over them."""
     values = dict(below)
     for key, value in above.items():
         if isinstance(value, Mapping):
             under = values.get(key)
-            value = _overlay(under if isinstance(under, Mapping) else {}, value)
+            value = overlay(under if isinstance(under, Mapping) else {}, value)
         values[key] = value
     return values
 

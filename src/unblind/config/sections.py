@@ -4,7 +4,7 @@ No field has a default: all values are in ``workflow/config/*.yaml``. `unblind.c
 sections together.
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -381,6 +381,11 @@ class Rollout(Section):
 
     workers: Count = Field(description="Worker processes; results do not depend on it.")
     scenes: Count = Field(description="Scenes held by one worker; results do not depend on it.")
+    purpose: Literal["evaluation", "validation"] = Field(
+        description="Which episodes: those of the tables, or others, disjoint from these and from "
+        "all demonstrations, by which a recipe may be chosen. Give such a study a folder of its "
+        "own: --set results=FOLDER."
+    )
     episodes: Count = Field(description="Episodes for each condition and seed (the paper: 128).")
     in_distribution_episodes: Count = Field(
         description="The same for the condition in_distribution, which a gate judges; the first "
@@ -426,11 +431,20 @@ class Run(Section):
     method: Literal["default", "freeze", "align"] | None = Field(
         description="The paper's training method; null: the base itself, or a scripted policy."
     )
+    # Alone has a default: most runs differ by their method, and need not say that they do so alone.
+    training: dict[str, Any] = Field(
+        default_factory=dict,
+        exclude_if=lambda values: not values,
+        description="Values that replace those of the section training in this run, such as "
+        "{align: {layers: [5]}}.",
+    )
 
     @model_validator(mode="after")
     def _only_models_learn(self) -> Self:
         if self.method and self.policy != "vla":
             raise ValueError(f"method '{self.method}' needs the policy 'vla'")
+        if self.training and not self.method:
+            raise ValueError("'training' needs a method")
         return self
 
 

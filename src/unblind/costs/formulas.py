@@ -238,7 +238,7 @@ def _gpu_training(stage: str, schedule: Schedule, method: str) -> Need:
 
 
 def _training(config: Config, name: str, run: Run) -> Need:
-    stage, schedule = line_of("training", name), config.training.schedule
+    stage, schedule = line_of("training", name), config.of(name).training.schedule
     if not is_large(config):
         return _cpu_training(stage, [schedule], "training")
     kept = (config.training.snapshots + 1) * 2 * _C["P_lora"]

@@ -85,7 +85,7 @@ def facts(
     return [
         Fact("Scale", f"{config.scale}, {config.fidelity} environments, catalog {config.catalog}"),
         Fact("Seeds", ", ".join(str(seed) for seed in config.seeds)),
-        Fact("Episode ids, the same for all runs", f"SHA-256 {_episode_ids(records)}"),
+        Fact("Episodes, the same for all runs", _episodes(config, records)),
         *_not_run(records),
         Fact("Demonstrations", _demonstrations(manifest, config)),
         Fact("Replay of demonstrations", _ceiling(replay[0])),
@@ -100,8 +100,9 @@ def facts(
     ]
 
 
-def _episode_ids(records: Mapping[str, Records]) -> str:
-    return episode_lists_hash(records.values())[:_SHORT]
+def _episodes(config: Config, records: Mapping[str, Records]) -> str:
+    digest = episode_lists_hash(records.values())[:_SHORT]
+    return f"for {config.rollout.purpose}, SHA-256 of their ids {digest}"
 
 
 def _demonstrations(manifest: Manifest, config: Config) -> str:

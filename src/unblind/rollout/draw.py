@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from unblind.sim import conditions
-from unblind.sim.episodes import Episode, Fidelity, decode, sample_ids
+from unblind.sim.episodes import Episode, Fidelity, Purpose, decode, sample_ids
 
 #: Of the list of ids, the first so many that are not yet drawn are compared.
 WINDOW = 256
@@ -22,7 +22,14 @@ FACTORS = (
 )
 
 
-def draw(condition: str, n: int, seed: int, fidelity: Fidelity, at_random: int) -> list[Episode]:
+def draw(
+    condition: str,
+    n: int,
+    seed: int,
+    fidelity: Fidelity,
+    at_random: int,
+    purpose: Purpose = "evaluation",
+) -> list[Episode]:
     """Return ``n`` episodes; the first k of n are the list for k.
 
     Args:
@@ -31,13 +38,15 @@ def draw(condition: str, n: int, seed: int, fidelity: Fidelity, at_random: int) 
         seed: of the list of ids (`sample_ids`).
         fidelity: of the episodes.
         at_random: the first so many are those of the list.
+        purpose: of the list; lists of different purposes never meet.
 
     Raises:
         UnblindError: see `sample_ids`.
     """
     split = conditions.get(condition).split
     further = max(n - at_random, 0)
-    ids = sample_ids(condition, n + (WINDOW if further else 0), seed, split, fidelity=fidelity)
+    listable = n + (WINDOW if further else 0)
+    ids = sample_ids(condition, listable, seed, split, purpose=purpose, fidelity=fidelity)
     listed = [decode(condition, number, split, fidelity) for number in ids]
     chosen, waiting = listed[: n - further], listed[n - further :]
     seen = Counter(level for episode in chosen for level in _levels(episode))

@@ -27,7 +27,7 @@ def evaluation_episodes(config: Config, condition: str, seed: int) -> list[Episo
     """Return the episodes of a condition: the same for every run with this seed."""
     asked = config.rollout
     size, at_random = asked.count(condition), asked.random_count(condition)
-    return draw(condition, size, seed, config.fidelity, at_random)
+    return draw(condition, size, seed, config.fidelity, at_random, asked.purpose)
 
 
 @dataclass(frozen=True)

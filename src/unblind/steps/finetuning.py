@@ -136,7 +136,7 @@ def train(config: Config, run: str, seed: int) -> None:
         )
         processes, folder = (config.training.gpus, config.training.device), job.outputs[0].parent
         with making.continued(folder, job.origin):
-            facts = team.run(finetune.train, *processes, config, run, seed, inputs, folder)
+            facts = team.run(finetune.train, *processes, job.config, run, seed, inputs, folder)
         return {"run_details": facts}
 
     making.run(job, work)

@@ -48,7 +48,7 @@ class Job:
     """A stage of a study; of a run and a seed, if it is a stage of runs.
 
     Attributes:
-        config: the study.
+        config: the study, as the run sees it (`Config.of`).
         name: of the stage (`stages.STAGES`).
         run: name of the run.
         seed_of_run: its seed.
@@ -58,6 +58,10 @@ class Job:
     name: str
     run: str | None = None
     seed_of_run: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.run is not None:
+            object.__setattr__(self, "config", self.config.of(self.run))
 
     @property
     def stage(self) -> Stage:
@@ -174,7 +178,7 @@ def settings(config: Config, name: str, run: str | None = None) -> dict[str, Any
         name: of the stage.
         run: the run's name, needed for stages of runs.
     """
-    selection = STAGES[name].settings
+    config, selection = config.of(run) if run else config, STAGES[name].settings
     if selection is None:
         raise ValueError(f"the stage {name} writes down settings of its own")
     values = config.model_dump(mode="json", include=None if selection is True else selection)

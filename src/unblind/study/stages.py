@@ -86,7 +86,10 @@ def _files(folder: str, names: tuple[str, ...] = MODEL_FILES) -> tuple[str, ...]
 _REBUILT, _RUN = "{results}/rebuilt-base", "{results}/training/{run}/{seed}"
 _SCENE = _keys("catalog", "catalog_missing", "fidelity", "render")
 _DEMOS = _SCENE | _keys("seed", "demos")
-_DRAWN = {"episodes", "in_distribution_episodes", "at_random", "in_distribution_at_random"}
+_DRAWN = {
+    *("purpose", "episodes", "in_distribution_episodes"),
+    *("at_random", "in_distribution_at_random"),
+}
 
 _MODEL = ("unblind.hub", "unblind.vla", "unblind.weights")
 _DEMONSTRATIONS = ("unblind.demos", "unblind.png", "unblind.sim")
