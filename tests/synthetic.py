@@ -11,20 +11,26 @@ from unblind.files import atomic_path, sha256, write_json
 from unblind.sim.conditions import CONDITIONS
 from unblind.sim.success import MILESTONES
 from unblind.study import jobs, provenance, stages
-from unblind.study.stages import STAGES
+from unblind.study.stages import STAGES, TOLD_OTHER
 
 
 def write_records(
     config: Config, run: str, seed: int, folder: Path, finals: dict[str, int], inputs=()
 ):
-    """Write the records that are missing; `finals` says how many episodes end in success."""
+    """Write the records that are missing; `finals` says how many episodes end in success.
+
+    Those in which a model is told of the other thing are among them.
+    """
     stage = jobs.rollout_stage(config, run)
-    part, code = jobs.settings(config, stage, run), STAGES[stage].modules
-    for condition in CONDITIONS:
-        path, final = folder / f"{condition.name}.parquet", finals.get(condition.name, 0)
+    holds = {condition.name: condition.name for condition in CONDITIONS}
+    holds |= TOLD_OTHER if config.runs[run].policy == "vla" else {}
+    for name, condition in holds.items():
+        made_by = "told_other" if name in TOLD_OTHER else stage
+        part, code = jobs.settings(config, made_by, run), STAGES[made_by].modules
+        path, final = folder / f"{name}.parquet", finals.get(name, 0)
         if not provenance.is_current(path, config=part, code=code, seed=seed, inputs=inputs):
-            wanted = config.rollout.count(condition.name)
-            frame = episodes(run, seed, condition.name, wanted, final)
+            wanted = config.rollout.count(condition)
+            frame = episodes(run, seed, condition, wanted, final)
             _write(path, frame, part, code, seed, inputs)
 
 

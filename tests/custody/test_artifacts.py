@@ -10,7 +10,7 @@ from unblind.demos import collect
 from unblind.pictures import shards
 from unblind.rollout import replay, run
 from unblind.steps import answering, base, finetuning
-from unblind.study import jobs, making
+from unblind.study import jobs, making, stages
 from unblind.study.jobs import Origin
 
 
@@ -69,15 +69,22 @@ def test_fine_tuning(study, captured):
     check(study, captured, {"features", "training"})
 
 
+def rollouts(study, name, rule):
+    return jobs.Job(study, jobs.stage_of(study, rule, name), name, 0)
+
+
 def test_demonstrations_replay_and_rollouts(study, captured):
     with pytest.raises(Captured):
         collect.collect(study, jobs.demos_folder(study), 1)
     with pytest.raises(Captured):
         replay.replay(study, jobs.demos_folder(study), Path("results/replay.parquet"), 1)
     for name in study.runs:
-        origin = Origin(**run.made_from(study, name, 0))
-        folder = Path("results/rollouts", name, "0")
+        folder, job = Path("results/rollouts", name, "0"), rollouts(study, name, "rollout")
+        origin = Origin(**run.made_from(job))
         captured |= {folder / f"{one.name}.parquet": origin for one in run.conditions.CONDITIONS}
+        if study.runs[name].policy == "vla":
+            origin = Origin(**run.made_from(rollouts(study, name, "told_other")))
+            captured |= {folder / f"{record}.parquet": origin for record in stages.TOLD_OTHER}
     check(study, captured, {"demos", "replay", "rollouts"})
 
 

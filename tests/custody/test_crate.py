@@ -32,6 +32,7 @@ from unblind.study.store import PULLED_BASE
 ROOT = Path(__file__).parents[2]
 CONFIG, PAPER = (Path("workflow", "config", f"{name}.yaml") for name in ("smoke", "paper"))
 RUNS = ("default", "base", "oracle", "random", "noop")  # of smoke.yaml
+ACTING = ("default", "base")
 
 
 def fill(config):
@@ -155,17 +156,26 @@ def test_every_call_is_an_action(graph):
     tools = [graph.linked(call, "instrument")[0] for call in calls_of(graph)]
     once = ("base-warm-up", "demos", "replay", "features-low", "train", "table1")
     wanted = {f"#unblind-{name}": 1 for name in once} | {"#unblind-rollout": len(RUNS)}
+    wanted["#unblind-rollout---told-other"] = len(ACTING)
     assert {tool: tools.count(tool) for tool in tools} == wanted
     steps = [step["name"] for step in graph.of_type("HowToStep")]
     # The base was pulled: its making is told of, but the study has not done it.
-    assert steps == ["demos", "replay", "features_low", "training", "rollout", "table1"]
+    assert steps == [
+        "demos",
+        "replay",
+        "features_low",
+        "training",
+        "rollout",
+        "told_other",
+        "table1",
+    ]
     assert len(graph.of_type("ControlAction")) == len(calls_of(graph)) - 1
 
 
 def test_actions_say_what_the_sidecars_say(graph, made):
     makers = {name: call for call in calls_of(graph) for name in graph.linked(call, "result")}
     sidecars = sorted(made.glob("results/**/*.meta.json"))
-    assert len(sidecars) == 4 + 1 + 1 + 1 + 1 + len(RUNS) * 14 + 3
+    assert len(sidecars) == 4 + 1 + 1 + 1 + 1 + len(RUNS) * 14 + len(ACTING) * 2 + 3
     for place in sidecars:
         meta = json.loads(place.read_text())
         name = place.relative_to(made).as_posix().removesuffix(".meta.json")
@@ -212,7 +222,7 @@ def test_the_run_goes_from_base_and_claims_to_the_table(graph):
 def test_the_same_study_gives_the_same_bytes(crate, study, tmp_path):
     result = CliRunner().invoke(app, ["crate", str(tmp_path / "again"), "--config", str(CONFIG)])
     assert result.exit_code == 0, result.output
-    assert re.search(r"again: \d+ files, [\d,]+ bytes, 11 recorded calls", result.output)
+    assert re.search(r"again: \d+ files, [\d,]+ bytes, 13 recorded calls", result.output)
     files = sorted(path.relative_to(crate) for path in crate.rglob("*") if path.is_file())
     again = tmp_path / "again"
     assert files == sorted(p.relative_to(again) for p in again.rglob("*") if p.is_file())

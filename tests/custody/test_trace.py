@@ -57,7 +57,7 @@ def test_the_tree_as_text(study):
     assert (lines[5], lines[6][:8]) == ("│  seed none", "│  cost ")
     # Records of a run are alike, and the base is told once.
     text = "\n".join(lines)
-    records = "results/rollouts/align/0/: 14 files (carrot.parquet, ee_pose.parquet, in_dis"
+    records = "results/rollouts/align/0/: 16 files (carrot.parquet, ee_pose.parquet, in_dis"
     assert text.count(records) == 1
     told = [line for line in lines if "results/base/: 4 files" in line]
     assert [line.endswith("(see above)") for line in told] == [False] + [True] * 6

@@ -59,7 +59,7 @@ def test_a_whole_study_is_intact(study):
     # 5 files of the base, demonstrations, replay, 2 kinds of features, 2 adapters, 3 runs under
     # 14 conditions, held-out pictures and answers to them by 2 runs, 9 pages of tables, 3 of the
     # audit; and the store.
-    assert len(found) == 5 + 1 + 1 + 2 + 2 + 3 * 14 + 1 + 2 + 9 + 3 + 1
+    assert len(found) == 5 + 1 + 1 + 2 + 2 + 3 * 14 + 2 * 2 + 1 + 2 + 9 + 3 + 1
     assert found[store.PULLED_BASE / "model.safetensors"].source == "pulled"
     assert found[DEMOS].source == "recomputed" and not found[DEMOS].pulled_inputs
     assert found[RECORD].pulled_inputs == ("base",)
@@ -67,7 +67,7 @@ def test_a_whole_study_is_intact(study):
     lines = report.text([*found.values()]).splitlines()
     assert lines[:2] == ["base", "  intact   results/base/config.json [pulled]"]
     assert f"  intact   {RECORD} [recomputed from pulled base]" in lines
-    assert lines[-1] == "69 intact, 0 stale, 0 missing, 0 corrupt; 5 pulled, 63 recomputed"
+    assert lines[-1] == "73 intact, 0 stale, 0 missing, 0 corrupt; 5 pulled, 67 recomputed"
 
 
 # ---- damage ----------------------------------------------------------------------------------
@@ -394,10 +394,10 @@ def call(*words):
 
 def test_the_command_says_it_by_its_exit_code(study):
     done = call("verify", "--strict")
-    assert (done.exit_code, done.stdout.splitlines()[-1][:9]) == (0, "69 intact")
+    assert (done.exit_code, done.stdout.splitlines()[-1][:9]) == (0, "73 intact")
     assert call("verify", "--strict").stdout == done.stdout
     values = json.loads(call("verify", "--json").stdout)
-    assert values["counts"] == {"intact": 69, "stale": 0, "missing": 0, "corrupt": 0}
+    assert values["counts"] == {"intact": 73, "stale": 0, "missing": 0, "corrupt": 0}
     done = call("verify", "--set", "rollout.max_steps=70")
     assert done.exit_code == 3
     assert f"  stale    {RECORD} [recomputed from pulled base]: config changed: " in done.stdout

@@ -28,6 +28,7 @@ from unblind.report.tables import table1
 from unblind.sim.conditions import CONDITIONS
 from unblind.sim.success import MILESTONES
 from unblind.study import jobs, provenance
+from unblind.study.stages import TOLD_OTHER
 
 MINI = Path(__file__).parents[2] / "workflow" / "config" / "mini.yaml"
 METHODS = {"default": "default", "freeze": "freeze", "align": "align", "base": None}
@@ -48,6 +49,7 @@ DETAILS = {
     "base": {"base_sha256": "ab" * 32},
 }
 INDEX = np.arange(32)
+NAMES = [*(condition.name for condition in CONDITIONS), *TOLD_OTHER]
 
 
 def settings(**overrides):
@@ -65,11 +67,11 @@ def succeeds(run, condition):
     return first_half if run in ("default", "align") else np.zeros(32, dtype=bool)
 
 
-def write(config, folder, run, condition, final, seed=0, details=None):
-    path = folder / "rollouts" / run / str(seed) / f"{condition}.parquet"
-    frame = synthetic.episodes(run, seed, condition, 32, 0)
+def write(config, folder, run, name, final, seed=0, details=None):
+    path = folder / "rollouts" / run / str(seed) / f"{name}.parquet"
+    frame = synthetic.episodes(run, seed, TOLD_OTHER.get(name, name), 32, 0)
     frame = frame.assign(success_final=final, success_any=final | (INDEX == 31))
-    settings = jobs.settings(config, "rollout", run)
+    settings = jobs.settings(config, "told_other" if name in TOLD_OTHER else "rollout", run)
     made_from = {"config": settings, "code": ("unblind.errors",), "seed": seed}
     extra = {"run_details": DETAILS[run] if details is None else details}
     with provenance.record(path, **made_from, extra=extra), atomic_path(path) as place:
@@ -82,7 +84,11 @@ def make(config, folder, name="table1", answers=None):
 
 
 def cells(path):
-    rows = csv.DictReader(path.read_text().splitlines())
+    return cells_of(path.read_text())
+
+
+def cells_of(text):
+    rows = csv.DictReader(text.splitlines())
     return {(row["row"], row["suite"], row["column"]): row for row in rows}
 
 
@@ -97,6 +103,8 @@ def study(config, tmp_path_factory):
     for run in METHODS:
         for condition in CONDITIONS:
             write(config, folder, run, condition.name, succeeds(run, condition.name))
+        for name in TOLD_OTHER:  # whoever succeeds does so in 4 of 32 episodes
+            write(config, folder, run, name, succeeds(run, name) & (INDEX >= 12) & (INDEX < 16))
     synthetic.write_demos(config, folder / "demos")
     synthetic.write_replay(config, folder / "replay.parquet")
     return folder
@@ -145,6 +153,21 @@ def test_the_papers_differences_stand_beside_ours(made):
     assert paper == "| ↳ paper | - | +7.2 | +6.4 | +5.3 | +6.5 |"
     assert "| ↳ won, lost of pairs | 12, 4 of 32 | 48, 16 of 160 | 60, 20 of 160 |" in made[".md"]
     assert r"Align $-$ Default & $+25.0$ {\scriptsize[$" in made[".tex"]
+
+
+def test_whoever_follows_the_instruction_succeeds_less_when_told_of_the_other_thing(made):
+    """Default succeeds in 16 of 32 episodes, and in 4 of these when told of the other thing."""
+    found = cells_of(made[".csv"])
+    for column in ("MultiCarrot", "MultiPlate"):
+        other = found["default", "told of the other", column]
+        assert (other["rate"], other["n"]) == ("0.1250", "32")
+        gain = found["default", "told of its own, minus told of the other", column]
+        assert (gain["rate"], gain["n"]) == ("0.3750", "32")
+        assert 0.2 < float(gain["lo"]) < 0.375 < float(gain["hi"]) < 0.55
+        assert found["freeze", "told of the other", column]["rate"] == "0.0000"
+    shown = line(made[".md"], "| **Default** | MultiCarrot |")
+    assert shown.startswith("| **Default** | MultiCarrot | 50 [34, 66] | 12 [5, 28] | +37.5 [")
+    assert r"Default & MultiPlate & 50 {\scriptsize[34, 66]} & 12 " in made[".tex"]
 
 
 def compared(first, second):
@@ -197,9 +220,9 @@ def test_each_seeds_difference_and_their_spread_stand_beside_the_interval(copy):
     config = settings(seeds=[0, 1, 2], **{"table1.rows": ["default", "align"]})
     for seed, more in ((1, 4), (2, 0)):
         for run in ("default", "align"):
-            for condition in CONDITIONS:
+            for name in NAMES:
                 final = INDEX < (16 + more if run == "align" else 16)
-                write(config, copy, run, condition.name, final, seed)
+                write(config, copy, run, name, final, seed)
     files = make(config, copy)
     found = cells(files[".csv"])
     own = [found["align - default", "vision", f"paired difference, seed {s}"] for s in range(3)]
@@ -340,10 +363,9 @@ def test_footer_names_the_set_up(made):
 
 def test_two_training_seeds_show_both_set_ups(copy):
     config = settings(seeds=[0, 1], **{"table1.rows": ["default"]})
-    for condition in CONDITIONS:
-        details = DETAILS["default"] | {"training_seed": 1, "adapter_sha256": "cd" * 32}
-        final = succeeds("default", condition.name)
-        write(config, copy, "default", condition.name, final, 1, details)
+    details = DETAILS["default"] | {"training_seed": 1, "adapter_sha256": "cd" * 32}
+    for name in NAMES:
+        write(config, copy, "default", name, succeeds("default", name), 1, details)
     text = make(config, copy)[".md"].read_text()
     assert "training seed 0, 1" in text
     assert "Training seeds: 2: their spread is the seeds' SD" in text

@@ -17,6 +17,7 @@ from unblind.rollout.run import made_from
 from unblind.rollout.worker import Setup
 from unblind.sim import blocked, conditions
 from unblind.sim.episodes import Episode, decode
+from unblind.study import jobs
 from unblind.study.provenance import is_current
 
 
@@ -98,7 +99,7 @@ def _again(
     """Roll out episodes of one run and seed."""
     episodes = [_episode(config, piece, row) for piece, row in pairs]
     _refuse_blocked(config, episodes)
-    origin = made_from(config, run, seed)
+    origin = made_from(jobs.Job(config, jobs.rollout_stage(config, run), run, seed))
     policy = make_policy(config, run, seed)
     setup = Setup(config, images=bool(policy and policy.needs_images), oracle=policy is None)
     with Crew(setup, min(n_workers, len(episodes)), policy) as crew:

@@ -1,5 +1,6 @@
 """The commands that run the simulator: demonstrations, replay, rollouts."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -79,20 +80,29 @@ def rollout(
     condition: Annotated[
         list[str] | None, typer.Option(help="Only this condition; may be repeated.")
     ] = None,
+    told_other: Annotated[
+        bool,
+        typer.Option(
+            "--told-other",
+            help="Tell a model of the other object of MultiCarrot, or the other plate of "
+            "MultiPlate: one that follows instructions then leaves the right one alone.",
+        ),
+    ] = False,
     workers: Workers = None,
 ) -> None:
     """Evaluate a policy in closed loop; conditions whose record is current are not repeated."""
     settings = load_config(config, override)
     settings.run(run)
-    stop = settings.rollout.stop_early
+    stop = None if told_other else settings.rollout.stop_early
     if stop and run != stop.against:
         from unblind.steps.comparing import compare as evaluate
 
         folder = jobs.stopped_folder(settings, stop.against)
     else:
-        from unblind.rollout.run import rollout as evaluate
+        from unblind.rollout.run import rollout
 
+        evaluate = partial(rollout, rule="told_other") if told_other else rollout
         folder = Path(settings.results, "rollouts")
     out = out or folder / run / str(seed)
-    with locks.alone(out):
+    with locks.alone(out / "told_other" if told_other else out):
         evaluate(settings, run, seed, out, condition or None, workers or settings.rollout.workers)

@@ -11,7 +11,7 @@ from unblind.config import Config, Run, Schedule
 from unblind.costs.measured import line_of
 from unblind.errors import UnblindError
 from unblind.sim.conditions import CONDITIONS, Space
-from unblind.study.stages import EPISODE_CPU_S, STAGES, START_CPU_S
+from unblind.study.stages import EPISODE_CPU_S, STAGES, START_CPU_S, TOLD_OTHER
 
 #: Labelled frames of a demonstration, as a mean over mini's.
 FRAMES = 31
@@ -139,7 +139,11 @@ def needs(config: Config) -> dict[str, Need]:
     listed = [*_data(config), *_base(config)]
     for name, run in config.runs.items():
         listed += [_training(config, name, run)] if run.method else []
-        listed += [_rollouts(config, name, run)] if run.policy != "vlm" else []
+        if run.policy != "vlm":
+            evaluated = [condition.name for condition in CONDITIONS]
+            listed.append(_rollouts(config, name, run, "rollout", evaluated))
+        if run.policy == "vla":
+            listed.append(_rollouts(config, name, run, "told_other", [*TOLD_OTHER.values()]))
         answers = config.base.source is None and run.policy in ("vla", "vlm")
         listed += [_answers(config, name, run)] if answers else []
     return {need.stage: need for need in listed}
@@ -246,17 +250,17 @@ def _training(config: Config, name: str, run: Run) -> Need:
     return replace(_gpu_training(stage, schedule, run.method or "default"), disk=kept)
 
 
-def _rollouts(config: Config, name: str, run: Run) -> Need:
-    episodes = sum(config.rollout.count(condition.name) for condition in CONDITIONS)
+def _rollouts(config: Config, name: str, run: Run, stage: str, evaluated: list[str]) -> Need:
+    episodes = sum(config.rollout.count(condition) for condition in evaluated)
     neural, large = run.policy == "vla", is_large(config)
     calls = episodes * config.rollout.max_steps
     # The simulator alone is what an idle policy costs; units are episodes of 80 steps.
     unit = EPISODE_CPU_S["noop" if neural and large else run.policy] * config.rollout.max_steps / 80
     need = Need(
-        line_of("rollout", name),
+        line_of(stage, name),
         f"{calls:,} policy calls" if neural else f"{episodes:,} episodes",
         _start(config) + neural * MODEL_CPU_S + episodes * unit,
-        disk=len(CONDITIONS) * _C["D_record"] + episodes * _C["D_episode"],
+        disk=len(evaluated) * _C["D_record"] + episodes * _C["D_episode"],
     )
     if not (neural and large):
         return need

@@ -1,6 +1,6 @@
 """Reading the records of rollouts and replay, with every check a report relies on."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,9 @@ from unblind.files import sha256
 from unblind.sim.conditions import CONDITIONS
 from unblind.sim.success import IMPLIED, MILESTONES
 from unblind.study import jobs, provenance
+from unblind.study.stages import TOLD_OTHER
 
+_CONDITIONS = [condition.name for condition in CONDITIONS]
 _FLAGS = ("success_final", "success_any", *MILESTONES)
 _NUMBERS = ("seed", "episode_id", "steps")
 #: Columns of a record that reports read, and of these what tells how an episode went.
@@ -46,7 +48,7 @@ class Records:
     def left_out(self) -> dict[tuple[int, str, int], tuple[str, ...]]:
         """Episodes that were not run: by seed, condition and id, the files that they lack."""
         return {
-            (int(path.parent.name), path.stem, number): files
+            (int(path.parent.name), _condition(path.stem), number): files
             for path, meta in zip(self.paths, self.metas, strict=True)
             for number, files in not_run(meta).items()
         }
@@ -61,8 +63,16 @@ class Records:
         return ids
 
 
-def load_run(config: Config, run: str, folder: Path | str) -> Records:
-    """Read a run's records, ``folder/run/seed/condition.parquet`` for every seed and condition.
+def load_run(
+    config: Config, run: str, folder: Path | str, names: Sequence[str] = tuple(_CONDITIONS)
+) -> Records:
+    """Read a run's records, ``folder/run/seed/NAME.parquet`` for every seed and name.
+
+    Args:
+        config: the whole configuration.
+        run: the run's name.
+        folder: of all records.
+        names: conditions, or records of `TOLD_OTHER`.
 
     Raises:
         UnblindError: a file is missing, corrupt, of another configuration, or holds other
@@ -70,21 +80,26 @@ def load_run(config: Config, run: str, folder: Path | str) -> Records:
     """
     frames, metas, paths = [], [], []
     for seed in config.seeds:
-        for condition in CONDITIONS:
-            frame, meta = load_cell(config, run, seed, condition.name, folder)
+        for name in names:
+            frame, meta = load_cell(config, run, seed, name, folder)
             frames.append(frame)
             metas.append(meta)
-            paths.append(record_path(folder, run, seed, condition.name))
+            paths.append(record_path(folder, run, seed, name))
     return Records(run, pd.concat(frames, ignore_index=True), tuple(metas), tuple(paths))
 
 
-def record_path(folder: Path | str, run: str, seed: int, condition: str) -> Path:
-    """Return the path of the record of a run, seed and condition in a folder of records."""
-    return Path(folder, run, str(seed), f"{condition}.parquet")
+def record_path(folder: Path | str, run: str, seed: int, name: str) -> Path:
+    """Return the path of a record of a run and seed in a folder of records."""
+    return Path(folder, run, str(seed), f"{name}.parquet")
+
+
+def _condition(name: str) -> str:
+    """Return the condition whose episodes a record holds."""
+    return TOLD_OTHER.get(name, name)
 
 
 def load_cell(
-    config: Config, run: str, seed: int, condition: str, folder: Path | str
+    config: Config, run: str, seed: int, name: str, folder: Path | str
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Read one record, one row an episode, and its sidecar.
 
@@ -94,12 +109,13 @@ def load_cell(
         UnblindError: it is missing, corrupt, of another configuration, of a rollout that was
             allowed to stop early, or holds other episodes than it says.
     """
-    path = record_path(folder, run, seed, condition)
+    path, condition = record_path(folder, run, seed, name), _condition(name)
     frame, meta = _read(path, EPISODE)
     if STOPPED in (meta.get("extra") or {}):
         cause = f"the record {path} is incomplete by design: its rollout could stop early"
         raise UnblindError(cause, "evaluate the run with rollout.stop_early null")
-    _check_origin(path, meta, jobs.settings(config, jobs.rollout_stage(config, run), run))
+    stage = "told_other" if name in TOLD_OTHER else jobs.rollout_stage(config, run)
+    _check_origin(path, meta, jobs.settings(config, stage, run))
     said = {"run": run, "seed": seed, "condition": condition}
     left_out = not_run(meta)
     for problem in problems(frame, said, config.rollout.count(condition) - len(left_out)):

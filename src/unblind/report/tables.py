@@ -14,6 +14,8 @@ from unblind.report import answers as answering
 from unblind.report.answers import Line, Rate, load_answers
 from unblind.report.differences import GROUPS as PAIRED_GROUPS
 from unblind.report.differences import Difference, differences
+from unblind.report.following import COLUMNS as TOLD_COLUMNS
+from unblind.report.following import Following, following, load_told_other
 from unblind.report.footer import facts, load_manifest
 from unblind.report.gates import Gate, gates
 from unblind.report.published import PAPER, load_claims
@@ -88,6 +90,8 @@ def render_table1(
     asked_base = answering.of_base(config, lines)
     judged = gates(config, rows, asked_base and asked_base.kinds["held out"])
     paired = differences(rows, runs, config.seed)
+    told_other = load_told_other(config, records)
+    followed = following(config, runs, told_other)
     context = {
         "config": config,
         "columns": COLUMNS,
@@ -101,17 +105,20 @@ def render_table1(
         "answer_columns": answering.COLUMNS,
         "answer_least": answering.LEAST,
         "answer_kinds": {c: answering.kinds(lines, c) for c in answering.BY_KIND},
+        "told_columns": TOLD_COLUMNS,
+        "following": followed,
         "gates": judged,
         "published": published,
-        "facts": facts(config, runs, manifest, ceiling, judged, answered),
+        "facts": facts(config, runs, told_other, manifest, ceiling, judged, answered),
     }
     texts = {
         ".md": render("table1.md.j2", context),
-        ".csv": _csv(rows, paired, lines),
+        ".csv": _csv(rows, paired, followed, lines),
         ".tex": render("table1.tex.j2", context),
     }
     inputs = [path for run_records in runs.values() for path in run_records.paths]
-    inputs += [path for model in answered.values() for path in model.paths]
+    for others in (told_other, answered):
+        inputs += [path for model in others.values() for path in model.paths]
     inputs += [replay, Path(demos, "manifest.json"), PAPER / "claims.yaml"]
     inputs += [PAPER / "templates" / f"table1.{kind}.j2" for kind in ("md", "tex")]
     return Rendered(texts, tuple(inputs), tuple(judged))
@@ -124,8 +131,10 @@ def _write(path: Path, text: str, config: Config, inputs: Iterable[Path]) -> Pat
     return path
 
 
-def _csv(rows: list[Row], paired: list[Difference], answers: list[Line]) -> str:
-    """Return the long form: a line a cell, mean, stage, difference and share of right answers.
+def _csv(
+    rows: list[Row], paired: list[Difference], followed: list[Following], answers: list[Line]
+) -> str:
+    """Return the long form: a line a cell, mean, stage, difference, arm and share of right answers.
 
     Rates are fractions.
     """
@@ -142,6 +151,8 @@ def _csv(rows: list[Row], paired: list[Difference], answers: list[Line]) -> str:
             for group, deltas in difference.by_seed.items()
             for seed, delta in deltas.items()
         ]
+    for one in followed:
+        lines += _following_lines(one)
     for line in answers:
         lines += _answer_lines(line)
     return pd.DataFrame(lines).to_csv(index=False, lineterminator="\n")
@@ -246,6 +257,28 @@ def _seed_line(difference: Difference, group: str, seed: int, delta: float) -> d
         "status": "run",
         "rate": _fraction(delta),
     }
+
+
+def _following_lines(one: Following) -> list[dict[str, Any]]:
+    """Return success told of the other thing, and what the right instruction adds to it."""
+    told = {
+        "told of the other": one.other,
+        "told of its own, minus told of the other": one.difference,
+    }
+    return [
+        {
+            "row": one.run,
+            "suite": suite,
+            "column": one.column,
+            "status": "run",
+            "n": str(share.n),
+            "rate": _fraction(share.rate),
+            "lo": _fraction(share.low),
+            "hi": _fraction(share.high),
+            "credit": _fraction(one.credit.rate) if share is one.difference else "",
+        }
+        for suite, share in told.items()
+    ]
 
 
 def _answer_lines(line: Line) -> list[dict[str, Any]]:

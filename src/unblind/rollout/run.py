@@ -8,7 +8,7 @@ from typing import Any
 from unblind.config import Config, digest
 from unblind.files import sha256
 from unblind.progress import Progress
-from unblind.rollout import records
+from unblind.rollout import records, told
 from unblind.rollout.draw import draw
 from unblind.rollout.factory import make_policy
 from unblind.rollout.loop import Crew
@@ -20,7 +20,7 @@ from unblind.sim.episodes import Episode
 from unblind.study import jobs, making
 from unblind.study.code import code_hash
 from unblind.study.provenance import is_current, record
-from unblind.study.stages import EPISODE_CPU_S
+from unblind.study.stages import EPISODE_CPU_S, TOLD_OTHER
 
 
 def evaluation_episodes(config: Config, condition: str, seed: int) -> list[Episode]:
@@ -28,6 +28,13 @@ def evaluation_episodes(config: Config, condition: str, seed: int) -> list[Episo
     asked = config.rollout
     size, at_random = asked.count(condition), asked.random_count(condition)
     return draw(condition, size, seed, config.fidelity, at_random, asked.purpose)
+
+
+def episodes_of(config: Config, name: str, seed: int) -> list[Episode]:
+    """Return the episodes of a record: of a condition, or of one of `TOLD_OTHER`."""
+    if name in TOLD_OTHER:
+        return [told.of_other(e) for e in evaluation_episodes(config, TOLD_OTHER[name], seed)]
+    return evaluation_episodes(config, name, seed)
 
 
 @dataclass(frozen=True)
@@ -52,9 +59,15 @@ class Evaluation:
 
 
 def rollout(
-    config: Config, run: str, seed: int, out: Path, names: Sequence[str] | None, n_workers: int
+    config: Config,
+    run: str,
+    seed: int,
+    out: Path,
+    names: Sequence[str] | None,
+    n_workers: int,
+    rule: str = "rollout",
 ) -> None:
-    """Write ``out/{condition}.parquet`` for every condition whose record is not current.
+    """Write ``out/NAME.parquet`` for every record that is not current.
 
     Finished episodes of an interrupted call are kept. Episodes for which the catalog lacks files
     are left out if the configuration says so; the sidecar names them.
@@ -64,14 +77,16 @@ def rollout(
         run: one of ``config.runs``.
         seed: evaluation seed; draws the episode ids and seeds the policy.
         out: folder of the records.
-        names: conditions, all if None.
+        names: conditions, or other records of the rule; all if None.
         n_workers: processes; the result does not depend on it.
+        rule: ``rollout``, or ``told_other`` for the records of `TOLD_OTHER`.
 
     Raises:
         UnblindError: unknown run or condition, the catalog lacks files, the base or the run's
             adapter is missing, damaged or of another base, a worker died, or the disk is full.
     """
-    origin = made_from(config, run, seed)
+    job = jobs.Job(config, jobs.stage_of(config, rule, run), run, seed)
+    names, origin = names or [path.stem for path in job.outputs], made_from(job)
     unit = 0.0 if config.is_published(run) else EPISODE_CPU_S[config.run(run).policy]
     evaluation = Evaluation(
         run,
@@ -84,19 +99,18 @@ def rollout(
     evaluate(config, evaluation, out, names, n_workers)
 
 
-def made_from(config: Config, run: str, seed: int) -> dict[str, Any]:
-    """Return what a run's records depend on, as `provenance.record` takes it.
+def made_from(job: jobs.Job) -> dict[str, Any]:
+    """Return what the records of a job of rollouts depend on, as `provenance.record` takes it.
 
     Raises:
-        UnblindError: the run is unknown or not trained, or the base is missing.
+        UnblindError: the run is not trained, or the base is missing.
     """
-    job = jobs.Job(config, jobs.rollout_stage(config, run), run, seed)
     making.check_inputs(job)
     return {**vars(job.origin)}
 
 
 def evaluate(
-    config: Config, evaluation: Evaluation, out: Path, names: Sequence[str] | None, n_workers: int
+    config: Config, evaluation: Evaluation, out: Path, names: Sequence[str], n_workers: int
 ) -> None:
     """Write the records that are not current (see `rollout`)."""
     run, seed = evaluation.run, evaluation.seed
@@ -143,16 +157,14 @@ class _Cell:
     made_from: Mapping[str, Any]
 
 
-def _cells(
-    config: Config, evaluation: Evaluation, out: Path, names: Sequence[str] | None
-) -> list[_Cell]:
-    """Return the records of all conditions, or of those that are named.
+def _cells(config: Config, evaluation: Evaluation, out: Path, names: Sequence[str]) -> list[_Cell]:
+    """Return the records that are named.
 
     Raises:
         UnblindError: unknown condition, or files are missing and ``catalog_missing`` is 'stop'.
     """
-    evaluated = [conditions.get(n).name for n in names or [c.name for c in conditions.CONDITIONS]]
-    episodes = {name: evaluation_episodes(config, name, evaluation.seed) for name in evaluated}
+    evaluated = [n if n in TOLD_OTHER else conditions.get(n).name for n in names]
+    episodes = {name: episodes_of(config, name, evaluation.seed) for name in evaluated}
     blocked_ids = blocked.find(config.catalog, episodes)
     blocked.stop_or_note(config, blocked_ids)
     return [

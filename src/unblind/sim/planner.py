@@ -212,7 +212,11 @@ class PickAndPlace:
         except (np.linalg.LinAlgError, AttributeError):
             # Numbers that are not finite, or a path that MPLib cannot give a timing.
             return None
-        return result["position"] if result["status"] == "Success" else None
+        if result["status"] != "Success":
+            return None
+        waypoints = np.reshape(result["position"], (-1, 6))
+        # There is no waypoint where the gripper is there already: it stands.
+        return waypoints if len(waypoints) else start[None, :6]
 
     def _arrives(self, path: np.ndarray, qpos: np.ndarray, goal: sapien.Pose) -> bool:
         end = BASE_POSE * self._tcp_pose(path[-1], qpos)

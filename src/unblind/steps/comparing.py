@@ -27,8 +27,8 @@ from unblind.rollout.trained import details
 from unblind.rollout.worker import Setup
 from unblind.sim import blocked, conditions
 from unblind.sim.episodes import Episode
-from unblind.study import making, provenance
-from unblind.study.jobs import Origin
+from unblind.study import jobs, making, provenance
+from unblind.study.jobs import Job, Origin
 
 _CODE = ("unblind.report.stats", "unblind.steps.comparing")
 
@@ -108,7 +108,8 @@ def compare(
         name: dict(zip(frame["episode_id"], frame["success_final"], strict=True))
         for name, frame in other.items()
     }
-    origin = Origin(**made_from(config, run, seed))
+    job = Job(config, jobs.rollout_stage(config, run), run, seed)
+    origin = Origin(**made_from(job))
     origin = Origin(
         {**origin.config, STOPPED: {**stop.model_dump(), "conditions": names}},
         (*origin.code, *_CODE),

@@ -86,7 +86,7 @@ class Stage:
         per: the runs that it is run for; None: it is run once for a study.
         when: in which studies it exists (`config.Config`).
         seeded: whether its results have a seed: the study's, or that of the run.
-        seed_offset: added to the study's seed, where what is drawn must differ from another stage's.
+        seed_offset: added to the study's seed, where another stage's must not be drawn again.
         scratch: whether nobody misses its results once everything that reads them is there.
         unit_cpu_s: CPU-seconds of one unit of its work at mini's sizes on two virtual cores of an
             AMD EPYC, for estimates before it starts; 0 where nothing is known.

@@ -91,6 +91,10 @@ _DRAWN = {
     *("at_random", "in_distribution_at_random"),
 }
 
+#: Records of a model beside those of the conditions, and whose episodes they hold
+#: (`unblind.rollout.told`).
+TOLD_OTHER = {f"{condition}_told_other": condition for condition in ("multi_carrot", "multi_plate")}
+
 _MODEL = ("unblind.hub", "unblind.vla", "unblind.weights")
 _DEMONSTRATIONS = ("unblind.demos", "unblind.png", "unblind.sim")
 _FRAMES = (
@@ -120,7 +124,8 @@ _FROM_PICTURES = (
 _FINETUNING = (*_LEARNING, *_CACHE, *_in("training", "base", "finetune", "throughput"))
 _ROLLOUT = (
     "unblind.sim",
-    *_in("rollout", "draw", "factory", "loop", "policies", "records", "run", "trained", "worker"),
+    *_in("rollout", "draw", "factory", "loop", "policies", "records", "run", "told", "trained"),
+    "unblind.rollout.worker",
 )
 _REPORT = ("unblind.report", *_in("sim", "conditions", "success"))
 _WARM_UP = {
@@ -415,6 +420,13 @@ _STAGES["rollout"] = replace(
     rule="",
     request="",
 )
+_STAGES["told_other"] = replace(
+    _STAGES["rollout"],
+    title="Tell a model of the other object or plate",
+    command="rollout --told-other",
+    outputs=tuple(f"{{results}}/rollouts/{{run}}/{{seed}}/{name}.parquet" for name in TOLD_OTHER),
+    request="rollout",
+)
 _STAGES["held_out"] = replace(
     _STAGES["questions"],
     title="Draw the held-out pictures with questions",
@@ -474,6 +486,7 @@ _PAGES = {
         inputs=(
             Input("rollout"),
             Input("rollout_scripted"),
+            Input("told_other"),
             Input("answers"),
             DEMOS,
             Input("replay"),
