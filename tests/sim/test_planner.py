@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import sapien
 import trimesh
 from scipy.spatial.transform import Rotation
 
@@ -236,6 +237,16 @@ def test_the_plan_is_the_same_every_time(env, planner):
         return [env.step(c.action) and c.action.tobytes() for c in planner.commands(env)]
 
     assert actions() == actions()
+
+
+@pytest.mark.parametrize(("rise", "waypoints"), [(0.001, 1), (0.005, 1), (0.02, 2)])
+def test_a_move_of_less_than_a_step_is_standing(put, planner, rise, waypoints):
+    """MPLib samples a path every 0.2 s: one that is shorter has no waypoint of its own."""
+    env = put((0.03, 0.02, 0.03))
+    goal = sapien.Pose(env.tcp.p + [0, 0, rise], env.tcp.q)
+    path = planner._plan(env.qpos, goal)
+    assert path.shape == (waypoints, 6)
+    assert (path[-1] == env.qpos[:6]).all() == (waypoints == 1)
 
 
 # ---- a lapse
