@@ -27,7 +27,8 @@ def write_records(
     for name, condition in holds.items():
         made_by = "told_other" if name in TOLD_OTHER else stage
         part, code = jobs.settings(config, made_by, run), STAGES[made_by].modules
-        path, final = folder / f"{name}.parquet", finals.get(name, 0)
+        # One at least told of the other thing: no record has the bytes of another.
+        path, final = folder / f"{name}.parquet", finals.get(name, int(name in TOLD_OTHER))
         if not provenance.is_current(path, config=part, code=code, seed=seed, inputs=inputs):
             wanted = config.rollout.count(condition)
             frame = episodes(run, seed, condition, wanted, final)
