@@ -15,15 +15,21 @@ from unblind.study.stages import STAGES, TOLD_OTHER
 
 
 def write_records(
-    config: Config, run: str, seed: int, folder: Path, finals: dict[str, int], inputs=()
+    config: Config,
+    run: str,
+    seed: int,
+    folder: Path,
+    finals: dict[str, int],
+    inputs=(),
+    rules=("rollout", "told_other"),
 ):
     """Write the records that are missing; `finals` says how many episodes end in success.
 
-    Those in which a model is told of the other thing are among them.
+    Those in which a model is told of the other thing are among them, unless ``rules`` says so.
     """
     stage = jobs.rollout_stage(config, run)
-    holds = {condition.name: condition.name for condition in CONDITIONS}
-    holds |= TOLD_OTHER if config.runs[run].policy == "vla" else {}
+    holds = {condition.name: condition.name for condition in CONDITIONS if "rollout" in rules}
+    holds |= TOLD_OTHER if config.runs[run].policy == "vla" and "told_other" in rules else {}
     for name, condition in holds.items():
         made_by = "told_other" if name in TOLD_OTHER else stage
         part, code = jobs.settings(config, made_by, run), STAGES[made_by].modules
