@@ -306,7 +306,7 @@ def test_only_what_a_change_concerns_is_made_again(published, clone):
         "table1: {rows: [default, align, base, oracle, random, noop]}\n"
     )
     old = sorted((clone / "results").rglob("*/default/0/*.meta.json"))
-    assert len(old) == 1 + 14
+    assert len(old) == 1 + 16
     before = [path.read_bytes() for path in old]
     once = dict.fromkeys(("demos", "features_low", "features_teacher", "table1"), 1)
     more = {"training": 2, "rollout": 2, "told_other": 2, "held_out": 1, "answers": 4}

@@ -30,7 +30,8 @@ FAKES = {
         "from unblind.rollout.trained import model_files\n\n\n"
         "def rollout(config, run, seed, out, names, workers, rule='rollout'):\n"
         "    finals = {'carrot': 2} if run == 'oracle' else {}\n"
-        "    write_records(config, run, seed, out, finals, model_files(config, run, seed), [rule])\n"
+        "    inputs = model_files(config, run, seed)\n"
+        "    write_records(config, run, seed, out, finals, inputs, [rule])\n"
     ),
     "steps/base.py": "def held_out(config, workers):\n    write_held_out(config)\n",
     "steps/answering.py": (
