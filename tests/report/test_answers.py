@@ -132,6 +132,11 @@ def test_the_table_shows_all_of_it_as_text_as_csv_and_for_latex(config, folder):
     assert "| ↳ seed 1, minus the base, points |" in text
     assert "| answers a model | 120 | 80 | 40 | 120 | 80 | 40 |" in text
     assert re.search(r"\| see \| 90 \[\d+, \d+\] \| 50 .*\| 80 \|", text)
+    assert (
+        "| Does fine-tuning forget? | Default - Base (before fine-tuning) | held out | -11.2 ["
+        in text
+    )
+    assert "fewer right | see -22.5 |" in text
     assert "answers of vlm" in made.texts[".md"].partition("## How it was made")[2]
     assert set(made.inputs) >= {folder / run / f"{seed}.parquet" for run, seed in RIGHT}
     cells = list(csv.DictReader(made.texts[".csv"].splitlines()))

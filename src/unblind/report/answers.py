@@ -176,13 +176,13 @@ def _line(
     spread: Mapping[str, float],
 ) -> Line:
     by_kind = {
-        column: {str(kind): _rate(some) for kind, some in _chosen(frame, column).groupby("kind")}
+        column: {str(kind): _rate(some) for kind, some in chosen(frame, column).groupby("kind")}
         for column in BY_KIND
     }
     changes = {}
     if other is not None:
         delta = frame.assign(right=frame["right"].astype(float) - other["right"])
-        changes = {c: _estimate(clustered_difference, some) for c, some in _columns(delta)}
+        changes = {c: estimate(clustered_difference, some) for c, some in _columns(delta)}
     return Line(run, label, part, _rates(frame), by_kind, changes, spread)
 
 
@@ -193,13 +193,14 @@ def _rates(frame: pd.DataFrame) -> dict[str, Rate]:
 def _columns(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yield the columns that have answers, with those of kinds that are asked often enough."""
     for column in COLUMNS:
-        some = _chosen(frame, column)
+        some = chosen(frame, column)
         some = some[some.groupby("kind")["kind"].transform("size") >= LEAST]
         if len(some):
             yield column, some
 
 
-def _chosen(frame: pd.DataFrame, column: str) -> pd.DataFrame:
+def chosen(frame: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Return the answers that count in a column."""
     wanted = COLUMNS[column].items()
     mask = pd.concat([frame[key].astype(str) == value for key, value in wanted], axis=1).all(axis=1)
     some = frame[mask]
@@ -207,9 +208,10 @@ def _chosen(frame: pd.DataFrame, column: str) -> pd.DataFrame:
 
 
 def _rate(some: pd.DataFrame) -> Rate:
-    return _estimate(clustered_rate, some)
+    return estimate(clustered_rate, some)
 
 
-def _estimate(function: Any, some: pd.DataFrame) -> Rate:
+def estimate(function: Any, some: pd.DataFrame) -> Rate:
+    """Return what `clustered_rate` or `clustered_difference` makes of answers."""
     values = some["right"].to_numpy(dtype=float)
     return Rate(*function(values, some["kind"].to_numpy(), some["picture"].to_numpy()), len(some))

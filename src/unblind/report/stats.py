@@ -121,6 +121,17 @@ def clustered_difference(
     return mean, mean - half, mean + half
 
 
+def clustered_p(values: np.ndarray, strata: np.ndarray, clusters: np.ndarray) -> float:
+    """Return the two-sided p of no difference, of the normal test that fits the interval above.
+
+    Args: see `clustered_difference`.
+    """
+    mean, error, _ = _clustered(values, strata, clusters)
+    if not error:
+        return 1.0 if mean == 0 else 0.0
+    return float(2 * norm.sf(abs(mean) / error))
+
+
 def _clustered(
     values: np.ndarray, strata: np.ndarray, clusters: np.ndarray
 ) -> tuple[float, float, int]:

@@ -14,9 +14,9 @@ from unblind.report import answers as answering
 from unblind.report.answers import Line, Rate, load_answers
 from unblind.report.differences import GROUPS as PAIRED_GROUPS
 from unblind.report.differences import Difference, differences
-from unblind.report.following import COLUMNS as TOLD_COLUMNS
 from unblind.report.following import Following, following, load_told_other
 from unblind.report.footer import facts, load_manifest
+from unblind.report.forgetting import ALPHA, Finding, findings
 from unblind.report.gates import Gate, gates
 from unblind.report.published import PAPER, load_claims
 from unblind.report.records import load_replay, load_run
@@ -91,7 +91,7 @@ def render_table1(
     judged = gates(config, rows, asked_base and asked_base.kinds["held out"])
     paired = differences(rows, runs, config.seed)
     told_other = load_told_other(config, records)
-    followed = following(config, runs, told_other)
+    followed, forgotten = following(config, runs, told_other), findings(config, answered)
     context = {
         "config": config,
         "columns": COLUMNS,
@@ -105,7 +105,8 @@ def render_table1(
         "answer_columns": answering.COLUMNS,
         "answer_least": answering.LEAST,
         "answer_kinds": {c: answering.kinds(lines, c) for c in answering.BY_KIND},
-        "told_columns": TOLD_COLUMNS,
+        "findings": forgotten,
+        "findings_alpha": ALPHA,
         "following": followed,
         "gates": judged,
         "published": published,
@@ -113,7 +114,7 @@ def render_table1(
     }
     texts = {
         ".md": render("table1.md.j2", context),
-        ".csv": _csv(rows, paired, followed, lines),
+        ".csv": _csv(rows, paired, followed, lines, forgotten),
         ".tex": render("table1.tex.j2", context),
     }
     inputs = [path for run_records in runs.values() for path in run_records.paths]
@@ -132,7 +133,11 @@ def _write(path: Path, text: str, config: Config, inputs: Iterable[Path]) -> Pat
 
 
 def _csv(
-    rows: list[Row], paired: list[Difference], followed: list[Following], answers: list[Line]
+    rows: list[Row],
+    paired: list[Difference],
+    followed: list[Following],
+    answers: list[Line],
+    forgotten: list[Finding],
 ) -> str:
     """Return the long form: a line a cell, mean, stage, difference, arm and share of right answers.
 
@@ -155,6 +160,7 @@ def _csv(
         lines += _following_lines(one)
     for line in answers:
         lines += _answer_lines(line)
+    lines += [_finding_line(finding) for finding in forgotten]
     return pd.DataFrame(lines).to_csv(index=False, lineterminator="\n")
 
 
@@ -256,6 +262,19 @@ def _seed_line(difference: Difference, group: str, seed: int, delta: float) -> d
         "column": f"paired difference, seed {seed}",
         "status": "run",
         "rate": _fraction(delta),
+    }
+
+
+def _finding_line(finding: Finding) -> dict[str, Any]:
+    return {
+        "row": f"{finding.first} - {finding.second}",
+        "suite": f"answers, {finding.column}",
+        "column": f"{finding.question} {finding.verdict}",
+        "status": "run",
+        "n": str(finding.change.n),
+        "rate": _fraction(finding.change.value),
+        "lo": _fraction(finding.change.low),
+        "hi": _fraction(finding.change.high),
     }
 
 
