@@ -15,17 +15,17 @@ def project(tmp_path_factory):
 def test_the_whole_study(project):
     once = ("fetch", "warm_up_demos", "warm_up", "demos", "pictures", "replay")
     pages = {"table1": 1, "table9": 1, "table14": 1, "audit": 1, "costs": 1, "all": 1}
-    runs = {"training": METHODS * SEEDS, "rollout": ROWS * SEEDS}
+    runs = {"training": METHODS * SEEDS, "rollout": ROWS * SEEDS, "told_other": 4 * SEEDS}
     wanted = {**dict.fromkeys(once, 1), **runs, **pages}
     assert toy_study.jobs(project, *PAPER, target="all") == wanted
-    assert sum(wanted.values()) == 92
+    assert sum(wanted.values()) == 92 + 4 * SEEDS
 
 
 def test_with_a_checkpoint_that_is_warmed_up_already(project):
     (project / "warm.yaml").write_text("rebuild_base: false\n")
     found = toy_study.jobs(project, *PAPER, "warm.yaml", target="all")
     assert "warm_up" not in found and "warm_up_demos" not in found
-    assert found["fetch"] == 1 and sum(found.values()) == 90
+    assert found["fetch"] == 1 and sum(found.values()) == 90 + 4 * SEEDS
 
 
 def test_the_smallest_study_on_twins(project):

@@ -96,9 +96,9 @@ def test_one_commit_holds_pointers_store_records_and_readers_copies(published):
 
 def test_committed_records_name_no_place_of_the_publisher(published):
     names = git(published, "ls-files", ".snakemake/metadata").split()
-    # 5 files of the base, 2 manifests, 1 replay, 1 feature file, 5 of the run, 5 x 14 records and
-    # the answers of 3 models.
-    assert len(names) == 5 + 2 + 1 + 1 + 5 + 5 * 14 + 3
+    # 5 files of the base, 2 manifests, 1 replay, 1 feature file, 5 of the run, 5 x 14 records, 2
+    # more of 2 models that are told of the other thing, and the answers of 3 models.
+    assert len(names) == 5 + 2 + 1 + 1 + 5 + 5 * 14 + 2 * 2 + 3
     for name in names:
         text = (published / name).read_text()
         assert str(published) not in text
@@ -198,7 +198,7 @@ def test_published_and_pulled_studies_verify(published, pulled):
     done = python(pulled, *verify)
     assert done.returncode == 0, done.stdout
     # Base, run, two copies, records, answers.
-    assert done.stdout.count("[pulled]") == 5 + 1 + 1 + 1 + 5 * 14 + 3
+    assert done.stdout.count("[pulled]") == 5 + 1 + 1 + 1 + 5 * 14 + 2 * 2 + 3
     assert "recomputed" not in done.stdout
     assert python(pulled, *verify, "--strict").returncode == 3  # no table yet
 

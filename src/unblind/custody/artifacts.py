@@ -15,6 +15,7 @@ from unblind.report import hyperparameters
 from unblind.study import jobs
 from unblind.study.jobs import Job, Origin
 from unblind.study.stage import Group
+from unblind.study.stages import TOLD_OTHER
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,11 @@ def study(config: Config, paper: Path) -> list[Artifact]:
         artifacts += _artifacts(job, own.get(job.name))
         if job.name == "replay":
             artifacts += _carried(config)
-    records = tuple(artifact.path for artifact in artifacts if artifact.group == "rollouts")
+    records = tuple(
+        artifact.path
+        for artifact in artifacts
+        if artifact.group == "rollouts" and artifact.path.stem not in TOLD_OTHER
+    )
     return [
         replace(artifact, optional=records) if artifact.group == "audit" else artifact
         for artifact in artifacts

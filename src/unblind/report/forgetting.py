@@ -55,19 +55,22 @@ class Finding:
 
 
 def findings(config: Config, answers: Mapping[str, Answers]) -> list[Finding]:
-    """Return the answers to those of `QUESTIONS` whose runs were asked."""
-    return [
+    """Return the answers to those of `QUESTIONS` whose runs were asked often enough."""
+    found = [
         _finding(config, question, answers[first], answers[second], column)
         for question, first, second in QUESTIONS
         for column in BY_KIND
         if first in answers and second in answers
     ]
+    return [finding for finding in found if finding is not None]
 
 
 def _finding(
     config: Config, question: str, first: Answers, second: Answers, column: str
-) -> Finding:
+) -> Finding | None:
     change = _changes(first.frame, second.frame, column)
+    if change.empty:
+        return None
     pairs = _pairs_of_seeds(first, second)
     seeds = [_changes(*frames, column)["right"] for frames in pairs] if len(pairs) > 1 else []
     kinds = change["kind"]
