@@ -91,7 +91,7 @@ def reader(author, tmp_path_factory):
 
 def test_the_first_sections_compute_the_study(author):
     results = author / "results"
-    assert len(list(results.glob("rollouts/*/0/*.parquet"))) == 3 * 14
+    assert len(list(results.glob("rollouts/*/0/*.parquet"))) == 3 * 14 + 2 * 2
     assert (results / "demos" / "manifest.json").is_file()
     assert (results / "audit.html").is_file()
 
