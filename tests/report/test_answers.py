@@ -137,6 +137,7 @@ def test_the_table_shows_all_of_it_as_text_as_csv_and_for_latex(config, folder):
         in text
     )
     assert "fewer right | see -22.5 |" in text
+    assert "& held out & $-11.2$ {\\scriptsize[$" in made.texts[".tex"]
     assert "answers of vlm" in made.texts[".md"].partition("## How it was made")[2]
     assert set(made.inputs) >= {folder / run / f"{seed}.parquet" for run, seed in RIGHT}
     cells = list(csv.DictReader(made.texts[".csv"].splitlines()))

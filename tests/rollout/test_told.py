@@ -34,3 +34,12 @@ def test_only_models_are_told_of_something_else(tmp_path):
     with pytest.raises(UnblindError, match="nothing to do for run 'oracle'") as caught:
         rollout(load(MINI), "oracle", 0, tmp_path, None, 1, rule="told_other")
     assert "runs for told_other: default, freeze, align, base" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("rule", "name"), [("told_other", "multi_carrot"), ("rollout", "multi_plate_told_other")]
+)
+def test_a_record_is_made_by_its_own_rule(tmp_path, rule, name):
+    with pytest.raises(UnblindError, match=f"'{name}' is no record of the rule {rule}"):
+        rollout(load(MINI), "base", 0, tmp_path, [name], 1, rule)
+    assert not list(tmp_path.iterdir())

@@ -78,7 +78,7 @@ def rollout(
     config: ConfigFile = MINI,
     override: Overrides = None,
     condition: Annotated[
-        list[str] | None, typer.Option(help="Only this condition; may be repeated.")
+        list[str] | None, typer.Option(help="Only this condition or record; may be repeated.")
     ] = None,
     told_other: Annotated[
         bool,

@@ -1,8 +1,8 @@
 """The configuration of a whole study: loading, checking, and the JSON schema.
 
-No field has a default, except a run's own values: ``workflow/config/mini.yaml`` says everything,
-and other files extend it
-(`unblind.config.files`). ``workflow/config/schema.json`` is generated from these classes.
+No field but a run's own ``training`` has a default: ``workflow/config/mini.yaml`` says everything,
+and other files extend it (`unblind.config.files`). ``workflow/config/schema.json`` is generated
+from these classes.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """The sections of the configuration: every key with its kind, range and meaning.
 
-No field has a default: all values are in ``workflow/config/*.yaml``. `unblind.config` puts the
-sections together.
+No field but a run's own ``training`` has a default: all values are in ``workflow/config/*.yaml``.
+`unblind.config` puts the sections together.
 """
 
 from typing import Annotated, Any, Literal, Self

@@ -176,7 +176,7 @@ def _line(
     spread: Mapping[str, float],
 ) -> Line:
     by_kind = {
-        column: {str(kind): _rate(some) for kind, some in chosen(frame, column).groupby("kind")}
+        column: {str(kind): _rate(some) for kind, some in _chosen(frame, column).groupby("kind")}
         for column in BY_KIND
     }
     changes = {}
@@ -193,14 +193,18 @@ def _rates(frame: pd.DataFrame) -> dict[str, Rate]:
 def _columns(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yield the columns that have answers, with those of kinds that are asked often enough."""
     for column in COLUMNS:
-        some = chosen(frame, column)
-        some = some[some.groupby("kind")["kind"].transform("size") >= LEAST]
+        some = averaged(frame, column)
         if len(some):
             yield column, some
 
 
-def chosen(frame: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Return the answers that count in a column."""
+def averaged(frame: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Return the answers of a column that its mean counts: of kinds that are asked often enough."""
+    some = _chosen(frame, column)
+    return some[some.groupby("kind")["kind"].transform("size") >= LEAST]
+
+
+def _chosen(frame: pd.DataFrame, column: str) -> pd.DataFrame:
     wanted = COLUMNS[column].items()
     mask = pd.concat([frame[key].astype(str) == value for key, value in wanted], axis=1).all(axis=1)
     some = frame[mask]

@@ -7,7 +7,7 @@ from typing import Literal
 import pandas as pd
 
 from unblind.config import Config
-from unblind.report.answers import BY_KIND, LEAST, Answers, Rate, chosen, estimate
+from unblind.report.answers import BY_KIND, Answers, Rate, averaged, estimate
 from unblind.report.stats import clustered_difference, clustered_p, holm
 
 #: What is asked, and the runs whose answers tell: the first minus the second.
@@ -90,8 +90,7 @@ def _finding(
 def _changes(first: pd.DataFrame, second: pd.DataFrame, column: str) -> pd.DataFrame:
     """Return a column's questions of kinds that are asked often enough; ``right`` is a change."""
     change = first.assign(right=first["right"].astype(float) - second["right"].astype(float))
-    some = chosen(change, column)
-    return some[some.groupby("kind")["kind"].transform("size") >= LEAST]
+    return averaged(change, column)
 
 
 def _pairs_of_seeds(first: Answers, second: Answers) -> Sequence[tuple[pd.DataFrame, pd.DataFrame]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from unblind.config import Config, digest
+from unblind.errors import UnblindError
 from unblind.files import sha256
 from unblind.progress import Progress
 from unblind.rollout import records, told
@@ -82,11 +83,18 @@ def rollout(
         rule: ``rollout``, or ``told_other`` for the records of `TOLD_OTHER`.
 
     Raises:
-        UnblindError: unknown run or condition, the catalog lacks files, the base or the run's
-            adapter is missing, damaged or of another base, a worker died, or the disk is full.
+        UnblindError: unknown run or condition, a record of another rule, the catalog lacks files,
+            the base or the run's adapter is missing, damaged or of another base, a worker died, or
+            the disk is full.
     """
     job = jobs.Job(config, jobs.stage_of(config, rule, run), run, seed)
-    names, origin = names or [path.stem for path in job.outputs], made_from(job)
+    known = [path.stem for path in job.outputs]
+    names = [n if n in TOLD_OTHER else conditions.get(n).name for n in names or known]
+    for name in names:
+        if name not in known:
+            cause = f"'{name}' is no record of the rule {rule}"
+            raise UnblindError(cause, f"name some of: {', '.join(known)}")
+    origin = made_from(job)
     unit = 0.0 if config.is_published(run) else EPISODE_CPU_S[config.run(run).policy]
     evaluation = Evaluation(
         run,
@@ -161,10 +169,9 @@ def _cells(config: Config, evaluation: Evaluation, out: Path, names: Sequence[st
     """Return the records that are named.
 
     Raises:
-        UnblindError: unknown condition, or files are missing and ``catalog_missing`` is 'stop'.
+        UnblindError: files are missing and ``catalog_missing`` is 'stop'.
     """
-    evaluated = [n if n in TOLD_OTHER else conditions.get(n).name for n in names]
-    episodes = {name: episodes_of(config, name, evaluation.seed) for name in evaluated}
+    episodes = {name: episodes_of(config, name, evaluation.seed) for name in names}
     blocked_ids = blocked.find(config.catalog, episodes)
     blocked.stop_or_note(config, blocked_ids)
     return [
