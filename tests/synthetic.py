@@ -146,9 +146,8 @@ def write_features(path: Path, part: dict, stage: str, inputs=()):
 
 def write_held_out(config: Config):
     """Write a manifest of held-out pictures, of no use beside its name and checksum."""
-    job, asked = jobs.Job(config, "held_out"), config.base.questions
-    part = {"images": 1, "heldout": asked.held_out, "catalog": "pretraining", "seed": job.seed}
-    made_from = {"config": part, "code": job.stage.modules, "seed": job.seed}
+    job = jobs.Job(config, "held_out")
+    made_from = {"config": job.told_settings, "code": job.stage.modules, "seed": job.seed}
     with provenance.record(job.outputs[0], **made_from):
         write_json(job.outputs[0], {"shards": {}})
 

@@ -65,6 +65,13 @@ def test_a_stage_is_the_sum_of_its_artifacts(config, study):
     assert measured.measure(measured.lines(config)["replay"]) is None
 
 
+def test_held_out_pictures_are_measured_though_their_sidecar_tells_other_settings(config, study):
+    synthetic.write_held_out(config)
+    (manifest,) = measured.lines(config)["held out"][0].outputs
+    say(manifest, cpu_s=62.0, wall_s=42.0, peak_memory_mib=500)
+    assert measured.measure(measured.lines(config)["held out"]).cpu_s == 62.0
+
+
 def test_the_page_tells_measured_from_estimated(config, paper, study):
     markdown, tex = make(config, paper)
     demos = line(markdown, "| demos")

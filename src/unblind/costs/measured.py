@@ -65,7 +65,7 @@ def measure(made_by: list[Job]) -> Cost | None:
     sidecars = tuple(provenance.read(path) for path, _ in artifacts)
     for sidecar, (_, job) in zip(sidecars, artifacts, strict=True):
         known = job.stage.settings is not None
-        if known and sidecar.get("config_hash") != digest(job.settings):
+        if known and sidecar.get("config_hash") != digest(job.told_settings):
             return None
     rows = [_numbers(path, sidecar) for (path, _), sidecar in zip(artifacts, sidecars, strict=True)]
     cpu, wall, memory = zip(*rows, strict=True)

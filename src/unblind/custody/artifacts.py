@@ -81,15 +81,9 @@ def own_settings(config: Config, paper: Path) -> dict[str, Any]:
     Raises:
         UnblindError: ``paper`` or the paper's tables of settings are malformed.
     """
-    asked = config.base.questions
-    drawn = {
-        name: {"heldout": asked.held_out, "catalog": "pretraining", "seed": Job(config, name).seed}
-        for name in ("questions", "held_out")
-    }
     tables = hyperparameters.load_settings()
     return {
-        "questions": drawn["questions"] | {"images": asked.images},
-        "held_out": drawn["held_out"] | {"images": 1},
+        **{name: Job(config, name).told_settings for name in ("questions", "held_out")},
         "costs": page.settings(config, load(paper)),
         **{f"table{n}": hyperparameters.settings(config, table) for n, table in tables.items()},
     }

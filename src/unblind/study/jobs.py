@@ -79,6 +79,19 @@ class Job:
         return settings(self.config, self.name, self.run)
 
     @property
+    def told_settings(self) -> dict[str, Any]:
+        """The settings that its sidecars tell: those above, but pictures tell what they hold."""
+        if self.name not in ("questions", "held_out"):
+            return self.settings
+        asked = self.config.base.questions
+        return {
+            "images": asked.images if self.name == "questions" else 1,
+            "heldout": asked.held_out,
+            "catalog": "pretraining",
+            "seed": self.seed,
+        }
+
+    @property
     def seed(self) -> int | None:
         """The seed of its results, if they have one."""
         if not self.stage.seeded:
