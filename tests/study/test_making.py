@@ -50,6 +50,8 @@ def interrupt(folder, origin):
         (folder / "snapshots" / "000002.safetensors").write_text("early")
         (folder / "low").mkdir(exist_ok=True)
         (folder / "low" / "features.safetensors").write_text("of these pictures")
+        (folder / "round-1").mkdir(exist_ok=True)
+        (folder / "round-1" / "model.safetensors").write_text("a finished round")
         raise Killed
 
 
@@ -65,8 +67,9 @@ def test_an_interrupted_training_goes_on_and_ends_without_checkpoint(tmp_path, o
             "000002.safetensors",
             "checkpoint.safetensors",
             "features.safetensors",
+            "model.safetensors",
         ]
-    assert left(folder) == ["000002.safetensors", "features.safetensors"]
+    assert left(folder) == ["000002.safetensors", "features.safetensors", "model.safetensors"]
 
 
 def test_checkpoints_of_rounds_end_with_the_last_round(tmp_path, origin):

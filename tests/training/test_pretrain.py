@@ -222,7 +222,10 @@ def test_a_round_goes_on_from_the_last_in_an_order_of_its_own(made, config, tmp_
     again = tmp_path / "robot"
     shutil.copytree(done, again)
     (again / checkpoint.WEIGHTS).unlink()
+    (again / "round-1" / "training.jsonl").unlink()
+    (again / "round-1" / "checkpoint.safetensors").unlink(missing_ok=True)
     assert robot_again(made, config, again) == (done / checkpoint.WEIGHTS).read_bytes()
+    assert not (again / "round-1" / "training.jsonl").exists(), "a finished round is not repeated"
 
 
 def test_two_processes_give_the_bytes_of_one(made, config, tmp_path):

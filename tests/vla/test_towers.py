@@ -57,6 +57,21 @@ def test_stored_low_features_give_the_same_tokens():
 
 
 @torch.no_grad()
+def test_the_fine_tower_adds_the_four_cells_of_eight_pixels_that_a_token_covers():
+    plain = VisionBackbone(("lite0",), SIDE, 5).eval()
+    fine = VisionBackbone(("lite0_fine",), SIDE, 5).eval()
+    fine.load_state_dict(plain.state_dict())
+    low = torch.randn(2, 40, 16, 16, generator=torch.Generator().manual_seed(0))
+    tokens = fine(low)
+    assert tokens.shape == (2, GRID * GRID, 112 + 4 * 40) == (2, 64, towers.tower("lite0_fine").width)
+    assert torch.equal(tokens[..., :112], plain(low))
+    row, column = 2, 5
+    four = low[:, :, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2].flatten(1)
+    wanted = torch.nn.functional.layer_norm(four, four.shape[1:])
+    torch.testing.assert_close(tokens[:, row * GRID + column, 112:], wanted)
+
+
+@torch.no_grad()
 def test_two_towers_take_three_channels_each_and_join_their_tokens():
     backbone = VisionBackbone(models.TINY_OPENVLA["towers"], 28, 0).eval()
     pixels = torch.randn(2, 6, 28, 28, generator=torch.Generator().manual_seed(0))

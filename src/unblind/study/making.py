@@ -14,9 +14,9 @@ from unblind.study.jobs import Job, Origin
 from unblind.study.provenance import is_current, record
 from unblind.study.stages import BASES
 
-#: What an interrupted training leaves, to go on from; also folders of snapshots and of features.
+#: What an interrupted training leaves, to go on from; folders of snapshots, features and rounds.
 _WORK = ("checkpoint.safetensors", "training.jsonl")
-_WORK_FOLDERS = ("snapshots", "low")
+_WORK_FOLDERS = ("snapshots", "low", "round-*")
 
 
 def run(job: Job, work: Callable[[], Mapping[str, Any] | None]) -> bool:
@@ -100,8 +100,8 @@ def continued(folder: Path, origin: Origin) -> Iterator[None]:
         with files.explained(folder):
             for path in (path for name in _WORK for path in sorted(folder.rglob(name))):
                 path.unlink()
-            for name in _WORK_FOLDERS:
-                shutil.rmtree(folder / name, ignore_errors=True)
+            for path in (path for name in _WORK_FOLDERS for path in folder.glob(name)):
+                shutil.rmtree(path, ignore_errors=True)
         files.write_json(file, stamp)
     yield
     for path in sorted(folder.rglob(_WORK[0])):

@@ -53,7 +53,7 @@ def make_model(sizes: settings.Model, vocabulary: Vocabulary, seed: int) -> Pris
         torch.default_generator.manual_seed(seed)
         model = Prismatic(shape)
     tower = model.vision_backbone.featurizer
-    tower.load_state_dict(load_lite(sizes.towers[0], len(tower.blocks)).state_dict())
+    tower.load_state_dict(load_lite(tower.name, len(tower.blocks)).state_dict())
     return model
 
 

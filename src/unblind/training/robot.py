@@ -169,8 +169,9 @@ def train_robot(
 ) -> None:
     """Go on from the checkpoint ``start`` with broad demonstrations; write ``out``.
 
-    Each round goes on from the stored weights of the one before, which stay in ``out/round-N``. The
-    frozen features of the frames stay in ``out/low``.
+    Each round goes on from the stored weights of the one before, which stay in ``out/round-N``: one
+    whose weights stand there is not repeated. The frozen features of the frames stay in
+    ``out/low``.
 
     Args:
         team: the processes.
@@ -195,7 +196,8 @@ def train_robot(
     for number in range(rounds):
         last = number + 1 == rounds
         folder = out if last else out / f"round-{number + 1}"
-        _train_round(team, config, number, start, labelled, low, stored, folder)
+        if last or not (folder / checkpoint.WEIGHTS).exists():
+            _train_round(team, config, number, start, labelled, low, stored, folder)
         start = folder
 
 

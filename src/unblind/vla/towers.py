@@ -17,7 +17,9 @@ from unblind.errors import UnblindError
 from unblind.vla.lite import LiteNet
 
 #: EfficientNet-Lite0 up to stride 16: 11 blocks, 112 channels, 0.69 M parameters.
-_LITE_BLOCKS = 11
+_LITE_BLOCKS, _LITE_WIDTH = 11, 112
+#: Of these, the blocks up to stride 8, and their 40 channels.
+_FINE_BLOCKS, _FINE_WIDTH = 5, 40
 #: Sizes of a ViT that twins of published checkpoints change.
 SIZES = ("embed_dim", "depth", "num_heads")
 
@@ -45,13 +47,31 @@ class Tower:
     sizes: Mapping[str, int] = field(default_factory=dict)
 
 
+def _lite(side: int) -> nn.Module:
+    return LiteNet("lite0", _LITE_BLOCKS)
+
+
 def _lite_low(net: nn.Module, images: Tensor, frozen: int) -> Tensor:
     return net.run(images, 0, frozen) if frozen else images
 
 
 def _lite_tokens(net: nn.Module, low: Tensor, frozen: int) -> Tensor:
-    grid = net.run(low, frozen, _LITE_BLOCKS)
-    # Channels of a convolutional map differ a hundredfold in size; a ViT ends with a norm as well.
+    return _normalised(net.run(low, frozen, _LITE_BLOCKS))
+
+
+def _fine_tokens(net: nn.Module, low: Tensor, frozen: int) -> Tensor:
+    # A cell of 16 pixels tells a place to a few millimetres; its four cells of 8 tell more.
+    fine = net.run(low, frozen, _FINE_BLOCKS)
+    grid = net.run(fine, _FINE_BLOCKS, _LITE_BLOCKS)
+    folded = functional.pixel_unshuffle(fine, 2)
+    return torch.cat([_normalised(grid), _normalised(folded)], dim=-1)
+
+
+def _normalised(grid: Tensor) -> Tensor:
+    """Return a map (B, C, H, W) as tokens (B, H W, C) of one size.
+
+    Channels of a convolutional map differ a hundredfold; a ViT ends with a norm as well.
+    """
     return functional.layer_norm(grid.flatten(2).transpose(1, 2), grid.shape[1:2])
 
 
@@ -78,7 +98,8 @@ def _vit(name: str, width: int) -> Tower:
 
 
 TOWERS: Mapping[str, Tower] = {
-    "lite0": Tower(lambda side: LiteNet("lite0", _LITE_BLOCKS), _lite_low, _lite_tokens, 112, 16),
+    "lite0": Tower(_lite, _lite_low, _lite_tokens, _LITE_WIDTH, 16),
+    "lite0_fine": Tower(_lite, _lite_low, _fine_tokens, _LITE_WIDTH + 4 * _FINE_WIDTH, 16),
     "dinov2": _vit("vit_large_patch14_reg4_dinov2.lvd142m", 1024),
     "siglip": _vit("vit_so400m_patch14_siglip_224", 1152),
 }
