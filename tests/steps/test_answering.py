@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from unblind.config import load
+from unblind.diagnosis import models as diagnosed
 from unblind.errors import UnblindError
 from unblind.pictures import shards
 from unblind.steps import answering
@@ -67,14 +68,14 @@ def adapter(config):
 def asked_of(config, run, monkeypatch):
     """Return the weights of the output head of the model that is asked."""
     seen = {}
-    record = answering._load
+    load = diagnosed.load
 
     def note(job):
-        loaded = record(job)
+        loaded = load(job)
         seen["head"] = loaded.model.state_dict()["language_model.lm_head.weight"].clone()
         return loaded
 
-    monkeypatch.setattr(answering, "_load", note)
+    monkeypatch.setattr(diagnosed, "load", note)
     answering.ask(config, run, 0)
     return seen["head"]
 

@@ -4,7 +4,6 @@ from unblind import files
 from unblind.config import Config
 from unblind.study import jobs, making
 from unblind.study.jobs import Job
-from unblind.study.stages import ADAPTER_FILES, VLM_FILE
 
 
 def ask(config: Config, run: str, seed: int) -> None:
@@ -22,6 +21,7 @@ def ask(config: Config, run: str, seed: int) -> None:
         import pyarrow.parquet as pq
         import torch
 
+        from unblind.diagnosis import models
         from unblind.training import evaluate
 
         torch.set_num_threads(1)
@@ -29,23 +29,9 @@ def ask(config: Config, run: str, seed: int) -> None:
         folder = jobs.path(config, "held_out").parent
         blind = config.run(run).method is None
         answers = evaluate.record(
-            _load(job), folder, config.answers.pictures, blind, job.stage.unit_cpu_s
+            models.load(job), folder, config.answers.pictures, blind, job.stage.unit_cpu_s
         )
         with files.atomic_path(out) as temporary:
             pq.write_table(answers, temporary, compression="zstd")
 
     making.run(job, work)
-
-
-def _load(job: Job):
-    """Return the model that a job reads: the base, with other weights, or with an adapter."""
-    import torch
-
-    from unblind.vla import checkpoint, loading, policy
-
-    base = checkpoint.load(jobs.base_folder(job.config))
-    by_name = {path.name: path for path in job.inputs}
-    if VLM_FILE in by_name:
-        loading.load_weights(base.model, [by_name[VLM_FILE]], "cpu", torch.float32)
-    adapter = by_name.get(ADAPTER_FILES[0])
-    return policy.load(base, adapter.parent if adapter else None).loaded

@@ -443,7 +443,12 @@ _STAGES["answers"] = Stage(
     group="answers",
     outputs=("{results}/answers/{run}/{seed}.parquet",),
     settings={"answers": True},
-    modules=(*_PRETRAINING, "unblind.sim.conditions", "unblind.training.evaluate"),
+    modules=(
+        *_PRETRAINING,
+        "unblind.diagnosis.models",
+        "unblind.sim.conditions",
+        "unblind.training.evaluate",
+    ),
     inputs=(
         BASE,
         Input("pull_vlm", when=_is_vlm),

@@ -1,0 +1,1 @@
+"""What a model's representations hold: probes, attention, collapse, drift and the loss's shape."""
