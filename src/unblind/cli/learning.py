@@ -30,6 +30,9 @@ def features(
             "(base.source) pictures at its size."
         ),
     ],
+    run: Annotated[
+        str | None, typer.Option(help="Of this run's teacher, if it has one for itself.")
+    ] = None,
     config: ConfigFile = MINI,
     override: Overrides = None,
 ) -> None:
@@ -37,7 +40,10 @@ def features(
     settings = load_config(config, override)
     from unblind.steps import finetuning
 
-    getattr(finetuning, which.value)(settings)
+    if which is Features.teacher:
+        finetuning.teacher(settings, run)
+    else:
+        getattr(finetuning, which.value)(settings)
 
 
 @app.command()

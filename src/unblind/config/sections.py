@@ -12,6 +12,8 @@ from unblind.errors import near
 from unblind.teachers.registry import TEACHERS
 
 METHODS = ("default", "freeze", "align")
+#: Numbers of the paper's tables of ablations: success by group of conditions, and by condition.
+ABLATIONS = ("4", "5", "6", "7", "8", "10", "11", "12", "13")
 #: Settings of how adapters are trained, in the warm-up too. What decides no more than the last
 #: digits or the speed is left out: device, gpus, gradient_checkpointing, checkpoint_steps.
 RECIPE = ("recipe", "precision", "augmentation", "betas", "clip", "last_rate")
@@ -277,8 +279,9 @@ class Alignment(Section):
     interpolate: bool = Field(
         description="Meet a grid that the teacher cannot give by interpolating its features."
     )
-    layers: Annotated[list[Count], Field(min_length=1)] = Field(
-        description="Decoder layers whose visual tokens are aligned (paper: 16 of 32)."
+    layers: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = Field(
+        description="Decoder layers whose visual tokens are aligned (paper: 16 of 32); 0: those of "
+        "the vision encoder, before the projector (the paper's Enc2Enc)."
     )
     lambda_: float = Field(
         alias="lambda", ge=0, description="Weight of the alignment loss, the paper's lambda (0.2)."

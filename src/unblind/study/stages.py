@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from unblind.config.sections import RECIPE
+from unblind.config.sections import ABLATIONS, RECIPE
 from unblind.study.stage import Beside, Input, Runs, Stage
 
 #: The files of a model.
@@ -346,6 +346,7 @@ _STAGES = {
             "training": {"align": {"teacher", "teacher_weights", "interpolate"}},
         },
         modules=(*_CACHE, *_MODEL, "unblind.teachers"),
+        each_teacher=True,
         # Of the base, they depend on its sizes alone.
         inputs=(Input("base", ("config.json",)), DEMOS),
         when=_is_own,
@@ -482,6 +483,23 @@ def _settings_table(number: int) -> Stage:
     )
 
 
+def _ablation(number: str) -> Stage:
+    """Return the stage that renders one of the paper's tables of ablations."""
+    return _page(
+        f"Table {number}",
+        f"ablation {number}",
+        tuple(f"table{number}.{kind}" for kind in ("md", "csv", "tex")),
+        settings=_keys("scale", "seed", "seeds", "runs", "ablations", "rollout"),
+        inputs=(Input("rollout"), Input("answers")),
+        sources=(
+            "paper/claims.yaml",
+            *(f"paper/templates/ablation.{kind}.j2" for kind in ("md", "tex")),
+        ),
+        rows=lambda config: ["align", "default", *config.ablations[number]],
+        when=lambda config: number in config.ablations,
+    )
+
+
 _PAGES = {
     "table1": _page(
         "Table 1",
@@ -501,6 +519,7 @@ _PAGES = {
             *(f"paper/templates/table1.{kind}.j2" for kind in ("md", "tex")),
         ),
     ),
+    **{f"table{number}": _ablation(number) for number in ABLATIONS},
     "table9": _settings_table(9),
     "table14": _settings_table(14),
     # What the stages took is known when the table is there, whose footer quotes them too.
