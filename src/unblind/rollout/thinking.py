@@ -256,9 +256,7 @@ def think_episodes(config: Config, domain: str, seed: int) -> list[ThinkEpisode]
     """Return the episodes of a domain: the same for every run with this seed."""
     asked = config.think
     ids = episodes.sample_ids(domain, asked.questions, seed, purpose=config.rollout.purpose)
-    return episodes.variants(
-        ids, domain, config.fidelity, asked.styles, asked.swap, asked.in_hand
-    )
+    return episodes.variants(ids, domain, config.fidelity, asked.styles, asked.swap, asked.in_hand)
 
 
 def _suite(kind: str) -> Suite:

@@ -133,9 +133,7 @@ def write_sheets(folder: Path | str, catalog: Catalog) -> list[Path]:
         "tables": [
             label(t.photo(640, 480), f"{t.index:02d} {t.name} ({t.split})") for t in catalog.tables
         ],
-        "textures": [
-            label(t.texture(), f"{t.index:02d} {t.texture_name}") for t in catalog.tables
-        ],
+        "textures": [label(t.texture(), f"{t.index:02d} {t.texture_name}") for t in catalog.tables],
     }
     paths = []
     for name, tiles in sheets.items():

@@ -439,8 +439,7 @@ _STAGES["think_scripted"] = Stage(
     command="think",
     group="think",
     outputs=tuple(f"{{results}}/think/{{run}}/{{seed}}/{name}.parquet" for name in THINK_DOMAINS),
-    settings=_SCENE
-    | {"demos": {"euler"}, "think": True, "rollout": {"purpose", "max_steps"}},
+    settings=_SCENE | {"demos": {"euler"}, "think": True, "rollout": {"purpose", "max_steps"}},
     modules=(*_ROLLOUT, "unblind.pictures", "unblind.rollout.thinking", "unblind.think"),
     per=PLANNERS,
     seeded=True,

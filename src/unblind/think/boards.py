@@ -93,7 +93,9 @@ def _drawn(kind: str, drawing: str, color: str | None, style: Style) -> Model:
         outline_rectangle((-55, -55), (55, 55)), -3, 3, edge, np.ascontiguousarray(np.rot90(image))
     )
     part = fit(look + shell(look), BBOX)
-    return Model(f"{color or ''} {drawing}".strip(), 0, "test", DENSITY, part.collision, part.visual)
+    return Model(
+        f"{color or ''} {drawing}".strip(), 0, "test", DENSITY, part.collision, part.visual
+    )
 
 
 def picture(kind: str, drawing: str, color: str | None, style: Style) -> np.ndarray:

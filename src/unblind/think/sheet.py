@@ -24,7 +24,9 @@ def write_sheet(path: Path, config: Config, scale: int = 2) -> None:
     Raises:
         UnblindError: no renderer can be set up, boards are missing, or the folder is not writable.
     """
-    save(Path(path), [label(frame, text, scale) for frame, text in _frames(config, scale)], _COLUMNS)
+    save(
+        Path(path), [label(frame, text, scale) for frame, text in _frames(config, scale)], _COLUMNS
+    )
 
 
 def _frames(config: Config, scale: int) -> Iterator[tuple[np.ndarray, str]]:
