@@ -17,6 +17,7 @@ from unblind.sim.episodes import decode
 from unblind.sim.success import Milestones
 
 STEPS = 6
+NOWHERE = (np.zeros(3), np.zeros(3), -1)  # object, gripper, and the plate that the object is on
 BROKEN, DEADLY = 666, 667  # ids of episodes that raise an error or kill their worker
 
 
@@ -28,7 +29,7 @@ class FakeScenes:
 
     def reset(self, scene, episode):
         self.now[scene] = np.array([episode.episode_id, 0])
-        return Reply(self.now[scene].copy(), False, Milestones())
+        return Reply(self.now[scene].copy(), False, Milestones(), *NOWHERE)
 
     def step(self, scene, action):
         number, step = self.now[scene]
@@ -44,7 +45,7 @@ class FakeScenes:
         milestones = Milestones(
             reached=step == 1, grasped=number % 2 == 1 and step == 2, lifted=not number % 3
         )
-        return Reply(self.now[scene].copy(), bool(success), milestones)
+        return Reply(self.now[scene].copy(), bool(success), milestones, *NOWHERE)
 
 
 def fake_serve(pipe, setup, scenes):

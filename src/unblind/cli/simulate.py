@@ -106,3 +106,34 @@ def rollout(
     out = out or folder / run / str(seed)
     with locks.alone(out / "told_other" if told_other else out):
         evaluate(settings, run, seed, out, condition or None, workers or settings.rollout.workers)
+
+
+@app.command()
+def think(
+    run: Annotated[str | None, typer.Option(help="A run of the configuration.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder, one file a domain.")] = None,
+    seed: RunSeed = 0,
+    config: ConfigFile = MINI,
+    override: Overrides = None,
+    domain: Annotated[
+        list[str] | None, typer.Option(help="Only this domain; may be repeated.")
+    ] = None,
+    sheet: Annotated[
+        Path | None, typer.Option(help="Write a PNG with a first frame of each domain instead.")
+    ] = None,
+    workers: Workers = None,
+) -> None:
+    """VL-Think: let a policy put the carrot on the board that the instruction names."""
+    settings = load_config(config, override)
+    if (run is None) == (sheet is None):
+        raise typer.BadParameter("name a run, or a picture to write", param_hint="--run, --sheet")
+    if sheet is not None:
+        from unblind.think.sheet import write_sheet
+
+        write_sheet(sheet, settings)
+        return
+    from unblind.rollout.thinking import think as evaluate
+
+    out = out or Path(settings.results, "think", run, str(seed))
+    with locks.alone(out):
+        evaluate(settings, run, seed, out, domain or None, workers or settings.rollout.workers)

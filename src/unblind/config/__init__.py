@@ -41,6 +41,7 @@ from unblind.config.sections import (
     Section,
     Seed,
     Table1,
+    Think,
     Training,
 )
 from unblind.errors import UnblindError, near
@@ -67,6 +68,7 @@ __all__ = [
     "Run",
     "Schedule",
     "Table1",
+    "Think",
     "Training",
     "check",
     "digest",
@@ -122,6 +124,7 @@ class Config(Section):
         description="Evaluation seeds; each draws its own episode ids, the same for all runs."
     )
     runs: dict[Name, Run] = Field(description="Policies under evaluation by name.")
+    think: Think = Field(description="VL-Think in the simulator.")
     answers: Answers = Field(description="Held-out questions to models.")
     gates: Gates = Field(description="Marks to reach before a table is worth reading.")
     table1: Table1 = Field(description="Table 1 (success rates by condition).")
@@ -150,8 +153,11 @@ class Config(Section):
         for row in self.table1.rows:
             if row not in known:
                 raise ValueError(f"table1.rows names no run or method: '{row}'{near(row, known)}")
-            if row in self.runs and self.runs[row].policy == "vlm":
-                raise ValueError(f"table1.rows names '{row}', whose policy 'vlm' does not act")
+            if row in self.runs and self.runs[row].policy in ("vlm", "always_left"):
+                policy = self.runs[row].policy
+                raise ValueError(f"table1.rows names '{row}', whose policy '{policy}' does not act")
+        if self.catalog == "builtin" and "released" in self.think.styles:
+            raise ValueError("think.styles names 'released', and the built-in catalog has no such")
         if self.answers.pictures > self.base.questions.held_out:
             raise ValueError(
                 f"answers.pictures ({self.answers.pictures}) is more than "

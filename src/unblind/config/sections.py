@@ -423,11 +423,39 @@ class Rollout(Section):
         return self.in_distribution_at_random if in_distribution else self.at_random
 
 
+class Think(Section):
+    """VL-Think in the simulator: boards among which the instruction names one."""
+
+    questions: Annotated[int, Field(ge=1, le=56)] = Field(
+        description="Episode ids for each of the eight domains and seed, each run in every style, "
+        "layout and start; at most 56, half of what Parity's 672 ids leave for one purpose."
+    )
+    styles: Annotated[list[Literal["seen", "unseen", "released"]], Field(min_length=1)] = Field(
+        description="Looks of the boards: 'seen' as in the base's pictures, 'unseen' the look that "
+        "these keep back of each name, 'released' the authors' boards, from the catalog's folder."
+    )
+    swap: bool = Field(
+        description="Ask each question in a second layout, too: the board that is meant changes "
+        "places with another one."
+    )
+    in_hand: bool = Field(
+        description="Ask each question a second time with the carrot in the gripper: the planner "
+        "has picked it up."
+    )
+
+    @model_validator(mode="after")
+    def _styles_differ(self) -> Self:
+        if len(set(self.styles)) < len(self.styles):
+            raise ValueError(f"styles names a style twice: {self.styles}")
+        return self
+
+
 class Run(Section):
     """One policy under evaluation: a row of a table."""
 
-    policy: Literal["oracle", "random", "noop", "vla", "vlm"] = Field(
-        description="'oracle' is the planner, 'random' and 'noop' are floors, 'vla' is a model, "
+    policy: Literal["oracle", "random", "noop", "always_left", "vla", "vlm"] = Field(
+        description="'oracle' is the planner, 'random' and 'noop' are floors, 'always_left' is the "
+        "planner that goes to the left board of VL-Think whatever it is told, 'vla' is a model, "
         "'vlm' the base before robot pretraining: it answers questions, but does not act."
     )
     label: str = Field(min_length=1, description="The row's name in tables.")

@@ -12,7 +12,7 @@ from unblind.costs.measured import line_of
 from unblind.errors import UnblindError
 from unblind.sim.conditions import CONDITIONS, Space
 from unblind.study import jobs
-from unblind.study.stages import EPISODE_CPU_S, STAGES, START_CPU_S, TOLD_OTHER
+from unblind.study.stages import EPISODE_CPU_S, STAGES, START_CPU_S, THINK_DOMAINS, TOLD_OTHER
 
 #: Labelled frames of a demonstration, as a mean over mini's.
 FRAMES = 31
@@ -140,11 +140,14 @@ def needs(config: Config) -> dict[str, Need]:
     listed = [*_data(config), *_base(config)]
     for name, run in config.runs.items():
         listed += [_training(config, name, run)] if run.method else []
-        if run.policy != "vlm":
-            evaluated = [condition.name for condition in CONDITIONS]
-            listed.append(_rollouts(config, name, run, "rollout", evaluated))
+        if run.policy not in ("vlm", "always_left"):
+            counts = [config.rollout.count(condition.name) for condition in CONDITIONS]
+            listed.append(_rollouts(config, name, run, "rollout", counts))
         if run.policy == "vla":
-            listed.append(_rollouts(config, name, run, "told_other", [*TOLD_OTHER.values()]))
+            counts = [config.rollout.count(condition) for condition in TOLD_OTHER.values()]
+            listed.append(_rollouts(config, name, run, "told_other", counts))
+        if run.policy in ("vla", "oracle", "always_left"):
+            listed.append(_rollouts(config, name, run, "think", _thought(config)))
         answers = config.base.source is None and run.policy in ("vla", "vlm")
         listed += [_answers(config, name, run)] if answers else []
     return {need.stage: need for need in listed}
@@ -253,8 +256,16 @@ def _training(config: Config, name: str, run: Run) -> Need:
     return replace(_gpu_training(stage, schedule, run.method or "default"), disk=kept)
 
 
-def _rollouts(config: Config, name: str, run: Run, stage: str, evaluated: list[str]) -> Need:
-    episodes = sum(config.rollout.count(condition) for condition in evaluated)
+def _thought(config: Config) -> list[int]:
+    """Return the episodes of each domain of VL-Think for one run and seed."""
+    asked = config.think
+    variants = len(asked.styles) * (1 + asked.swap) * (1 + asked.in_hand)
+    return [asked.questions * variants] * len(THINK_DOMAINS)
+
+
+def _rollouts(config: Config, name: str, run: Run, stage: str, counts: list[int]) -> Need:
+    """Return what a run's records of so many episodes each need."""
+    episodes = sum(counts)
     neural, large = run.policy == "vla", is_large(config)
     calls = episodes * config.rollout.max_steps
     # The simulator alone is what an idle policy costs; units are episodes of 80 steps.
@@ -263,7 +274,7 @@ def _rollouts(config: Config, name: str, run: Run, stage: str, evaluated: list[s
         line_of(stage, name),
         f"{calls:,} policy calls" if neural else f"{episodes:,} episodes",
         _start(config) + neural * MODEL_CPU_S + episodes * unit,
-        disk=len(evaluated) * _C["D_record"] + episodes * _C["D_episode"],
+        disk=len(counts) * _C["D_record"] + episodes * _C["D_episode"],
     )
     if not (neural and large):
         return need

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 #: Makes a policy that needs no model from its seed; None where an actor in the worker acts.
 _MAKERS: Mapping[str, Callable[[int], Policy | None]] = {
     "oracle": lambda seed: None,
+    "always_left": lambda seed: None,
     "random": RandomPolicy,
     "noop": lambda seed: NoopPolicy(),
 }

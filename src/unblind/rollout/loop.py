@@ -33,6 +33,9 @@ class Outcome:
     milestones: Milestones = field(default_factory=Milestones)
     steps: int = 0
 
+    def begin(self, reply: Reply) -> None:
+        """Take note of the state in which the policy begins."""
+
     def add(self, reply: Reply) -> None:
         """Count one step."""
         self.steps += 1
@@ -87,6 +90,7 @@ class Crew:
         n_workers: processes.
         policy: acts for the scenes; None if the workers' own actors do.
         scenes: what a worker keeps its scenes in.
+        outcome: what is noted of an episode.
     """
 
     def __init__(
@@ -95,9 +99,10 @@ class Crew:
         n_workers: int,
         policy: Policy | None,
         scenes: type[Scenes] = Scenes,
+        outcome: type[Outcome] = Outcome,
     ) -> None:
         self._setup, self._n_workers, self._policy = setup, n_workers, policy
-        self._scenes = scenes
+        self._scenes, self._outcome = scenes, outcome
         self._workers: list[_Worker] = []
 
     def __enter__(self) -> Self:
@@ -133,7 +138,7 @@ class Crew:
         """
         waiting = deque(episodes)
         for worker in self._workers:
-            if requests := _starts(worker, waiting):
+            if requests := self._starts(worker, waiting):
                 worker.ask(requests)
         while any(worker.running for worker in self._workers):
             for worker in self._workers:
@@ -147,13 +152,15 @@ class Crew:
             outcome = worker.running[scene]
             if kind == "step":
                 outcome.add(reply)
+            else:
+                outcome.begin(reply)
             if outcome.steps == self._setup.config.rollout.max_steps:
                 ended.append(worker.running.pop(scene))
                 worker.idle.append(scene)
             else:
                 seen[scene] = Observation(outcome.episode, outcome.steps, reply.image)
         steps = [("step", scene, action) for scene, action in self._decide(seen)]
-        requests = steps + _starts(worker, waiting)
+        requests = steps + self._starts(worker, waiting)
         if requests:
             worker.ask(requests)
         yield from ended
@@ -163,12 +170,11 @@ class Crew:
             return [(scene, None) for scene in seen]
         return list(zip(seen, self._policy.act(list(seen.values())), strict=True))
 
-
-def _starts(worker: _Worker, waiting: deque[Episode]) -> list[tuple[str, int, Any]]:
-    """Give the worker's idle scenes their next episodes."""
-    requests = []
-    while worker.idle and waiting:
-        scene, episode = worker.idle.pop(), waiting.popleft()
-        worker.running[scene] = Outcome(episode)
-        requests.append(("reset", scene, episode))
-    return requests
+    def _starts(self, worker: _Worker, waiting: deque[Episode]) -> list[tuple[str, int, Any]]:
+        """Give the worker's idle scenes their next episodes."""
+        requests = []
+        while worker.idle and waiting:
+            scene, episode = worker.idle.pop(), waiting.popleft()
+            worker.running[scene] = self._outcome(episode)
+            requests.append(("reset", scene, episode))
+        return requests

@@ -5,13 +5,16 @@ the simulator's own state, as the planner does: then each scene gets an actor of
 the worker (`SceneActor`), and the parent sends no actions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
 from unblind.sim.episodes import Episode
+
+if TYPE_CHECKING:
+    from unblind.sim.planner import Command
 
 #: Policies that need no model.
 SCRIPTED = ("oracle", "random", "noop")
@@ -123,6 +126,11 @@ class OracleActor:
         self._tries = self.TRIES
         self._plan = None
         self._stage = None
+
+    def go_on(self, env: Any, plan: Iterator["Command"]) -> None:
+        """Take a plan for the first one: its object is held already."""
+        self._tries -= 1
+        self._plan, self._start, self._stage = plan, env.object.pose.p, "carry"
 
     def act(self, env: Any) -> np.ndarray:
         """Return the next command of the plan, or stand still where there is none."""

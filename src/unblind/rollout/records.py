@@ -3,7 +3,8 @@
 import contextlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -31,20 +32,20 @@ SCHEMA = pa.schema(
 )
 
 
-def row(outcome: Outcome, run: str, seed: int) -> dict[str, Any]:
+def row(outcome: Outcome, run: str, seed: int, schema: pa.Schema = SCHEMA) -> dict[str, Any]:
     """Return the row of an episode."""
     episode = outcome.episode.to_json()
-    fields = {name: episode.get(name) for name in SCHEMA.names}
+    fields = {name: episode.get(name) for name in schema.names}
     for column in _PLACES:
         for axis, value in zip("xyz", episode[column] or (None,) * 3, strict=True):
             fields[f"{column[:-4]}_{axis}"] = value
     return fields | outcome.columns() | {"run": run, "seed": seed}
 
 
-def write(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+def write(path: Path, rows: Iterable[dict[str, Any]], schema: pa.Schema = SCHEMA) -> None:
     """Write a record file atomically."""
     with files.atomic_path(path) as temporary:
-        pq.write_table(pa.Table.from_pylist(list(rows), schema=SCHEMA), temporary)
+        pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), temporary)
 
 
 class Journal:
@@ -53,9 +54,11 @@ class Journal:
     Args:
         path: the record that will be.
         stamp: what the rows depend on; rows under another stamp are thrown away.
+        key: columns that tell rows apart: one, or several, whose values are a tuple then.
     """
 
-    def __init__(self, path: Path, stamp: str) -> None:
+    def __init__(self, path: Path, stamp: str, key: Sequence[str] = ("episode_id",)) -> None:
+        self._key = itemgetter(*key)
         self._path = path.with_name(f".{path.stem}.journal")
         with files.explained(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,7 +66,7 @@ class Journal:
             if first != {"stamp": stamp}:
                 rest = []
                 self._path.write_text(json.dumps({"stamp": stamp}) + "\n", encoding="utf-8")
-        self.rows: dict[int, dict[str, Any]] = {entry["episode_id"]: entry for entry in rest}
+        self.rows: dict[Any, dict[str, Any]] = {self._key(entry): entry for entry in rest}
 
     def _whole_lines(self) -> list[dict[str, Any]]:
         """Return what was written; cut off a line that a kill has torn, lest the next joins it."""
@@ -78,7 +81,7 @@ class Journal:
 
     def add(self, entry: dict[str, Any]) -> None:
         """Append a row and make sure that it is on the disk."""
-        self.rows[entry["episode_id"]] = entry
+        self.rows[self._key(entry)] = entry
         with files.explained(self._path), open(self._path, "a", encoding="utf-8") as handle:
             handle.write(json.dumps(entry) + "\n")
             handle.flush()

@@ -1,9 +1,12 @@
 """Evaluation of one run with one seed under all conditions."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from unblind.config import Config, digest
 from unblind.errors import UnblindError
@@ -38,6 +41,29 @@ def episodes_of(config: Config, name: str, seed: int) -> list[Episode]:
     return evaluation_episodes(config, name, seed)
 
 
+def _setup(config: Config, policy: Policy | None) -> Setup:
+    return Setup(config, images=bool(policy and policy.needs_images), oracle=policy is None)
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What runs are evaluated on, and what is recorded of it; the defaults are the conditions.
+
+    Attributes:
+        episodes: returns the episodes of a record, from configuration, its name and seed.
+        setup: returns what workers build, from configuration and policy.
+        crew: further arguments of `Crew`.
+        schema: of the records.
+        key: columns, and fields of an episode, that tell rows apart.
+    """
+
+    episodes: Callable[[Config, str, int], list[Episode]] = episodes_of
+    setup: Callable[[Config, Policy | None], Setup] = _setup
+    crew: Mapping[str, Any] = field(default_factory=dict)
+    schema: pa.Schema = records.SCHEMA
+    key: tuple[str, ...] = ("episode_id",)
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """What a run's records are made with.
@@ -49,6 +75,7 @@ class Evaluation:
         details: what they tell of the model.
         policy: makes the policy, None for the planner; called only if something is to do.
         unit_cpu_s: expected CPU-seconds an episode, 0 where nothing is known of them.
+        suite: what is evaluated and recorded.
     """
 
     run: str
@@ -57,6 +84,7 @@ class Evaluation:
     details: Mapping[str, Any]
     policy: Callable[[], Policy | None]
     unit_cpu_s: float
+    suite: Suite = Suite()
 
 
 def rollout(
@@ -121,7 +149,8 @@ def evaluate(
     config: Config, evaluation: Evaluation, out: Path, names: Sequence[str], n_workers: int
 ) -> None:
     """Write the records that are not current (see `rollout`)."""
-    run, seed = evaluation.run, evaluation.seed
+    run, seed, suite = evaluation.run, evaluation.seed, evaluation.suite
+    key = attrgetter(*suite.key)
     todo = [
         cell
         for cell in _cells(config, evaluation, Path(out), names)
@@ -133,18 +162,18 @@ def evaluate(
         return
     policy = evaluation.policy()
     details = {"run_details": evaluation.details} if evaluation.details else {}
-    setup = Setup(config, images=bool(policy and policy.needs_images), oracle=policy is None)
-    with Crew(setup, n_workers, policy) as crew:
+    with Crew(suite.setup(config, policy), n_workers, policy, **suite.crew) as crew:
         for cell in todo:
-            journal = records.Journal(cell.path, _stamp(run, cell))
+            journal = records.Journal(cell.path, _stamp(run, cell), suite.key)
             progress.advance(len(journal.rows))
-            waiting = [e for e in cell.episodes if e.episode_id not in journal.rows]
+            waiting = [e for e in cell.episodes if key(e) not in journal.rows]
             left_out = {"not_run": blocked.to_json(cell.not_run)} if cell.not_run else {}
             with record(cell.path, **cell.made_from, extra=details | left_out):
                 for outcome in crew.run(waiting):
-                    journal.add(records.row(outcome, run, seed))
+                    journal.add(records.row(outcome, run, seed, suite.schema))
                     progress.advance()
-                records.write(cell.path, [journal.rows[e.episode_id] for e in cell.episodes])
+                rows = [journal.rows[key(episode)] for episode in cell.episodes]
+                records.write(cell.path, rows, suite.schema)
             journal.remove()
 
 
@@ -171,7 +200,7 @@ def _cells(config: Config, evaluation: Evaluation, out: Path, names: Sequence[st
     Raises:
         UnblindError: files are missing and ``catalog_missing`` is 'stop'.
     """
-    episodes = {name: episodes_of(config, name, evaluation.seed) for name in names}
+    episodes = {name: evaluation.suite.episodes(config, name, evaluation.seed) for name in names}
     blocked_ids = blocked.find(config.catalog, episodes)
     blocked.stop_or_note(config, blocked_ids)
     return [

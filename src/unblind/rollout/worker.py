@@ -9,7 +9,7 @@ import numpy as np
 
 from unblind import workers
 from unblind.config import Config
-from unblind.rollout.policies import OracleActor
+from unblind.rollout.policies import OracleActor, SceneActor
 from unblind.sim.episodes import Episode
 from unblind.sim.success import Milestones
 
@@ -22,11 +22,17 @@ class Reply:
         image: (H, W, 3) uint8, or None where the policy looks at nothing.
         success: the object stands on the plate now.
         milestones: those that hold now.
+        object_xyz: (3,) m, world.
+        gripper_xyz: ``ee_gripper_link``, (3,) m, world.
+        stands_on: which plate the object stands on, as the environment counts them; -1: none.
     """
 
     image: np.ndarray | None
     success: bool
     milestones: Milestones
+    object_xyz: np.ndarray
+    gripper_xyz: np.ndarray
+    stands_on: int
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,7 @@ class Scenes:
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
         self._envs: dict[int, Any] = {}
-        self._actors: dict[int, OracleActor] = {}
+        self._actors: dict[int, SceneActor] = {}
 
     def reset(self, scene: int, episode: Episode) -> Reply:
         """Start an episode."""
@@ -59,7 +65,7 @@ class Scenes:
         obs, info = self._envs[scene].reset(options={"episode": episode})
         if self._setup.oracle:
             self._actors[scene] = OracleActor(self._setup.config.demos.euler)
-        return _reply(obs, info)
+        return reply(obs, info)
 
     def step(self, scene: int, action: np.ndarray | None) -> Reply:
         """Do one control step; without an action the scene's own actor chooses it."""
@@ -67,7 +73,7 @@ class Scenes:
         if action is None:
             action = self._actors[scene].act(env)
         obs, _, _, _, info = env.step(action)
-        return _reply(obs, info)
+        return reply(obs, info)
 
     def _build(self, episode: Episode) -> Any:
         from unblind.sim.env import PutOnPlateEnv
@@ -85,9 +91,12 @@ class Scenes:
         )
 
 
-def _reply(obs: dict, info: dict) -> Reply:
+def reply(obs: dict, info: dict) -> Reply:
+    """Return what the environment tells, as it is sent to the parent."""
     image = obs["image"][0].numpy() if obs else None
-    return Reply(image, bool(info["success"]), Milestones.from_info(info))
+    object_xyz, gripper_xyz = (info[name][0].numpy() for name in ("object_xyz", "gripper_xyz"))
+    success, stands_on = bool(info["success"]), int(info["stands_on"])
+    return Reply(image, success, Milestones.from_info(info), object_xyz, gripper_xyz, stands_on)
 
 
 def serve(pipe: Connection, setup: Setup, kind: type[Scenes] = Scenes) -> None:

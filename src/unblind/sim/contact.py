@@ -84,19 +84,20 @@ class Studio:
         self._camera.set_perspective_parameters(0.01, 10.0, focal, focal, *middle, 0.0)
 
 
-def _label(picture: np.ndarray, text: str) -> np.ndarray:
-    """Return the picture at a tile's size with a caption below."""
-    picture = cv2.resize(picture, TILE, interpolation=cv2.INTER_AREA)
-    strip = np.full((_CAPTION, TILE[0], 3), 255, np.uint8)
+def label(picture: np.ndarray, text: str, scale: int = 1) -> np.ndarray:
+    """Return the picture with a caption below, at a tile's size or some times that."""
+    width, height = (scale * side for side in TILE)
+    picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+    strip = np.full((_CAPTION, width, 3), 255, np.uint8)
     cv2.putText(strip, text, (4, 15), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
     return np.concatenate([picture, strip])
 
 
-def _grid(tiles: Sequence[np.ndarray]) -> np.ndarray:
+def _grid(tiles: Sequence[np.ndarray], columns: int) -> np.ndarray:
     """Return the tiles row by row; the last row is filled with white."""
     blank = np.full_like(tiles[0], 255)
-    padded = [*tiles, *[blank] * (-len(tiles) % COLUMNS)]
-    rows = [np.hstack(padded[k : k + COLUMNS]) for k in range(0, len(padded), COLUMNS)]
+    padded = [*tiles, *[blank] * (-len(tiles) % columns)]
+    rows = [np.hstack(padded[k : k + columns]) for k in range(0, len(padded), columns)]
     return np.vstack(rows)
 
 
@@ -112,7 +113,7 @@ def _portraits(models: Sequence[Model], backdrop: np.ndarray) -> list[np.ndarray
         frame = np.where(mask[..., None], color, backdrop)
         inset = cv2.resize(frame[30:72, 32:88], None, fx=3, fy=3, interpolation=cv2.INTER_NEAREST)
         picture[: inset.shape[0], : inset.shape[1]] = inset
-        tiles.append(_label(picture, f"{model.index:02d} {model.name} ({model.split})"))
+        tiles.append(label(picture, f"{model.index:02d} {model.name} ({model.split})"))
     return tiles
 
 
@@ -130,22 +131,25 @@ def write_sheets(folder: Path | str, catalog: Catalog) -> list[Path]:
         "objects": _portraits(catalog.objects, backdrop),
         "plates": _portraits(catalog.plates, backdrop),
         "tables": [
-            _label(t.photo(640, 480), f"{t.index:02d} {t.name} ({t.split})") for t in catalog.tables
+            label(t.photo(640, 480), f"{t.index:02d} {t.name} ({t.split})") for t in catalog.tables
         ],
-        "textures": [
-            _label(t.texture(), f"{t.index:02d} {t.texture_name}") for t in catalog.tables
-        ],
+        "textures": [label(t.texture(), f"{t.index:02d} {t.texture_name}") for t in catalog.tables],
     }
     paths = []
     for name, tiles in sheets.items():
         path = Path(folder) / f"{name}.png"
-        _save(path, tiles)
+        save(path, tiles)
         paths.append(path)
     return paths
 
 
-def _save(path: Path, tiles: Sequence[np.ndarray]) -> None:
-    done, data = cv2.imencode(".png", _grid(tiles)[..., ::-1])
+def save(path: Path, tiles: Sequence[np.ndarray], columns: int = COLUMNS) -> None:
+    """Write tiles of one size as a PNG file.
+
+    Raises:
+        UnblindError: the folder is not writable.
+    """
+    done, data = cv2.imencode(".png", _grid(tiles, columns)[..., ::-1])
     assert done  # a uint8 picture always encodes
     with files.atomic_path(path) as temporary:
         temporary.write_bytes(data.tobytes())
@@ -166,5 +170,5 @@ def write_conditions(path: Path, catalog: str = "builtin", episode_id: int = 200
     for condition in CONDITIONS:
         episode = decode(condition, episode_id, condition.split)
         env.reset(options={"episode": episode})
-        tiles.append(_label(env.frame(), f"{condition.column} ({condition.suite})"))
-    _save(Path(path), tiles)
+        tiles.append(label(env.frame(), f"{condition.column} ({condition.suite})"))
+    save(Path(path), tiles)

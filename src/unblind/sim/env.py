@@ -34,6 +34,8 @@ ENV_ID = "UnblindPutOnPlate-v1"
 SIM_HZ, CONTROL_HZ = 500, 5
 MAX_STEPS = 80
 _SUBSTEPS = SIM_HZ // CONTROL_HZ
+#: Roles of a cast that have the episode's yaw; all others are plates.
+_TURNED = ("object", "distractor")
 
 
 @register_env(ENV_ID, max_episode_steps=MAX_STEPS)
@@ -108,30 +110,15 @@ class PutOnPlateEnv(BaseEnv):
         visual = self.obs_mode != "none"
         self._add(studio.build_table(visual), "table")
         self._actors = {}
-        for role, model, xyz in self._cast():
+        for role, model, xyz in self.episode.cast(self.catalog):
             entity = build_entity(model, role, visual=visual)
             entity.pose = sapien.Pose(xyz, self._quaternion(role))
             self._actors[role] = (self._add(entity, role), model)
-
-    def _cast(self) -> list[tuple[str, Any, np.ndarray]]:
-        """Return (role, model, spawn position) of everything that stands on the table."""
-        episode, objects, plates = self.episode, self.catalog.objects, self.catalog.plates
-        extra = None if episode.self_distractor else episode.distractor_index
-        wanted = [
-            ("object", objects, episode.object_index, episode.object_xyz),
-            ("plate", plates, episode.plate_index, episode.plate_xyz),
-            ("distractor", objects, extra, episode.third_xyz),
-            ("distractor_plate", plates, episode.distractor_plate_index, episode.third_xyz),
-        ]
-        return [
-            (role, models[index], np.array(xyz))
-            for role, models, index, xyz in wanted
-            if index is not None
-        ]
+        self._plate_roles = [role for role in self._actors if role not in _TURNED]
 
     def _quaternion(self, role: str) -> np.ndarray:
         """Return the spawn rotation: objects are turned by the episode's yaw, plates are not."""
-        yaw = self.episode.yaw_deg if role in ("object", "distractor") else 0.0
+        yaw = self.episode.yaw_deg if role in _TURNED else 0.0
         return euler2quat(0, 0, np.radians(yaw))
 
     def _add(self, entity: sapien.Entity, name: str) -> sapien.Entity:
@@ -166,15 +153,19 @@ class PutOnPlateEnv(BaseEnv):
             self._settle(6)
         self.agent.robot.set_pose(BASE_POSE)
         self.agent.reset(init_qpos=INITIAL_QPOS + np.array(self.episode.joint_offset))
-        halves = [
-            success.rotated_half_size(model.bbox, quat2mat(entity.pose.q))
-            for entity, model in (self._actors["object"], self._actors["plate"])
-        ]
-        self._placed = success.PlacementTest(*halves)
+        on = {role: self._half_size(role) for role in ("object", *self._plate_roles)}
+        self._placements = {
+            role: success.PlacementTest(on["object"], on[role]) for role in self._plate_roles
+        }
+        self._placed = self._placements["plate"]
         model, start = self.object_model, self._moment(touched=False, grasped=False)
         corners = np.concatenate(model.collision)
         self._milestones = success.MilestoneTest(self._placed, model.bbox, corners, start)
         self.steps = 0
+
+    def _half_size(self, role: str) -> np.ndarray:
+        entity, model = self._actors[role]
+        return success.rotated_half_size(model.bbox, quat2mat(entity.pose.q))
 
     def _settle(self, control_periods: float) -> None:
         for _ in range(int(_SUBSTEPS * control_periods)):
@@ -231,6 +222,10 @@ class PutOnPlateEnv(BaseEnv):
         """The catalog's model of the plate."""
         return self._actors["plate"][1]
 
+    def plate_at(self, index: int) -> tuple[sapien.Entity, Any]:
+        """Return one of the plates and its model, counted as in ``stands_on``."""
+        return self._actors[self._plate_roles[index]]
+
     @property
     def qpos(self) -> np.ndarray:
         """(8,) joint positions: six arm joints in rad, two fingers in m."""
@@ -242,22 +237,33 @@ class PutOnPlateEnv(BaseEnv):
         return self._tcp.entity.pose
 
     def evaluate(self) -> dict[str, torch.Tensor]:
-        """Return ``success`` and the milestones that hold now, each a (1,) bool tensor.
+        """Return ``success``, the milestones that hold now, and where things are.
 
-        They are named as in `success.Milestones`, ``is_src_obj_grasped`` as in the release. They
-        hold after this step: the release reports grasps that were there after some step.
+        Success and milestones are (1,) bool tensors, named as in `success.Milestones`, but
+        ``is_src_obj_grasped`` as in the release. They hold after this step: the release reports
+        grasps that were there after some step. ``object_xyz`` and ``gripper_xyz`` are (1, 3) m in
+        the world. ``stands_on`` (1,) counts the plates, in the order of the episode's cast, and
+        tells on which of them the object stands by the success rule; -1: on none.
         """
-        placing, left, right = self._contact_forces()
+        left, right, *on_plates = self._contact_forces()
         grasped = self._grip(left, right)
         now = self._moment(touched=success.touches(left) or success.touches(right), grasped=grasped)
-        flags = {"success": self._placed(now.object_xyz, now.plate_xyz, placing)}
+        stands = [
+            self._placements[role](now.object_xyz, self._actors[role][0].pose.p, force)
+            for role, force in zip(self._plate_roles, on_plates, strict=True)
+        ]
+        flags = {"success": stands[self._plate_roles.index("plate")]}
         flags |= self._milestones(self.steps, now).to_info()
-        return {name: torch.tensor([flag]) for name, flag in flags.items()}
+        return {name: torch.tensor([flag]) for name, flag in flags.items()} | {
+            "object_xyz": torch.tensor(now.object_xyz)[None],
+            "gripper_xyz": torch.tensor(now.gripper_xyz)[None],
+            "stands_on": torch.tensor([stands.index(True) if any(stands) else -1]),
+        }
 
     @property
     def held(self) -> bool:
         """Whether both fingers hold the object."""
-        return self._grip(*self._contact_forces()[1:])
+        return self._grip(*self._contact_forces()[:2])
 
     def _grip(self, left: np.ndarray, right: np.ndarray) -> bool:
         opens = [quat2mat(finger.entity.pose.q)[:, 1] for finger in self._fingers]
@@ -269,9 +275,12 @@ class PutOnPlateEnv(BaseEnv):
         return success.Moment(pose.p, rotation, plate.p, self.tcp.p, touched, grasped)
 
     def _contact_forces(self) -> np.ndarray:
-        """Return (3, 3) N: on the plate from the object, on the left and on the right finger."""
-        impulses = np.zeros((3, 3))
-        partners = {self.plate: 0, self._fingers[0].entity: 1, self._fingers[1].entity: 2}
+        """Return (2 + plates, 3) N from the object: on left and right finger, on each plate."""
+        plates = [self._actors[role][0] for role in self._plate_roles]
+        partners = {
+            entity: row for row, entity in enumerate([*(f.entity for f in self._fingers), *plates])
+        }
+        impulses = np.zeros((len(partners), 3))
         for contact in self._px.get_contacts():
             first, second = (body.entity for body in contact.bodies)
             if first == self.object:

@@ -22,7 +22,7 @@ import numpy as np
 
 from unblind.errors import UnblindError
 from unblind.sim import conditions
-from unblind.sim.catalog import Split
+from unblind.sim.catalog import Catalog, Model, Split
 from unblind.sim.conditions import Condition, Places, Region, Space
 
 Fidelity = Literal["corrected", "released"]
@@ -124,6 +124,26 @@ class Episode:
         """
         return self.distractor_index == self.object_index
 
+    def cast(self, catalog: Catalog) -> list[tuple[str, Model, np.ndarray]]:
+        """Return role, model and spawn position (3,) in m of everything that stands on the table.
+
+        ``object`` is to be moved, onto ``plate``; but for these and ``distractor``, which is turned
+        as the object is, all roles are of further plates.
+        """
+        objects, plates = catalog.objects, catalog.plates
+        extra = None if self.self_distractor else self.distractor_index
+        wanted = [
+            ("object", objects, self.object_index, self.object_xyz),
+            ("plate", plates, self.plate_index, self.plate_xyz),
+            ("distractor", objects, extra, self.third_xyz),
+            ("distractor_plate", plates, self.distractor_plate_index, self.third_xyz),
+        ]
+        return [
+            (role, models[index], np.array(xyz))
+            for role, models, index, xyz in wanted
+            if index is not None
+        ]
+
     def to_json(self) -> dict[str, Any]:
         """Return the episode as plain types (tuples become lists)."""
         values = asdict(self)
@@ -150,7 +170,7 @@ def decode(
     condition = conditions.get(condition)
     split = condition.resolve(split)
     space = condition.space(split)
-    index = _index(condition, episode_id, space.size, fidelity)
+    index = index_of(condition.name, episode_id, space.size, fidelity)
     numbers = _indices(space, _split_digits(index, space), fidelity)
     return Episode(
         condition=condition.name,
@@ -209,7 +229,7 @@ def sample_ids(
             index = _join_digits(digit, space)
             if skips_unshifted and space.joint_rows[digit["joint"]] == UNSHIFTED_JOINT_ROW:
                 continue
-            if _purpose(index) == purpose:
+            if purpose_of(index) == purpose:
                 chosen[index] = None
     return list(chosen)[:n]
 
@@ -236,7 +256,12 @@ def _check_request(
         )
 
 
-def _index(condition: Condition, episode_id: int, size: int, fidelity: str) -> int:
+def index_of(name: str, episode_id: int, size: int, fidelity: str) -> int:
+    """Return the id within a space of some size (released fidelity wraps it).
+
+    Raises:
+        UnblindError: unknown fidelity; the id is no integer or, in corrected fidelity, outside.
+    """
     if fidelity not in get_args(Fidelity):
         raise UnblindError(f"unknown fidelity {fidelity!r}", "choose corrected or released")
     try:
@@ -245,7 +270,7 @@ def _index(condition: Condition, episode_id: int, size: int, fidelity: str) -> i
         raise UnblindError(f"episode id {episode_id!r} is no integer", "give a number") from None
     if fidelity == "corrected" and not 0 <= number < size:
         raise UnblindError(
-            f"episode id {number} is beyond the space of {condition.name}",
+            f"episode id {number} is beyond the space of {name}",
             f"ids are 0 to {size - 1}; the release wraps them: --fidelity released",
         )
     return number % size
@@ -324,7 +349,8 @@ def _placement(space: Space, numbers: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _purpose(index: int) -> str:
+def purpose_of(index: int) -> str:
+    """Return the purpose that an id belongs to, whatever it is an id of."""
     digest = hashlib.sha256(index.to_bytes(8, "little")).digest()
     purposes = get_args(Purpose)
     return purposes[int.from_bytes(digest[:8], "little") % len(purposes)]

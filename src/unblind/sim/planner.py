@@ -7,7 +7,7 @@ Grasp rule, stages and heights are those of the release (``collect_simpler.py``,
 import unblind.sim.engine  # noqa: F401
 
 # isort: split
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, islice
@@ -146,11 +146,32 @@ class PickAndPlace:
         """
         if lapse is not None:
             yield from self._go_wrong(scene, lapse)
+        grasp = yield from self.pick(scene)
+        yield from self.place(scene, grasp)
+
+    def pick(self, scene: PlanningScene) -> Generator[Command, None, sapien.Pose]:
+        """Yield the commands that take hold of the object and lift it; return the grasp pose.
+
+        Raises:
+            PlanningError: see `commands`.
+        """
         grasp = self._choose_grasp(scene)
         yield from self._follow(scene, _shifted(grasp, REACH_HEIGHT), OPEN, "reach")
         yield from self._follow(scene, grasp, OPEN, "grasp")
         yield from _stand(CLOSED, CLOSING_STEPS, "close")
         yield from self._follow(scene, _shifted(grasp, LIFT_HEIGHT), CLOSED, "lift")
+        return grasp
+
+    def place(self, scene: PlanningScene, grasp: sapien.Pose) -> Iterator[Command]:
+        """Yield the commands that carry a lifted object over the plate and let it go.
+
+        Args:
+            scene: the simulator.
+            grasp: what `pick` returned.
+
+        Raises:
+            PlanningError: see `commands`.
+        """
         yield from self._follow(scene, self._place_pose(scene, grasp), CLOSED, "carry")
         yield from _stand(OPEN, OPENING_STEPS, "release")
 

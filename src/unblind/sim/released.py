@@ -33,7 +33,7 @@ class ReleasedModel(Model):
     """
 
     def __init__(self, store: Store, kind: str, key: str, index: int, row: dict) -> None:
-        split: Split = "train" if index < TRAIN[kind] else "test"
+        split: Split = "train" if index < TRAIN.get(kind, 0) else "test"
         self.__dict__.update(
             key=key, name=row["name"], index=index, split=split, density=float(row["density"]),
             _store=store, _folder=f"carrot/{kind}/{key}", _bbox=row["bbox"],
@@ -42,7 +42,7 @@ class ReleasedModel(Model):
     @cached_property
     def files(self) -> tuple[str, ...]:
         """The manifest's paths that the model is read from: collision, mesh, its textures."""
-        inside = [path for path in released_files.manifest() if path.startswith(f"{self._folder}/")]
+        inside = [path for path in released_files.known() if path.startswith(f"{self._folder}/")]
         meshes = (path for path in inside if Path(path).stem == "textured")
         textures = (path for path in inside if path.endswith(".png"))
         return (f"{self._folder}/collision.obj", *meshes, *textures)
@@ -138,9 +138,7 @@ class ReleasedCatalog:
 
     def files(self, episode: Episode) -> tuple[str, ...]:
         """Return the manifest's paths of all that an episode is built from and drawn with."""
-        objects = {episode.object_index, episode.distractor_index} - {None}
-        plates = {episode.plate_index, episode.distractor_plate_index} - {None}
-        models = [self.objects[i] for i in objects] + [self.plates[i] for i in plates]
+        models = [model for _, model, _ in episode.cast(self) if isinstance(model, ReleasedModel)]
         backdrop = [self.tables[episode.table_index].photo_file]
         if episode.overlay_region != "none":
             backdrop.append(self.tables[episode.texture_index].texture_file)

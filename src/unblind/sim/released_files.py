@@ -4,10 +4,13 @@ None of them is part of this package. The folder is laid out as the release's ``
 ``carrot/more_carrot``, ``carrot/more_plate`` and ``carrot/more_table``. The manifest
 (``released_manifest.tsv``) lists path, size and checksum of each file. The checksum is the SHA-256,
 but for the three files that no public copy held when the manifest was made: of these the release's
-history tells git's own id of the content, a SHA-1 that counts the size in.
+history tells git's own id of the content, a SHA-1 that counts the size in. The boards of VL-Think,
+which the 14 conditions do without, have a manifest of their own (``released_boards.tsv``).
 """
 
 import hashlib
+from collections import ChainMap
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +19,7 @@ from unblind import files
 from unblind.errors import UnblindError
 
 MANIFEST = Path(__file__).with_name("released_manifest.tsv")
+BOARDS = Path(__file__).with_name("released_boards.tsv")
 REMEDY = "copy it unchanged from the authors' release, or use the built-in catalog"
 _GIT_DIGITS = 40
 
@@ -36,8 +40,23 @@ class Entry(NamedTuple):
 @cache
 def manifest() -> dict[str, Entry]:
     """Return path (relative, with "/") -> entry, in the manifest's order."""
-    rows = (line.split("\t") for line in MANIFEST.read_text(encoding="utf-8").splitlines())
-    return {path: Entry(size, checksum) for path, size, checksum in rows if path != "path"}
+    return _read(MANIFEST)
+
+
+@cache
+def boards() -> dict[str, Entry]:
+    """Return the same of the boards of VL-Think."""
+    return _read(BOARDS)
+
+
+def known() -> Mapping[str, Entry]:
+    """Return the entries of all files that may be read."""
+    return ChainMap(manifest(), boards())
+
+
+def _read(path: Path) -> dict[str, Entry]:
+    rows = (line.split("\t") for line in path.read_text(encoding="utf-8").splitlines())
+    return {name: Entry(size, checksum) for name, size, checksum in rows if name != "path"}
 
 
 def git_blob_id(path: Path) -> str:
@@ -83,7 +102,7 @@ class Store:
         full = (self.root / path).resolve()
         if not full.is_relative_to(self.root) or not full.is_file():
             return "missing"
-        return "present" if manifest()[path].describes(full) else "corrupt"
+        return "present" if known()[path].describes(full) else "corrupt"
 
     def path(self, path: str) -> Path:
         """Return where a manifest file lies, after checking it.
@@ -91,7 +110,7 @@ class Store:
         Raises:
             UnblindError: it is unknown, missing or differs from the manifest.
         """
-        if path not in manifest():
+        if path not in known():
             raise UnblindError(f"{path} is not among the released files", REMEDY)
         state = self.state(path)
         if state != "present":

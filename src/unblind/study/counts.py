@@ -34,6 +34,7 @@ COUNTS: Mapping[str, int] = {
     "replay.episodes": 8,
     "rollout.episodes": 1,
     "rollout.in_distribution_episodes": 2,
+    "think.questions": 1,
     # In the sidecar of the pictures with questions.
     "images": 1040,
     "heldout": 40,

@@ -62,6 +62,10 @@ RUN_STEPS = (
         Step(("rollout", "--run", run), f"rollouts/{run}/0/.*.journal", workers=True)
         for run in ("default", "freeze", "align", "base", "oracle", "random", "noop")
     ),
+    *(
+        Step(("think", "--run", run), f"think/{run}/0/.*.journal", workers=True)
+        for run in ("default", "freeze", "align", "base", "oracle", "always_left")
+    ),
     Step(("base", "held-out"), workers=True),
     *(Step(("answers", "--run", run)) for run in ("default", "freeze", "align", "base", "vlm")),
 )

@@ -12,6 +12,7 @@ Group = Literal[
     "features",
     "training",
     "rollouts",
+    "think",
     "answers",
     "tables",
     "audit",

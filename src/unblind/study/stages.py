@@ -62,10 +62,12 @@ def _is_vlm(run: Any) -> bool:
 
 #: Runs with weights of their own, for each seed; models that act, and scripted policies, which
 #: have episodes of their own for each seed; models of any kind, of which those that no run has
-#: trained are the same for all seeds: the base, and the VLM before robot pretraining.
+#: trained are the same for all seeds: the base, and the VLM before robot pretraining; planners
+#: that go to a board of VL-Think, once.
 TRAINED = Runs(_is_trained)
 ACTING = Runs(_acts)
-SCRIPTED = Runs(lambda run: not _acts(run) and not _is_vlm(run))
+SCRIPTED = Runs(lambda run: run.policy in ("oracle", "random", "noop"))
+PLANNERS = Runs(lambda run: run.policy in ("oracle", "always_left"), each_seed=lambda run: False)
 MODELS = Runs(lambda run: _acts(run) or _is_vlm(run), each_seed=_is_trained)
 
 
@@ -94,6 +96,11 @@ _DRAWN = {
 #: Records of a model beside those of the conditions, and whose episodes they hold
 #: (`unblind.rollout.told`).
 TOLD_OTHER = {f"{condition}_told_other": condition for condition in ("multi_carrot", "multi_plate")}
+#: Domains of VL-Think, one record each (`unblind.think.domains`).
+THINK_DOMAINS = (
+    *("shape", "color", "traffic", "laundry", "weather", "arrow"),
+    *("public_info", "parity"),
+)
 
 _MODEL = ("unblind.hub", "unblind.vla", "unblind.weights")
 _DEMONSTRATIONS = ("unblind.demos", "unblind.png", "unblind.sim")
@@ -428,6 +435,36 @@ _STAGES["told_other"] = replace(
     outputs=tuple(f"{{results}}/rollouts/{{run}}/{{seed}}/{name}.parquet" for name in TOLD_OTHER),
     request="rollout",
 )
+_STAGES["think_scripted"] = Stage(
+    title="Take a planner through VL-Think",
+    command="think",
+    group="think",
+    outputs=tuple(f"{{results}}/think/{{run}}/{{seed}}/{name}.parquet" for name in THINK_DOMAINS),
+    settings=_SCENE | {"demos": {"euler"}, "think": True, "rollout": {"purpose", "max_steps"}},
+    modules=(*_ROLLOUT, "unblind.pictures", "unblind.rollout.thinking", "unblind.think"),
+    per=PLANNERS,
+    seeded=True,
+    rule="think",
+    request="think_scripted",
+    processes=0,
+)
+_STAGES["think"] = replace(
+    _STAGES["think_scripted"],
+    title="Take a model through VL-Think",
+    settings=_SCENE
+    | {
+        "base": {"unnorm_key"},
+        "demos": {"euler"},
+        "training": {"precision"},
+        "think": True,
+        "rollout": {"purpose", "max_steps", "temperature"},
+    },
+    modules=(*_STAGES["think_scripted"].modules, *_MODEL, "unblind.training.base"),
+    inputs=_STAGES["rollout"].inputs,
+    per=ACTING,
+    rule="",
+    request="",
+)
 _STAGES["held_out"] = replace(
     _STAGES["questions"],
     title="Draw the held-out pictures with questions",
@@ -559,7 +596,7 @@ STAGES: Mapping[str, Stage] = {**_STAGES, **_PAGES}
 #: Stages that may make the model from which methods start, the first that exists counts.
 BASES = ("published_warm_up", "fetch", "warm_up", "pull")
 #: CPU-seconds of an episode of 80 steps by kind of policy, measured as `Stage.unit_cpu_s`.
-EPISODE_CPU_S = {"oracle": 1.1, "random": 0.65, "noop": 0.55, "vla": 2.2}
+EPISODE_CPU_S = {"oracle": 1.1, "always_left": 1.1, "random": 0.65, "noop": 0.55, "vla": 2.2}
 #: CPU-seconds until a worker has imported everything and drawn its first picture.
 START_CPU_S = 8.4
 

@@ -1,0 +1,1 @@
+"""VL-Think in the simulator: a carrot, and boards among which an instruction names one."""
