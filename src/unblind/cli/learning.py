@@ -61,6 +61,28 @@ def train(
 
 
 @app.command()
+def think_answers(
+    run: Annotated[
+        str | None, typer.Option(help="A run with a model; 'vlm': before robot pretraining.")
+    ] = None,
+    seed: RunSeed = 0,
+    config: ConfigFile = MINI,
+    override: Overrides = None,
+    frames: Annotated[bool, typer.Option("--frames", help="Draw the frames instead.")] = False,
+) -> None:
+    """Ask a model about the first frames of VL-Think, which need no acting."""
+    settings = load_config(config, override)
+    if (run is None) != frames:
+        raise typer.BadParameter("name a run, or ask for the frames", param_hint="--run, --frames")
+    from unblind.steps import thinking
+
+    if frames:
+        thinking.frames(settings)
+    else:
+        thinking.answer(settings, run, seed)
+
+
+@app.command()
 def answers(
     run: Annotated[str, typer.Option(help="A run with a model; 'vlm': before robot pretraining.")],
     seed: RunSeed = 0,

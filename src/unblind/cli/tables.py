@@ -92,6 +92,21 @@ def ablation(
 
 
 @app.command()
+def table2(
+    config: ConfigFile = MINI,
+    override: Overrides = None,
+) -> None:
+    """Render Table 2 (VL-Think) from the records alone: who acts right, and who answers right."""
+    settings = load_config(config, override)
+    from unblind.report.thinking import table2 as render
+
+    results = Path(settings.results)
+    folders = (results / "think", results / "think-answers", results / "table2")
+    for path in render(settings, *folders):
+        print(path)
+
+
+@app.command()
 def table1(
     config: ConfigFile = MINI,
     override: Overrides = None,

@@ -430,6 +430,10 @@ class Think(Section):
         description="Episode ids for each of the eight domains and seed, each run in every style, "
         "layout and start; at most 56, half of what Parity's 672 ids leave for one purpose."
     )
+    frames: Annotated[int, Field(ge=1, le=56)] = Field(
+        description="Episode ids for each domain about whose first frame models are asked, in "
+        "every style; at most 56."
+    )
     styles: Annotated[list[Literal["seen", "unseen", "released"]], Field(min_length=1)] = Field(
         description="Looks of the boards: 'seen' as in the base's pictures, 'unseen' the look that "
         "these keep back of each name, 'released' the authors' boards, from the catalog's folder."

@@ -465,6 +465,17 @@ _STAGES["think"] = replace(
     rule="",
     request="",
 )
+_STAGES["think_frames"] = Stage(
+    title="Draw the first frames of VL-Think",
+    command="think-answers --frames",
+    group="answers",
+    outputs=("{results}/think-answers/frames.parquet",),
+    settings=_SCENE | {"seed": True, "think": {"frames", "styles"}, "rollout": {"purpose"}},
+    modules=("unblind.pictures", "unblind.png", "unblind.sim", "unblind.think"),
+    when=_is_own,
+    scratch=True,
+    unit_cpu_s=0.25,
+)
 _STAGES["held_out"] = replace(
     _STAGES["questions"],
     title="Draw the held-out pictures with questions",
@@ -497,6 +508,15 @@ _STAGES["answers"] = Stage(
     per=MODELS,
     when=_is_own,
     unit_cpu_s=0.02,
+)
+_STAGES["think_answers"] = replace(
+    _STAGES["answers"],
+    title="Ask a model about the first frames of VL-Think",
+    command="think-answers",
+    outputs=("{results}/think-answers/{run}/{seed}.parquet",),
+    settings={"seed": True, "fidelity": True, "think": {"frames", "styles"}},
+    modules=(*_STAGES["answers"].modules, "unblind.think"),
+    inputs=(*_STAGES["answers"].inputs[:-1], Input("think_frames")),
 )
 
 
@@ -555,6 +575,18 @@ _PAGES = {
             "paper/claims.yaml",
             *(f"paper/templates/table1.{kind}.j2" for kind in ("md", "tex")),
         ),
+    ),
+    "table2": _page(
+        "Table 2",
+        "table2",
+        tuple(f"table2.{kind}" for kind in ("md", "csv", "tex")),
+        settings=_keys("scale", "seeds", "runs", "table1", "think"),
+        inputs=(Input("think"), Input("think_scripted"), Input("think_answers")),
+        sources=(
+            "paper/claims.yaml",
+            *(f"paper/templates/table2.{kind}.j2" for kind in ("md", "tex")),
+        ),
+        when=_is_own,
     ),
     **{f"table{number}": _ablation(number) for number in ABLATIONS},
     "table9": _settings_table(9),
