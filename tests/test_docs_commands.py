@@ -32,6 +32,11 @@ NOT_RUN = {
     ".venv/bin/snakemake --cores all --configfile workflow/config/study.yaml": (
         "a night; tests/test_paper_workflow.py builds the same graph"
     ),
+    ".venv/bin/unblind think": "the real simulator; tests/rollout/test_thinking.py",
+    ".venv/bin/unblind think-answers --frames": (
+        "the real simulator; tests/steps/test_think_answers.py"
+    ),
+    ".venv/bin/unblind think-answers --run base": "of these frames",
     "make ablations": "a night; tests/test_dryrun.py builds one of its tables",
     ".venv/bin/unblind twin openvla": "10 s; tests/twin/test_twin_checkpoints.py",
     ".venv/bin/snakemake --cores 2 all --configfile workflow/config/twin.yaml": (

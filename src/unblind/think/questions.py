@@ -1,9 +1,9 @@
 """Questions about the first frame of an episode of VL-Think, for models that need not act.
 
 The paper asks whether a board is there and, if so, where, and only ever about boards that are (its
-section 4.1): who always says yes is never wrong. Here as many boards that are not there are asked about, as
-far as the domain has them. "Where" is a place in the picture, as the model learned to tell it: the three boards stand in
-its left and middle thirds alone.
+section 4.1): who always says yes is never wrong. Here as many boards that are not there are asked
+about, as far as the domain has them. "Where" is a place in the picture, as the model learned to
+tell it: the three boards stand in its left and middle thirds alone.
 """
 
 import zlib
