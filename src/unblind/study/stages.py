@@ -440,7 +440,11 @@ _STAGES["think_scripted"] = Stage(
     group="think",
     outputs=tuple(f"{{results}}/think/{{run}}/{{seed}}/{name}.parquet" for name in THINK_DOMAINS),
     settings=_SCENE | {"demos": {"euler"}, "think": True, "rollout": {"purpose", "max_steps"}},
-    modules=(*_ROLLOUT, "unblind.pictures", "unblind.rollout.thinking", "unblind.think"),
+    modules=(
+        *_ROLLOUT,
+        *_in("pictures", "collages", "icons", "pictograms", "scenes"),
+        *("unblind.rollout.thinking", "unblind.think"),
+    ),
     per=PLANNERS,
     seeded=True,
     rule="think",
