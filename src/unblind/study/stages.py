@@ -445,7 +445,8 @@ _STAGES["think_scripted"] = Stage(
     modules=(
         *_ROLLOUT,
         *_in("pictures", "collages", "icons", "pictograms", "scenes"),
-        *("unblind.rollout.thinking", "unblind.think"),
+        "unblind.rollout.thinking",
+        *_in("think", "boards", "domains", "drawings", "episodes"),
     ),
     per=PLANNERS,
     seeded=True,
