@@ -32,6 +32,7 @@ NOT_RUN = {
     ".venv/bin/snakemake --cores all --configfile workflow/config/study.yaml": (
         "a night; tests/test_paper_workflow.py builds the same graph"
     ),
+    "make ablations": "a night; tests/test_dryrun.py builds one of its tables",
     ".venv/bin/unblind twin openvla": "10 s; tests/twin/test_twin_checkpoints.py",
     ".venv/bin/snakemake --cores 2 all --configfile workflow/config/twin.yaml": (
         "four minutes; tests/test_paper_workflow.py, and tests/steps/test_published_steps.py"

@@ -42,6 +42,18 @@ def test_snakemake_lists_what_the_configuration_says(paper, monkeypatch):
     assert set(counts) == {"table1", "table9", "table14", "costs", "audit"}
 
 
+def test_a_table_of_ablations_needs_its_own_rows_alone(monkeypatch):
+    """Table 4: Align, Default and three more teachers; the base and the VLM are asked, too."""
+    monkeypatch.chdir(ROOT)
+    jobs = dryrun.jobs(load(CONFIGS / "ablations.yaml"), "results/table4.md")
+    assert Counter(job.rule for job in jobs) == {
+        **dict.fromkeys(("pull", "demos", "features_low", "held_out", "table4"), 1),
+        **{"features_teacher": 4, "training": 5, "rollout": 5, "answers": 7},
+    }
+    runs = {dict(job.wildcards)["run"] for job in jobs if job.rule == "training"}
+    assert runs == {"align", "default", "teacher-lite0", "teacher-lite2-128", "teacher-random"}
+
+
 def test_the_command_tells_a_target_of_its_own(monkeypatch):
     """One record of Align: base, demonstrations, pictures, a training, an evaluation."""
     monkeypatch.chdir(ROOT)

@@ -126,6 +126,12 @@ def test_after_a_complete_run_there_is_nothing_to_do(study):
             " runs: {align: {policy: vla, label: Align, method: align}}}",
             {"features_teacher": 1, **OF_ONE_RUN},
         ),
+        (
+            "{table1: {rows: [default, a, b]}, runs: {"
+            "a: {policy: vla, label: A, method: align},"
+            " b: {policy: vla, label: B, method: align, training: {align: {teacher: lite1}}}}}",
+            {"features_teacher": 2, **{rule: 2 * n for rule, n in OF_ONE_RUN.items()}},
+        ),
         ("runs: {default: {method: freeze}}", OF_ONE_RUN),
         # Default knows nothing of what Align adds; no training knows how it will be evaluated.
         (

@@ -129,7 +129,7 @@ def test_the_published_size_trains_without_memory(monkeypatch):
     batch = collate([[Turn.of((0,) * 21, (0,) * 7)]]).to("meta")
     pictures = torch.empty(1, 6, 224, 224, device="meta")
     seen = Inputs(pictures, batch, torch.empty(1, 256, 1024, device="meta"))
-    objective = Objective(training.align, 0, 32, 4096, 1024).to("meta")
+    objective = Objective(training.align, 0, [2176, *[4096] * 32], 1024).to("meta")
     token_loss = TokenLoss(words, 0.0, 0.0)
     learner = Learner(model, lambda step, part: seen, token_loss, words, objective)
     counted = throughput.operations(lambda: learner(0, 0)[0], wrapped.parameters())

@@ -267,6 +267,26 @@ def test_a_run_may_have_its_own_values_of_training():
     assert jobs.Job(config, "training", "long", 0).settings == expected
 
 
+def test_a_run_may_have_a_teacher_of_its_own_whose_features_are_made_once():
+    own = {"training": {"align": {"teacher": "lite1"}}}
+    align = LONG | {"method": "align"}
+    runs = {"one": align | own, "two": align | own, "other": LONG | own}
+    config = load(MINI, {f"runs.{name}": run for name, run in runs.items()})
+    assert jobs.teachers(config) == {"lite2": None, "lite1": "one"}
+    made = [job for job in jobs.of_study(config) if job.name == "features_teacher"]
+    assert [job.outputs[0].name for job in made] == ["lite2.npy", "lite1.npy"]
+    assert [job.call for job in made] == [
+        "unblind features teacher",
+        "unblind features teacher --run one",
+    ]
+    read = {run: jobs.Job(config, "training", run, 0).inputs for run in ("align", "one", "two")}
+    assert [path.name for path in read["align"] if path.parent.name == "features"][1:] == [
+        "lite2.npy"
+    ]
+    for run in ("one", "two"):
+        assert made[1].outputs[0] in read[run] and made[0].outputs[0] not in read[run]
+
+
 @pytest.mark.parametrize(
     ("run", "message"),
     [
@@ -274,7 +294,11 @@ def test_a_run_may_have_its_own_values_of_training():
         (LONG | {"training": {"rank": 0}}, "'rank'.*greater than"),
         (LONG | {"training": {"schedule": {"batch": 1}}}, "at least 2"),
         (LONG | {"training": {"device": "cuda"}}, "'device' is the same for all runs"),
-        (LONG | {"training": {"align": {"teacher": "lite1"}}}, "'align.teacher' is the same"),
+        (
+            LONG | {"training": {"align": {"teacher": "lite9"}}},
+            "no such teacher, did you mean 'lite2'",
+        ),
+        (LONG | {"training": {"align": {"interpolate": True}}}, "same for all runs.*'lite2'"),
         (LONG | {"method": None, "training": {"rank": 8}}, "needs a method"),
     ],
 )

@@ -30,7 +30,7 @@ def write(tmp_path):
 
 def flat(values, prefix=""):
     for key, value in values.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             yield from flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

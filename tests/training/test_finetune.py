@@ -85,6 +85,8 @@ def test_the_log_tells_the_terms_apart(study, finished):
 
 def test_a_run_tells_what_tables_need(study, finished):
     facts = {m: json.loads((finished / m / "run.json").read_text()) for m in METHODS}
+    assert -1 <= facts["align"]["final_alignment_loss"] < 1
+    assert "final_alignment_loss" not in facts["default"]
     loaded, training = checkpoint.load(study.inputs.base), study.configured().training
     for method in METHODS:
         modules = lora.target_modules(loaded.model, vision=method != "freeze")

@@ -135,7 +135,7 @@ def test_hidden_states_are_those_of_every_block(model, pixels, turns):
     assert len(blocks) == model.config.layers
     assert torch.equal(blocks[-1], states(model, pixels, batch)[0])
     assert not torch.equal(blocks[0], blocks[-1])
-    prefix = model.prefix(model.vision_backbone.low(pixels))
+    prefix = model.prefix(model.vision_backbone(model.vision_backbone.low(pixels)))
     assert prefix.shape[1] == 1 + model.config.grid**2
     assert torch.equal(embeddings[:, : prefix.shape[1]], prefix)
     bos = model.language_model.get_input_embeddings().weight[model.config.bos]

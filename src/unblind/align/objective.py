@@ -1,4 +1,8 @@
-"""The training objective of Align: L = L_action + lambda * sum over layers of L_align."""
+"""The training objective of Align: L = L_action + lambda * sum over layers of L_align.
+
+Visual tokens are taken after decoder blocks, from 1 on (the paper's Backbone2Enc), or as the vision
+encoder makes them, which is layer 0 (its Enc2Enc).
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,28 +47,27 @@ class Objective(nn.Module):
     """
 
     def __init__(
-        self, align: "Alignment", seed: int, depth: int, width: int, teacher_width: int
+        self, align: "Alignment", seed: int, widths: Sequence[int], teacher_width: int
     ) -> None:
         """Build the projectors.
 
         Args:
             align: what is aligned and how; layer 1 is the output of the first block.
             seed: of the first projector's weights; each further one has the next seed.
-            depth: number of decoder blocks.
-            width: of the decoder's tokens.
+            widths: of the visual tokens of each layer (`PrismaticConfig.widths`).
             teacher_width: of the teacher's tokens.
 
         Raises:
             UnblindError: a layer does not exist or stands twice, or a name is unknown.
         """
         super().__init__()
-        check_layers(align.layers, depth)
+        check_layers(align.layers, len(widths) - 1)
         self.align, self._loss = align, get_loss(align.loss)
         self.projectors = nn.ModuleDict(
             {
                 str(layer): make_projector(
                     align.projector,
-                    width,
+                    widths[layer],
                     align.projector_width,
                     teacher_width,
                     seed + offset,
@@ -74,9 +77,7 @@ class Objective(nn.Module):
             }
         )
 
-    def forward(
-        self, action_loss: Tensor, hidden_states: Sequence[Tensor], visual: slice, teacher: Tensor
-    ) -> Terms:
+    def forward(self, action_loss: Tensor, visual: Sequence[Tensor], teacher: Tensor) -> Terms:
         """Return the terms of one step.
 
         With a lambda of 0 the total is ``action_loss`` itself, so that training is bit for
@@ -84,16 +85,15 @@ class Objective(nn.Module):
 
         Args:
             action_loss: scalar.
-            hidden_states: the decoder's states (B, T, width): item 0 the embeddings, item k the
-                output of block k.
-            visual: where the n visual tokens stand among the T.
+            visual: the visual tokens (B, n, width) of each layer: item 0 the vision encoder's, item
+                k those after block k.
             teacher: (B, n, teacher width), token i over the same image region as visual token i.
 
         Raises:
             UnblindError: the teacher's tokens are not as many as the student's.
         """
-        teacher = teacher.detach().to(hidden_states[0].device, torch.float32)
-        students = {layer: hidden_states[layer][:, visual] for layer in self.align.layers}
+        teacher = teacher.detach().to(visual[0].device, torch.float32)
+        students = {layer: visual[layer] for layer in self.align.layers}
         if self.align.lambda_ == 0:
             students = {layer: student.detach() for layer, student in students.items()}
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.align.lambda_ != 0):
@@ -118,7 +118,7 @@ class Objective(nn.Module):
 
 
 def check_layers(layers: Sequence[int], depth: int) -> None:
-    """Check layers (from 1) of a decoder of ``depth`` blocks.
+    """Check layers (0: the vision encoder) of a decoder of ``depth`` blocks.
 
     Raises:
         UnblindError: a layer does not exist or is given twice.
@@ -126,5 +126,5 @@ def check_layers(layers: Sequence[int], depth: int) -> None:
     if max(layers) > depth or len(set(layers)) < len(layers):
         cause = f"cannot align layers {list(layers)} of a decoder of {depth} blocks"
         raise UnblindError(
-            cause, f"valid layers, each once: {', '.join(map(str, range(1, depth + 1)))}"
+            cause, f"valid layers, each once: {', '.join(map(str, range(depth + 1)))}"
         )

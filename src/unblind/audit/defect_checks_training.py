@@ -88,14 +88,14 @@ def projector_not_in_optimizer() -> Outcome:
     moved, total = [], 0
     for given in (False, True):
         align = _alignment(1, frozen=False)
-        objective = Objective(align, 0, 2, _WIDTH, _TEACHER).eval()  # no dropout: no generator
+        objective = Objective(align, 0, [_WIDTH] * 3, _TEACHER).eval()  # no dropout: no generator
         decoder = make_projector("mlp", _WIDTH, _HIDDEN, _WIDTH, seed=1, frozen=False).eval()
         before = nn.utils.parameters_to_vector(objective.parameters()).detach().clone()
         parameters = [*decoder.parameters(), *(objective.parameters() if given else ())]
         optimizer = torch.optim.AdamW(parameters, lr=5e-4)
         tokens, teacher = _made_up(2, 3, _WIDTH), _made_up(2, 3, _TEACHER)
-        states = [tokens, decoder(tokens)]
-        objective(torch.zeros(()), states, slice(None), teacher).total.backward()
+        visual = [tokens, decoder(tokens)]
+        objective(torch.zeros(()), visual, teacher).total.backward()
         optimizer.step()
         after = nn.utils.parameters_to_vector(objective.parameters()).detach()
         moved.append(int((after != before).sum()))
@@ -119,7 +119,7 @@ def _made_up(*shape: int) -> torch.Tensor:
 
 def only_first_projector_saved() -> Outcome:
     """Compare what is saved of a run that aligns three layers with what it holds."""
-    objective = Objective(_alignment(1, 2, 3), 0, 3, _WIDTH, _TEACHER)
+    objective = Objective(_alignment(1, 2, 3), 0, [_WIDTH] * 4, _TEACHER)
     first = next(iter(objective.projectors.values()))
     total = len(objective.projectors)
     weights = sum(w.numel() for w in objective.state_dict().values())

@@ -213,8 +213,7 @@ class Trainee:
         align, sizes = self._study.training.align, self._loaded.model.config
         device = self._team.device
         seeing = teacher(align.teacher, self._size, device, precision(self._study))
-        widths = (sizes.layers, sizes.hidden_size, seeing.width)
-        objective = Objective(align, self._seed, *widths).to(device)
+        objective = Objective(align, self._seed, sizes.widths, seeing.width).to(device)
         feed = dataclasses.replace(self._feed, teacher=seeing)
         self._methods["align"] = self._learner(feed, objective), feed
         return sum(weight.numel() for weight in seeing.net.parameters())

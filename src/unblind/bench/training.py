@@ -153,5 +153,4 @@ def _alignment(config: Config, base: checkpoint.Checkpoint) -> tuple[np.ndarray,
     width = load_teacher(align.teacher, interpolate=align.interpolate).width
     shape = (_FRAMES, base.model.config.grid**2, width)
     features = np.random.default_rng(1).standard_normal(shape, np.float32).astype(np.float16)
-    sizes = base.model.config
-    return features, Objective(align, config.seed, sizes.layers, sizes.hidden_size, width)
+    return features, Objective(align, config.seed, base.model.config.widths, width)

@@ -30,6 +30,9 @@ def features(
             "(base.source) pictures at its size."
         ),
     ],
+    run: Annotated[
+        str | None, typer.Option(help="Of this run's teacher, if it has one for itself.")
+    ] = None,
     config: ConfigFile = MINI,
     override: Overrides = None,
 ) -> None:
@@ -37,7 +40,10 @@ def features(
     settings = load_config(config, override)
     from unblind.steps import finetuning
 
-    getattr(finetuning, which.value)(settings)
+    if which is Features.teacher:
+        finetuning.teacher(settings, run)
+    else:
+        getattr(finetuning, which.value)(settings)
 
 
 @app.command()
@@ -52,6 +58,28 @@ def train(
     from unblind.steps import finetuning
 
     finetuning.train(settings, run, seed)
+
+
+@app.command()
+def think_answers(
+    run: Annotated[
+        str | None, typer.Option(help="A run with a model; 'vlm': before robot pretraining.")
+    ] = None,
+    seed: RunSeed = 0,
+    config: ConfigFile = MINI,
+    override: Overrides = None,
+    frames: Annotated[bool, typer.Option("--frames", help="Draw the frames instead.")] = False,
+) -> None:
+    """Ask a model about the first frames of VL-Think, which need no acting."""
+    settings = load_config(config, override)
+    if (run is None) != frames:
+        raise typer.BadParameter("name a run, or ask for the frames", param_hint="--run, --frames")
+    from unblind.steps import thinking
+
+    if frames:
+        thinking.frames(settings)
+    else:
+        thinking.answer(settings, run, seed)
 
 
 @app.command()

@@ -72,6 +72,41 @@ def costs(
 
 
 @app.command()
+def ablation(
+    number: Annotated[str, typer.Argument(help="The paper's number: 4 to 8 or 10 to 13.")],
+    config: ConfigFile = Path("workflow/config/ablations.yaml"),
+    override: Overrides = None,
+) -> None:
+    """Render one of the tables of ablations from the records alone."""
+    settings = load_config(config, override)
+    from unblind.errors import UnblindError
+    from unblind.report.ablations import ablation_table
+
+    if number not in settings.ablations:
+        there = ", ".join(settings.ablations) or "none"
+        raise UnblindError(f"no ablations for Table {number} in {config}", f"there are: {there}")
+    results = Path(settings.results)
+    folders = (results / "rollouts", results / "answers", results / f"table{number}")
+    for path in ablation_table(settings, number, *folders):
+        print(path)
+
+
+@app.command()
+def table2(
+    config: ConfigFile = MINI,
+    override: Overrides = None,
+) -> None:
+    """Render Table 2 (VL-Think) from the records alone: who acts right, and who answers right."""
+    settings = load_config(config, override)
+    from unblind.report.thinking import table2 as render
+
+    results = Path(settings.results)
+    folders = (results / "think", results / "think-answers", results / "table2")
+    for path in render(settings, *folders):
+        print(path)
+
+
+@app.command()
 def table1(
     config: ConfigFile = MINI,
     override: Overrides = None,

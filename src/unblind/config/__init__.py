@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError, model_validator
 from unblind.config.cluster import Cluster
 from unblind.config.files import EXTENDS, overlay, read, replace, without_null_runs
 from unblind.config.sections import (
+    ABLATIONS,
     METHODS,
     RECIPE,
     ActionLoss,
@@ -127,8 +128,21 @@ class Config(Section):
     answers: Answers = Field(description="Held-out questions to models.")
     gates: Gates = Field(description="Marks to reach before a table is worth reading.")
     table1: Table1 = Field(description="Table 1 (success rates by condition).")
+    ablations: dict[Literal[ABLATIONS], Annotated[list[Name], Field(min_length=1)]] = Field(
+        description="Rows of the paper's Tables 4 to 8 and 10 to 13 beside Align, by the table's "
+        "number: runs that are rows of the paper's table by name, and further ones."
+    )
     # Decides no result: it is in no dump, so in no hash and no sidecar.
     cluster: Cluster = Field(exclude=True, description="The batch system.")
+
+    @model_validator(mode="after")
+    def _ablations_are_runs(self) -> Self:
+        trained = [name for name, run in self.runs.items() if run.method]
+        for number, rows in self.ablations.items():
+            if unknown := [row for row in rows if row not in trained]:
+                cause = f"ablations.{number} names no run with a method: '{unknown[0]}'"
+                raise ValueError(f"{cause}{near(unknown[0], trained)}")
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -149,9 +163,10 @@ class Config(Section):
                 f"answers.pictures ({self.answers.pictures}) is more than "
                 f"base.questions.held_out ({self.base.questions.held_out})"
             )
+        asked: dict[str, tuple[str | None, bool]] = {}
         for name in (None, *self.runs):
             own = self if name is None else self._of(name)
-            if problem := own._misfit() or own._shared_otherwise(self):
+            if problem := own._misfit() or own._shared_otherwise(self, asked):
                 raise ValueError(problem if name is None else f"runs.{name}.training: {problem}")
         return self
 
@@ -175,14 +190,23 @@ class Config(Section):
             raise ValueError(f"runs.{run}.training: {problems}") from None
         return self.model_copy(update={"training": training})
 
-    def _shared_otherwise(self, study: Self) -> str | None:
-        """Return what a run may not have for itself, since all of a study's runs share it."""
+    def _shared_otherwise(
+        self, study: Self, asked: dict[str, tuple[str | None, bool]]
+    ) -> str | None:
+        """Return what a run may not have for itself, since it shares it with others.
+
+        Args:
+            study: as it is without the run's own values.
+            asked: how each teacher is asked in the runs before; this run's is added.
+        """
         for key in ("device", "gpus", "precision"):
             if getattr(self.training, key) != getattr(study.training, key):
                 return f"'{key}' is the same for all runs of a study"
-        for key in ("teacher", "teacher_weights", "interpolate"):
-            if getattr(self.training.align, key) != getattr(study.training.align, key):
-                return f"'align.{key}' is the same for all runs of a study"
+        align = self.training.align
+        how = (align.teacher_weights, align.interpolate)
+        if asked.setdefault(align.teacher, how) != how:
+            keys = "'align.teacher_weights' and 'align.interpolate'"
+            return f"{keys} are the same for all runs with the teacher '{align.teacher}'"
         return None
 
     def _misfit(self) -> str | None:

@@ -12,6 +12,8 @@ from unblind.errors import near
 from unblind.teachers.registry import TEACHERS
 
 METHODS = ("default", "freeze", "align")
+#: Numbers of the paper's tables of ablations: success by group of conditions, and by condition.
+ABLATIONS = ("4", "5", "6", "7", "8", "10", "11", "12", "13")
 #: Settings of how adapters are trained, in the warm-up too. What decides no more than the last
 #: digits or the speed is left out: device, gpus, gradient_checkpointing, checkpoint_steps.
 RECIPE = ("recipe", "precision", "augmentation", "betas", "clip", "last_rate")
@@ -277,8 +279,9 @@ class Alignment(Section):
     interpolate: bool = Field(
         description="Meet a grid that the teacher cannot give by interpolating its features."
     )
-    layers: Annotated[list[Count], Field(min_length=1)] = Field(
-        description="Decoder layers whose visual tokens are aligned (paper: 16 of 32)."
+    layers: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = Field(
+        description="Decoder layers whose visual tokens are aligned (paper: 16 of 32); 0: those of "
+        "the vision encoder, before the projector (the paper's Enc2Enc)."
     )
     lambda_: float = Field(
         alias="lambda", ge=0, description="Weight of the alignment loss, the paper's lambda (0.2)."
@@ -426,6 +429,10 @@ class Think(Section):
     questions: Annotated[int, Field(ge=1, le=56)] = Field(
         description="Episode ids for each of the eight domains and seed, each run in every style, "
         "layout and start; at most 56, half of what Parity's 672 ids leave for one purpose."
+    )
+    frames: Annotated[int, Field(ge=1, le=56)] = Field(
+        description="Episode ids for each domain about whose first frame models are asked, in "
+        "every style; at most 56."
     )
     styles: Annotated[list[Literal["seen", "unseen", "released"]], Field(min_length=1)] = Field(
         description="Looks of the boards: 'seen' as in the base's pictures, 'unseen' the look that "

@@ -11,6 +11,7 @@ from unblind.config import Config, Run, Schedule
 from unblind.costs.measured import line_of
 from unblind.errors import UnblindError
 from unblind.sim.conditions import CONDITIONS, Space
+from unblind.study import jobs
 from unblind.study.stages import EPISODE_CPU_S, STAGES, START_CPU_S, THINK_DOMAINS, TOLD_OTHER
 
 #: Labelled frames of a demonstration, as a mean over mini's.
@@ -186,6 +187,8 @@ def _data(config: Config) -> list[Need]:
     held_out = len(Space().objects) * config.demos.held_out_per_object
     stored = frames * 3 * config.base.model.image_size**2
     amount = f"{frames:,} frames"
+    asked = MODEL_CPU_S + _units("features_teacher", frames)
+    teachers = [line_of("features_teacher", run) for run in jobs.teachers(config).values()]
     return [
         _demos(config, "demos", config.demos.successes + held_out),
         Need(
@@ -194,7 +197,7 @@ def _data(config: Config) -> list[Need]:
             _start(config) + _units("replay", replayed),
         ),
         Need("features low", amount, MODEL_CPU_S + _units("features_low", frames)),
-        Need("features teacher", amount, MODEL_CPU_S + _units("features_teacher", frames)),
+        *(Need(teacher, amount, asked) for teacher in teachers),
         Need("pictures", amount, _units("pictures", frames), disk=stored),
         _pictures(config, "held_out", 2 * config.base.questions.held_out),
     ]

@@ -88,6 +88,15 @@ def load_run(
     return Records(run, pd.concat(frames, ignore_index=True), tuple(metas), tuple(paths))
 
 
+def is_evaluated(config: Config, run: str, folder: Path | str) -> bool:
+    """Tell whether a run has records of all seeds and conditions in a folder of records."""
+    return all(
+        record_path(folder, run, seed, name).is_file()
+        for seed in config.seeds
+        for name in _CONDITIONS
+    )
+
+
 def record_path(folder: Path | str, run: str, seed: int, name: str) -> Path:
     """Return the path of a record of a run and seed in a folder of records."""
     return Path(folder, run, str(seed), f"{name}.parquet")

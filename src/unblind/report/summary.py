@@ -140,15 +140,20 @@ def summarise(
     for name in config.table1.rows:
         paper = published.rows.get(name)
         label = config.runs[name].label if name in config.runs else paper.label if paper else name
-        cells, means, stages = {}, {}, {}
-        if name in records:
-            episodes = records[name].episodes
-            by_column = episodes.assign(column=episodes["condition"].map(COLUMN_OF))
-            cells = _cells(by_column)
-            means = _means(by_column, config.seed)
-            stages = _stages(by_column, config.seed)
-        rows.append(Row(name, label, cells, means, stages, paper))
+        rows.append(summarise_run(name, label, records.get(name), paper, config.seed))
     return rows
+
+
+def summarise_run(
+    name: str, label: str, records: Records | None, paper: PublishedRow | None, seed: int
+) -> Row:
+    """Return one row; without records it is 'not run'. The seed drives the bootstrap."""
+    if records is None:
+        return Row(name, label, {}, {}, {}, paper)
+    episodes = records.episodes
+    by_column = episodes.assign(column=episodes["condition"].map(COLUMN_OF))
+    figures = _cells(by_column), _means(by_column, seed), _stages(by_column, seed)
+    return Row(name, label, *figures, paper)
 
 
 def credit(episodes: pd.DataFrame) -> pd.Series:

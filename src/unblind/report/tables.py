@@ -70,7 +70,7 @@ def table1(
         if not gate.met:
             print(f"warning: {gate.name}: {gate.text}", file=sys.stderr)
     return [
-        _write(Path(f"{out}{suffix}"), text, config, made.inputs)
+        write_page(config, "table1", Path(f"{out}{suffix}"), text, made.inputs)
         for suffix, text in made.texts.items()
     ]
 
@@ -125,9 +125,10 @@ def render_table1(
     return Rendered(texts, tuple(inputs), tuple(judged))
 
 
-def _write(path: Path, text: str, config: Config, inputs: Iterable[Path]) -> Path:
-    settings = jobs.settings(config, "table1")
-    with provenance.record(path, config=settings, code=STAGES["table1"].modules, inputs=inputs):
+def write_page(config: Config, name: str, path: Path, text: str, inputs: Iterable[Path]) -> Path:
+    """Write what the stage ``name`` has rendered, with its sidecar, and return its path."""
+    settings = jobs.settings(config, name)
+    with provenance.record(path, config=settings, code=STAGES[name].modules, inputs=inputs):
         write_text(path, text)
     return path
 

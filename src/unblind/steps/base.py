@@ -10,7 +10,7 @@ from pathlib import Path
 from unblind import files, locks
 from unblind.config import Config
 from unblind.errors import UnblindError
-from unblind.study import making
+from unblind.study import jobs, making
 from unblind.study.jobs import Job, Origin, path
 from unblind.study.stages import STAGES
 
@@ -108,7 +108,7 @@ def robot(config: Config, n_workers: int) -> None:
 def fetch(config: Config) -> None:
     """Fetch the checkpoint that `base.source` names, check it, and write its record.
 
-    If a run is aligned, the teacher's weights are fetched first: what trains may have no network.
+    If a run is aligned, its teacher's weights are fetched first: what trains may have no network.
 
     Raises:
         UnblindError: `base.source` is null, the hub cannot be reached, or the checkpoint is damaged
@@ -122,9 +122,10 @@ def fetch(config: Config) -> None:
     from unblind.training import base
     from unblind.vla import checkpoint
 
-    align = config.training.align
     if any(run.method == "align" for run in config.runs.values()):
-        vit.fetch(align.teacher, align.teacher_weights or "")
+        for run in jobs.teachers(config).values():
+            align = (config.of(run) if run else config).training.align
+            vit.fetch(align.teacher, align.teacher_weights or "")
     record, content = path(config, "fetch"), base.describe(checkpoint.place(config.base.source))
     origin = Origin(content, STAGES["fetch"].modules, ())
     making.make([record], origin, lambda: files.write_json(record, content))

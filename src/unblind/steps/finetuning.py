@@ -37,15 +37,19 @@ def write_low(config: Config, folder: Path, which: DemoSet, path: Path) -> None:
     _write(config, which, path, cache.of_tower(loaded), "features_low")
 
 
-def teacher(config: Config) -> None:
+def teacher(config: Config, run: str | None = None) -> None:
     """Write what the teacher makes of the demonstrations.
+
+    Args:
+        config: the study.
+        run: whose teacher; the study's if None.
 
     Raises:
         UnblindError: the base is a published one, base or demonstrations are missing or damaged,
             the teacher is unknown or cannot give the student's grid, or the disk is full.
     """
     _refuse_changed_pictures(config)
-    job = Job(config, "features_teacher")
+    job = Job(config, "features_teacher", run)
 
     def work() -> dict[str, Any]:
         import torch
@@ -55,7 +59,7 @@ def teacher(config: Config) -> None:
         from unblind.vla.prismatic import PrismaticConfig
 
         torch.set_num_threads(1)
-        align = config.training.align
+        align = job.config.training.align
         source = align.teacher_weights or ""
         loaded = load_teacher(align.teacher, source, interpolate=align.interpolate)
         (text,) = (path.read_text() for path in job.inputs if path.name == "config.json")

@@ -1,5 +1,6 @@
 """The stages of one study as jobs: which there are, what they read and write, their settings."""
 
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +46,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Job:
-    """A stage of a study; of a run and a seed, if it is a stage of runs.
+    """A stage of a study; of a run and a seed, if it is a stage of runs; of a run's teacher.
 
     Attributes:
         config: the study, as the run sees it (`Config.of`).
@@ -135,7 +136,9 @@ class Job:
     def call(self) -> str:
         """The command line that makes its results, without the configuration file."""
         words = f"unblind {self.stage.command}"
-        return words if self.run is None else f"{words} --run {self.run} --seed {self.seed_of_run}"
+        if self.run is not None:
+            words += f" --run {self.run}"
+        return words if self.seed_of_run is None else f"{words} --seed {self.seed_of_run}"
 
     def needed(self) -> Iterator[tuple["Job", list[Path]]]:
         """Yield the jobs whose results it reads, each with the files that it reads."""
@@ -157,9 +160,11 @@ class Job:
         if not stage.when(config):
             return []
         if stage.per is None:
-            return [Job(config, name)]
+            own = stage.each_teacher and self.run is not None and _own_teacher(config, self.run)
+            return [Job(config, name, self.run if own else None)]
         if self.run is None:
-            return [job for run in needed_runs(config, name) for job in of_run(config, name, run)]
+            needed = needed_runs(config, name, self.name)
+            return [job for run in needed for job in of_run(config, name, run)]
         is_one = stage.per.of(config.run(self.run))
         return [Job(config, name, self.run, self.seed_of_run)] if is_one else []
 
@@ -171,6 +176,22 @@ class Job:
             "teacher": self.config.training.align.teacher,
         }
         return [Path(path.format(**known)) for path in each_condition(patterns)]
+
+
+def teachers(config: Config) -> dict[str, str | None]:
+    """Return the teachers of a study, each with the run that has it for itself, if it is a run's.
+
+    The study's own comes first; with no run that is aligned with it, it is one all the same.
+    """
+    found: dict[str, str | None] = {config.training.align.teacher: None}
+    for run, about in config.runs.items():
+        if about.method == "align" and _own_teacher(config, run):
+            found.setdefault(config.of(run).training.align.teacher, run)
+    return found
+
+
+def _own_teacher(config: Config, run: str) -> bool:
+    return "teacher" in (config.run(run).training or {}).get("align", {})
 
 
 def each_condition(patterns: tuple[str, ...]) -> Iterator[str]:
@@ -209,18 +230,53 @@ def base_stage(config: Config) -> str:
     return next(name for name in BASES if STAGES[name].when(config))
 
 
-def table_rows(config: Config) -> list[str]:
-    """Return the runs that Table 1 needs."""
-    return [row for row in config.table1.rows if row in config.runs]
+def page_rows(config: Config, page: str = "table1") -> list[str]:
+    """Return the runs that a page tells of; of runs that are the same, the first."""
+    rows = STAGES[page].rows
+    listed = config.table1.rows if rows is None else rows(config)
+    return list(dict.fromkeys(same_as(config, row) for row in listed if row in config.runs))
 
 
-def needed_runs(config: Config, name: str) -> list[str]:
-    """Return the runs that a study needs a stage's jobs of.
+def same_as(config: Config, run: str) -> str:
+    """Return the first run of the configuration that is the same as a run but for its name.
 
-    They are the rows of Table 1 and, where one of these is a model, what models are compared with:
-    runs that have one job whatever the seeds.
+    Aligned layers of a paper's model may be one layer of a smaller one.
     """
-    rows, per = table_rows(config), STAGES[name].per
+
+    def is_same(other: str) -> bool:
+        own = config.runs[run].model_dump(exclude={"label", "training"})
+        return (
+            config.runs[other].model_dump(exclude={"label", "training"}) == own
+            and config.of(other).training == config.of(run).training
+        )
+
+    if config.run(run).method is None:
+        return run
+    return next(other for other in config.runs if is_same(other))
+
+
+def pages(config: Config) -> list[str]:
+    """Return the names of the stages that render the pages of a study."""
+    return [name for name, stage in STAGES.items() if stage.page and stage.when(config)]
+
+
+@functools.cache
+def _reads(stage: str, name: str) -> bool:
+    """Tell whether a stage needs results of the stage ``name``, or others that need them."""
+    row = STAGES[stage]
+    needed = {one.stage for one in (*row.inputs, *row.after)} & STAGES.keys()
+    return name in needed or any(_reads(one, name) for one in needed)
+
+
+def needed_runs(config: Config, name: str, page: str | None = None) -> list[str]:
+    """Return the runs that a page, or all pages of a study, need a stage's jobs of.
+
+    They are the page's rows (those of Table 1, if it has none of its own) and, where one of these
+    is a model, what models are compared with: runs that have one job whatever the seeds.
+    """
+    all_pages = [page] if page else [one for one in pages(config) if _reads(one, name)]
+    told = [page_rows(config, one) for one in all_pages]
+    rows, per = list(dict.fromkeys(row for some in told for row in some)), STAGES[name].per
     if per is None or not any(config.runs[row].policy == "vla" for row in rows):
         return rows
     others = {run for run, about in config.runs.items() if not per.each_seed(about)}
@@ -287,11 +343,16 @@ def of_study(config: Config) -> Iterator[Job]:
             continue
         if stage.per is None and stage.group in ("features", "answers") and name not in read:
             continue
-        yield from _jobs(config, name) if stage.per is not None else [Job(config, name)]
+        yield from _jobs(config, name)
 
 
 def _jobs(config: Config, name: str) -> Iterator[Job]:
-    """Yield the jobs of a stage of runs."""
+    """Yield the jobs of a stage."""
+    if STAGES[name].each_teacher:
+        yield from (Job(config, name, run) for run in teachers(config).values())
+    elif STAGES[name].per is None:
+        yield Job(config, name)
+        return
     needed = needed_runs(config, name)
     for run in config.runs:
         for job in of_run(config, name, run):

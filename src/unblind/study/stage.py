@@ -1,6 +1,6 @@
 """What a row of the table of stages says (`unblind.study.stages`)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -85,6 +85,8 @@ class Stage:
         sources: tracked files that it reads, such as templates.
         beside: files without a sidecar that it makes too.
         per: the runs that it is run for; None: it is run once for a study.
+        rows: the runs that a page tells of; None: the rows of Table 1.
+        each_teacher: whether it is run once for each teacher that runs are aligned with.
         when: in which studies it exists (`config.Config`).
         seeded: whether its results have a seed: the study's, or that of the run.
         seed_offset: added to the study's seed, where another stage's must not be drawn again.
@@ -110,6 +112,8 @@ class Stage:
     sources: tuple[str, ...] = ()
     beside: tuple[Beside, ...] = ()
     per: Runs | None = None
+    rows: Callable[[Any], Sequence[str]] | None = None
+    each_teacher: bool = False
     when: Callable[[Any], bool] = field(default=_always)
     seeded: bool = False
     seed_offset: int = 0

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from unblind.config.sections import RECIPE
+from unblind.config.sections import ABLATIONS, RECIPE
 from unblind.study.stage import Beside, Input, Runs, Stage
 
 #: The files of a model.
@@ -355,6 +355,7 @@ _STAGES = {
             "training": {"align": {"teacher", "teacher_weights", "interpolate"}},
         },
         modules=(*_CACHE, *_MODEL, "unblind.teachers"),
+        each_teacher=True,
         # Of the base, they depend on its sizes alone.
         inputs=(Input("base", ("config.json",)), DEMOS),
         when=_is_own,
@@ -471,6 +472,17 @@ _STAGES["think"] = replace(
     rule="",
     request="",
 )
+_STAGES["think_frames"] = Stage(
+    title="Draw the first frames of VL-Think",
+    command="think-answers --frames",
+    group="answers",
+    outputs=("{results}/think-answers/frames.parquet",),
+    settings=_SCENE | {"seed": True, "think": {"frames", "styles"}, "rollout": {"purpose"}},
+    modules=("unblind.pictures", "unblind.png", "unblind.sim", "unblind.think"),
+    when=_is_own,
+    scratch=True,
+    unit_cpu_s=0.25,
+)
 _STAGES["held_out"] = replace(
     _STAGES["questions"],
     title="Draw the held-out pictures with questions",
@@ -504,6 +516,15 @@ _STAGES["answers"] = Stage(
     when=_is_own,
     unit_cpu_s=0.02,
 )
+_STAGES["think_answers"] = replace(
+    _STAGES["answers"],
+    title="Ask a model about the first frames of VL-Think",
+    command="think-answers",
+    outputs=("{results}/think-answers/{run}/{seed}.parquet",),
+    settings={"seed": True, "fidelity": True, "think": {"frames", "styles"}},
+    modules=(*_STAGES["answers"].modules, "unblind.think"),
+    inputs=(*_STAGES["answers"].inputs[:-1], Input("think_frames")),
+)
 
 
 def _page(page: str, command: str, outputs: tuple[str, ...], **facts: Any) -> Stage:
@@ -526,6 +547,23 @@ def _settings_table(number: int) -> Stage:
     )
 
 
+def _ablation(number: str) -> Stage:
+    """Return the stage that renders one of the paper's tables of ablations."""
+    return _page(
+        f"Table {number}",
+        f"ablation {number}",
+        tuple(f"table{number}.{kind}" for kind in ("md", "csv", "tex")),
+        settings=_keys("scale", "seed", "seeds", "runs", "ablations", "rollout"),
+        inputs=(Input("rollout"), Input("answers")),
+        sources=(
+            "paper/claims.yaml",
+            *(f"paper/templates/ablation.{kind}.j2" for kind in ("md", "tex")),
+        ),
+        rows=lambda config: ["align", "default", *config.ablations[number]],
+        when=lambda config: number in config.ablations,
+    )
+
+
 _PAGES = {
     "table1": _page(
         "Table 1",
@@ -545,6 +583,19 @@ _PAGES = {
             *(f"paper/templates/table1.{kind}.j2" for kind in ("md", "tex")),
         ),
     ),
+    "table2": _page(
+        "Table 2",
+        "table2",
+        tuple(f"table2.{kind}" for kind in ("md", "csv", "tex")),
+        settings=_keys("scale", "seeds", "runs", "table1", "think"),
+        inputs=(Input("think"), Input("think_scripted"), Input("think_answers")),
+        sources=(
+            "paper/claims.yaml",
+            *(f"paper/templates/table2.{kind}.j2" for kind in ("md", "tex")),
+        ),
+        when=_is_own,
+    ),
+    **{f"table{number}": _ablation(number) for number in ABLATIONS},
     "table9": _settings_table(9),
     "table14": _settings_table(14),
     # What the stages took is known when the table is there, whose footer quotes them too.

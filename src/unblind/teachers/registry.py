@@ -12,10 +12,12 @@ class Lite:
     Attributes:
         net: key of `unblind.vla.lite.VARIANTS`.
         blocks: how many of its blocks are run.
+        random: whether its weights are random instead: a control that has seen nothing.
     """
 
     net: str
     blocks: int
+    random: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,9 @@ TEACHERS: dict[str, Lite | Vit] = {
     # Stride 32: 8 x 8 tokens from 256 px. The blocks behind these name things worse again.
     "lite2": Lite("lite2", 17),
     "lite1": Lite("lite1", 17),
+    # The student's own trunk before any training of ours, two blocks further.
+    "lite0": Lite("lite0", 13),
+    "random": Lite("lite2", 17, random=True),
     # Stride 16: 8 x 8 tokens from 128 px, a tenth of the cost.
     "lite2-128": Lite("lite2", 9),
     # The paper's own choice. Its text gives a width of 768, its released script and the

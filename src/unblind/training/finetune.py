@@ -7,6 +7,7 @@ for all three. The warm-up is Default on few demonstrations, merged into the bas
 chain is base, warm-up on 140 episodes, merge; then every method starts a new LoRA.
 """
 
+import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -103,6 +104,9 @@ def train(
     )
     wrapped, objective = tune(team, config, loaded, task, inputs)
     facts = _facts(config, method, seed, wrapped, loaded.identity)
+    if objective is not None:
+        last_line = (out / loop.LOG).read_text(encoding="utf-8").splitlines()[-1]
+        facts["final_alignment_loss"] = round(json.loads(last_line)["alignment"], 3)
     if team.leads:
         lora.save_adapter(wrapped, out, loaded.identity)
         if config.base.source is not None:
@@ -171,8 +175,8 @@ def tune(
     feed, sizes = _feed(team, config, loaded, task, inputs), loaded.model.config
     objective = None
     if task.method == "align":
-        widths = (sizes.layers, sizes.hidden_size, feed.teacher_width)
-        objective = Objective(config.training.align, task.seed, *widths).to(team.device)
+        aligned = (config.training.align, task.seed, sizes.widths, feed.teacher_width)
+        objective = Objective(*aligned).to(team.device)
     wrapped = adapt(
         loaded.model, vision=task.method != "freeze", seed=task.seed, training=config.training
     )

@@ -89,13 +89,15 @@ class Learner:
         low, batch, teacher = self._feed(step, part)
         reduced, aligned = self._precision != torch.float32, self._objective is not None
         with torch.autocast(low.device.type, self._precision, enabled=reduced):
-            states = self._model.hidden(low, batch.text, layers=aligned)
+            encoded = self._model.vision_backbone(low)
+            states = self._model.hidden(low, batch.text, layers=aligned, encoded=encoded)
             logits = answer_logits(self._model, states[-1], batch).float()
             loss = self._token_loss(logits, batch)
             numbers = {"loss": loss.detach()}
             if aligned:
-                visual = slice(1, 1 + self._model.config.grid**2)
-                terms = self._objective(loss, states, visual, teacher)
+                grid = slice(1, 1 + self._model.config.grid**2)
+                visual = [encoded, *(state[:, grid] for state in states[1:])]
+                terms = self._objective(loss, visual, teacher)
                 loss, numbers = terms.total, terms.numbers()
         return loss, numbers | accuracies(logits.detach(), batch, self._vocabulary)
 

@@ -104,6 +104,11 @@ class PrismaticConfig:
         if self.hidden_size % (2 * self.heads):  # rotary positions turn pairs of channels
             raise ValueError(f"{self.heads} heads do not divide a width of {self.hidden_size}")
 
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels of the visual tokens: as the towers make them, and after each decoder block."""
+        return (sum(tower(name).width for name in self.towers), *[self.hidden_size] * self.layers)
+
     def llama(self) -> LlamaConfig:
         """Return the decoder's configuration."""
         return LlamaConfig(
@@ -168,31 +173,35 @@ class Prismatic(nn.Module):
     def __init__(self, config: PrismaticConfig) -> None:
         super().__init__()
         self.config = config
-        rows = [tower(name) for name in config.towers]
         self.vision_backbone = VisionBackbone(
             config.towers, config.image_size, config.frozen_blocks
         )
         self.projector = Projector(
-            sum(row.width for row in rows),
+            config.widths[0],
             config.projector_width,
             config.hidden_size,
-            1 + len(rows),
+            1 + len(config.towers),
         )
         table = sine_positions(config.grid, config.hidden_size) * config.position_scale
         self.visual_positions = nn.Parameter(table) if config.position_scale else None
         self.language_model = LlamaForCausalLM(config.llama())
 
-    def prefix(self, low: Tensor) -> Tensor:
-        """Return the embedded [BOS][visual tokens], (B, 1 + n, hidden), of `low` features."""
-        visual = self.projector(self.vision_backbone(low))
+    def prefix(self, encoded: Tensor) -> Tensor:
+        """Return the embedded [BOS][visual tokens], (B, 1 + n, hidden), of the towers' tokens."""
+        visual = self.projector(encoded)
         if self.visual_positions is not None:
             visual = visual + self.visual_positions
         embed = self.language_model.get_input_embeddings()
-        bos = embed(torch.tensor([self.config.bos], device=low.device))
-        return torch.cat([bos.expand(len(low), 1, -1), visual], dim=1)
+        bos = embed(torch.tensor([self.config.bos], device=encoded.device))
+        return torch.cat([bos.expand(len(encoded), 1, -1), visual], dim=1)
 
     def hidden(
-        self, low: Tensor, text: Text, layers: bool = False, cache: "Cache | None" = None
+        self,
+        low: Tensor,
+        text: Text,
+        layers: bool = False,
+        cache: "Cache | None" = None,
+        encoded: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
         """Return the decoder's hidden states of whole sequences.
 
@@ -202,12 +211,13 @@ class Prismatic(nn.Module):
             text: what stands beside the pictures, on the same device.
             layers: return the states after every block too.
             cache: is filled with keys and values, to go on from.
+            encoded: what `vision_backbone` makes of ``low``, where that is known.
 
         Returns:
             the final normed states (B, 1 + n + T, hidden), or with ``layers`` those of the
             embeddings, of each block (the last one normed).
         """
-        prefix = self.prefix(low)
+        prefix = self.prefix(self.vision_backbone(low) if encoded is None else encoded)
         embedded = self.language_model.get_input_embeddings()(text.ids)
         start = prefix.shape[1]
         out = self.language_model.model(

@@ -5,6 +5,7 @@ import contextlib
 import functools
 import json
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -181,7 +182,7 @@ class Study:
         """
         patterns = [
             path.replace("{results}", self.config.results).replace(
-                "{teacher}", self.config.training.align.teacher
+                "{teacher}", f"{{teacher,{'|'.join(map(re.escape, jobs.teachers(self.config)))}}}"
             )
             for stage in self._stages[rule].values()
             for path in jobs.each_condition((*stage.outputs, *self._beside(stage)))
@@ -194,7 +195,7 @@ class Study:
 
     def pages(self) -> list[str]:
         """Return all tables and pages of a study, what it is built for."""
-        pages = [Job(self.config, name) for name in STAGES if STAGES[name].page]
+        pages = [Job(self.config, name) for name in jobs.pages(self.config)]
         return [str(path) for job in pages for path in job.outputs]
 
     def log(self, rule: str) -> str:
@@ -220,6 +221,11 @@ class Study:
         stage = self._first(rule)
         step = "step" if stage.settings is not None or stage.page else "unconfigured_step"
         words = f"{step if stage.processes == 1 else 'parallel_step'} {stage.command}"
+        if stage.each_teacher:
+            runs = jobs.teachers(self.config)
+            return lambda wildcards: (
+                f"{words} --run {shlex.quote(run)}" if (run := runs[wildcards.teacher]) else words
+            )
         if stage.per is None:
             return lambda wildcards: words
         return lambda wildcards: (
@@ -280,6 +286,8 @@ class Study:
 
     def _jobs(self, rule: str, wildcards: Wildcards) -> list[Job]:
         """Return the jobs of stages behind a rule's job; those of runs are one."""
+        if self._first(rule).each_teacher:
+            return [Job(self.config, rule, jobs.teachers(self.config)[wildcards.teacher])]
         if self._first(rule).per is None:
             return [Job(self.config, name) for name in self._stages[rule]]
         name = one_line(jobs.stage_of, self.config, rule, wildcards.run)
@@ -303,9 +311,11 @@ class Study:
         return request_of(self._jobs(rule, wildcards)[0].name)
 
     def _file(self, rule: str) -> str:
-        """Return the name of a rule's log: that of the rule, for runs with run and seed."""
-        of_runs = self._first(rule).per is not None
-        return f"{rule}-{{run}}-{{seed}}" if of_runs else rule
+        """Return the name of a rule's log: that of the rule, with its wildcards."""
+        stage = self._first(rule)
+        if stage.each_teacher:
+            return f"{rule}-{{teacher}}"
+        return rule if stage.per is None else f"{rule}-{{run}}-{{seed}}"
 
     def _page(self, page: str, rule: str, path: str) -> str:
         """Return a rendered page's file, shown with a caption by `snakemake --report`."""

@@ -1,0 +1,219 @@
+"""The paper's Tables 4 to 8 and 10 to 13: Align with another teacher, site, projector and so on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from unblind.config import Config
+from unblind.report import answers as answering
+from unblind.report.answers import Line, load_answers
+from unblind.report.differences import GROUPS, Paired, pair, paired
+from unblind.report.printed import PublishedRow, PublishedTable
+from unblind.report.published import PAPER, load_claims
+from unblind.report.records import Records, is_evaluated, load_run
+from unblind.report.render import render
+from unblind.report.setups import details
+from unblind.report.stats import holm, mcnemar_exact, minimum_detectable_difference
+from unblind.report.summary import COLUMNS, Row, summarise_run
+from unblind.report.tables import write_page
+from unblind.study import jobs
+
+#: What every row is compared with.
+REFERENCE = "align"
+#: Groups of conditions whose comparisons are the family of Holm's correction.
+TESTED = ("semantic", "vision", "execution")
+_ALPHA = 0.05
+#: Tables whose paper prints single conditions.
+BY_CONDITION = ("10", "11", "12", "13")
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """One row of a table of ablations; rates are fractions.
+
+    Attributes:
+        row: our rates; without any if it was not run.
+        same_as: label of the earlier row of the table that is the same run, or ''.
+        differences: by group of `differences.GROUPS`, minus Align on the same episodes; empty for
+            Align itself.
+        p: by group of `TESTED`, of the exact McNemar test, adjusted by Holm over the table.
+        detectable: by the same groups, the smallest difference that these pairs show with a chance
+            of 80 % at Holm's first level; None: none does.
+        answers: held-out answers, all seeds together; None if it was not asked.
+        setup: of the training, as text by name (`setups.details`).
+        paper: by group of `TESTED`, the paper's value; empty for a row that it lacks.
+    """
+
+    row: Row
+    same_as: str
+    differences: Mapping[str, Paired]
+    p: Mapping[str, float]
+    detectable: Mapping[str, float | None]
+    answers: Line | None
+    setup: Mapping[str, str]
+    paper: Mapping[str, float]
+
+
+def ablation_table(
+    config: Config, number: str, records: Path, answers: Path, out: Path
+) -> list[Path]:
+    """Write one of the tables as ``out`` + ``.md``, ``.csv`` and ``.tex``, each with its sidecar.
+
+    Args:
+        config: its section ``ablations`` names the rows.
+        number: the paper's, a key of ``ablations``.
+        records: folder of ``run/seed/condition.parquet``; rows without all of theirs are 'not run'.
+        answers: folder of ``run/seed.parquet``.
+        out: output path without suffix.
+
+    Raises:
+        UnblindError: a record is corrupt or does not belong to ``config``, or two runs were
+            evaluated on different episodes. Nothing is written then.
+    """
+    table = load_claims().tables[number]
+    measured = {
+        run: load_run(config, run, records)
+        for run in jobs.page_rows(config, f"table{number}")
+        if is_evaluated(config, run, records)
+    }
+    asked = load_answers(config, answers)
+    lines = {line.run: line for line in answering.summarise(config, asked) if line.part == "all"}
+    found = ablations(config, number, table, measured, lines)
+    context = {
+        "config": config,
+        "number": number,
+        "table": table,
+        "rows": found,
+        "groups": list(GROUPS),
+        "tested": TESTED,
+        "columns": [c for group in COLUMNS.values() for c in group],
+        "by_condition": number in BY_CONDITION,
+    }
+    texts = {
+        ".md": render("ablation.md.j2", context),
+        ".csv": _csv(found),
+        ".tex": render("ablation.tex.j2", context),
+    }
+    inputs = [path for one in (*measured.values(), *asked.values()) for path in one.paths]
+    inputs += [PAPER / "claims.yaml"]
+    inputs += [PAPER / "templates" / f"ablation.{kind}.j2" for kind in ("md", "tex")]
+    name = f"table{number}"
+    return [
+        write_page(config, name, Path(f"{out}{suffix}"), text, inputs)
+        for suffix, text in texts.items()
+    ]
+
+
+def ablations(
+    config: Config,
+    number: str,
+    table: PublishedTable,
+    records: Mapping[str, Records],
+    answers: Mapping[str, Line],
+) -> list[Ablation]:
+    """Return the rows of a table: the paper's in its order, then those of this study alone.
+
+    Args:
+        config: names the study's rows.
+        number: the table's.
+        table: as the paper prints it.
+        records: by run, those that there are.
+        answers: by run, held-out answers of all seeds.
+    """
+    listed = [_Listed(key, row.run or key, row) for key, row in table.rows.items()]
+    known = {one.run for one in listed}
+    listed += [_Listed(run, run, None) for run in config.ablations[number] if run not in known]
+    compared = _compared(config, [one.run for one in listed], records)
+    p, detectable = _tests(compared)
+    made, labels = [], {}
+    for one in listed:
+        run = jobs.same_as(config, one.run) if one.run in config.runs else None
+        label = config.runs[one.run].label if run else one.paper.label if one.paper else one.key
+        first = labels.setdefault(run or one.key, label)
+        measured = records.get(run or "")
+        made.append(
+            Ablation(
+                row=summarise_run(one.key, label, measured, one.paper, config.seed),
+                same_as="" if first == label else first,
+                differences=compared.get(run or "", {}),
+                p=p.get(run or "", {}),
+                detectable=detectable.get(run or "", {}),
+                answers=answers.get(run or ""),
+                setup=details(measured) if measured else {},
+                paper=_paper(table, one.key) if one.paper else {},
+            )
+        )
+    return made
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """A row to be: its key in the paper's table or its run's name, its run, and the paper's row."""
+
+    key: str
+    run: str
+    paper: PublishedRow | None
+
+
+def _compared(
+    config: Config, runs: Sequence[str], records: Mapping[str, Records]
+) -> dict[str, dict[str, Paired]]:
+    """Return each run's differences to Align, by group; runs that are the same are one."""
+    distinct = {jobs.same_as(config, run) for run in runs if run in config.runs} - {REFERENCE}
+    if REFERENCE not in records:
+        return {}
+    found = {}
+    for run in sorted(distinct & records.keys()):
+        pairs = pair(records[run], records[REFERENCE])
+        there = set(pairs["column"])
+        found[run] = {
+            group: paired(pairs, columns, config.seed)
+            for group, columns in GROUPS.items()
+            if there.issuperset(columns)
+        }
+    return found
+
+
+def _tests(
+    compared: Mapping[str, Mapping[str, Paired]],
+) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, float | None]]]:
+    """Return adjusted p values and detectable differences, by run and group of `TESTED`."""
+    family = {(run, group): of[group] for run, of in compared.items() for group in TESTED}
+    adjusted = holm({key: mcnemar_exact(one.won, one.lost) for key, one in family.items()})
+    level = 1 - _ALPHA / max(len(family), 1)
+    p: dict[str, dict[str, float]] = {run: {} for run in compared}
+    detectable: dict[str, dict[str, float | None]] = {run: {} for run in compared}
+    for (run, group), one in family.items():
+        p[run][group] = adjusted[run, group]
+        discordant = (one.won + one.lost) / one.n
+        detectable[run][group] = minimum_detectable_difference(one.n, discordant, level=level)
+    return p, detectable
+
+
+def _paper(table: PublishedTable, key: str) -> dict[str, float]:
+    """Return the paper's values by group: printed, or means of what it prints."""
+    return {group: table.mean(key, table.headings(group)) for group in TESTED}
+
+
+def _csv(rows: Sequence[Ablation]) -> str:
+    """Return the long form: a line a cell, mean and difference; rates are fractions."""
+    lines: list[dict[str, Any]] = []
+    for one in rows:
+        key = {"row": one.row.name, "label": one.row.label, "same_as": one.same_as}
+        for column, cell in one.row.cells.items():
+            figures = {"rate": cell.rate, "lo": cell.low, "hi": cell.high, "n": cell.n}
+            lines.append({**key, "what": "success", "column": column, **figures})
+        for group, mean in one.row.means.items():
+            figures = {"rate": mean.rate, "lo": mean.low, "hi": mean.high}
+            lines.append({**key, "what": "mean", "column": group, **figures})
+        for group, of in one.differences.items():
+            figures = {"rate": of.delta, "lo": of.low, "hi": of.high, "n": of.n}
+            figures |= {"won": of.won, "lost": of.lost, "p": one.p.get(group)}
+            lines.append({**key, "what": "difference", "column": group, **figures})
+        if not one.row.cells:
+            lines.append({**key, "what": "not run"})
+    frame = pd.DataFrame(lines)
+    return frame.to_csv(index=False, lineterminator="\n", float_format="%.4f")
