@@ -46,6 +46,7 @@ NOT_RUN = {
     "podman build": PODMAN,
     "podman run": PODMAN,
     ".venv/bin/unblind watch": "the real simulator; tests/rollout/test_watch.py",
+    ".venv/bin/unblind think": "the real simulator; tests/rollout/test_thinking.py",
     ".venv/bin/unblind predict": "the toy's model is none; tests/rollout/test_trained.py",
     ".venv/bin/unblind catalog --sheets": "the real renderer; tests/sim/test_contact.py",
     ".venv/bin/unblind catalog --released DIR": "DIR is the authors'; tests/sim/test_released.py",

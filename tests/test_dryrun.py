@@ -30,10 +30,11 @@ def test_without_a_checkout_there_are_no_jobs(paper, tmp_path, monkeypatch):
 
 
 def test_snakemake_lists_what_the_configuration_says(paper, monkeypatch):
-    """The whole graph: 7 runs x 8 seeds, 3 of them trained, 4 told of the other thing."""
+    """The whole graph: 7 runs x 8 seeds, 3 of them trained; 4 told of the other thing, and asked
+    for boards, as two planners are."""
     monkeypatch.chdir(ROOT)
     jobs = dryrun.jobs(paper, "all")
-    assert len(jobs) == 7 * 8 + 3 * 8 + 4 * 8 + 11
+    assert len(jobs) == 7 * 8 + 3 * 8 + 4 * 8 + (4 * 8 + 2) + 11
     assert Job("training", (("run", "align"), ("seed", "7"))) in jobs
     counts = Counter(measured.line_of(job.rule, job.run) for job in jobs)
     for name, made_by in measured.lines(paper).items():

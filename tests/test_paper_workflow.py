@@ -16,16 +16,17 @@ def test_the_whole_study(project):
     once = ("fetch", "warm_up_demos", "warm_up", "demos", "pictures", "replay")
     pages = {"table1": 1, "table9": 1, "table14": 1, "audit": 1, "costs": 1, "all": 1}
     runs = {"training": METHODS * SEEDS, "rollout": ROWS * SEEDS, "told_other": 4 * SEEDS}
+    runs["think"] = 4 * SEEDS + 2  # the models, and each planner once
     wanted = {**dict.fromkeys(once, 1), **runs, **pages}
     assert toy_study.jobs(project, *PAPER, target="all") == wanted
-    assert sum(wanted.values()) == 92 + 4 * SEEDS
+    assert sum(wanted.values()) == 94 + 8 * SEEDS
 
 
 def test_with_a_checkpoint_that_is_warmed_up_already(project):
     (project / "warm.yaml").write_text("rebuild_base: false\n")
     found = toy_study.jobs(project, *PAPER, "warm.yaml", target="all")
     assert "warm_up" not in found and "warm_up_demos" not in found
-    assert found["fetch"] == 1 and sum(found.values()) == 90 + 4 * SEEDS
+    assert found["fetch"] == 1 and sum(found.values()) == 92 + 8 * SEEDS
 
 
 def test_the_smallest_study_on_twins(project):
@@ -46,6 +47,7 @@ def test_the_powered_study(project):
     once = ("pull", "demos", "replay", "features_low", "features_teacher", "held_out")
     pages = dict.fromkeys(("table1", "table9", "table14", "audit", "costs", "all"), 1)
     runs = {"training": 3 * 3, "rollout": 7 * 3, "told_other": 4 * 3, "answers": 3 * 3 + 2}
+    runs["think"] = 4 * 3 + 2
     wanted = {**dict.fromkeys(once, 1), **runs, **pages}
     assert toy_study.jobs(project, *study, target="all") == wanted
 

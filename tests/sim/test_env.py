@@ -314,6 +314,24 @@ def played(env, episode, actions):
     return reached
 
 
+@pytest.mark.parametrize(("number", "stands_on"), [(0, 0), (1, 1)])
+def test_it_is_told_where_things_are_and_on_which_plate(blind, number, stands_on):
+    """Of MultiPlate's two plates; the one that the instruction does not name is no success."""
+    import sapien
+
+    _, info = blind.reset(options={"episode": decode("multi_plate", 1_234)})
+    assert info["stands_on"].tolist() == [-1]
+    plate, model = blind.plate_at(number)
+    lift = model.bbox[1, 2] - blind.object_model.bbox[0, 2] + 0.005
+    blind.object.pose = sapien.Pose(plate.pose.p + [0, 0, lift], blind.object.pose.q)
+    for _ in range(3):
+        *_, info = blind.step(HOLD)
+    assert info["stands_on"].tolist() == [stands_on]
+    assert info["success"].tolist() == [stands_on == 0]
+    assert info["object_xyz"].numpy() == pytest.approx(blind.object.pose.p[None])
+    assert info["gripper_xyz"].numpy() == pytest.approx(blind.tcp.p[None])
+
+
 @pytest.mark.parametrize(
     ("condition", "number"),
     [

@@ -161,10 +161,10 @@ ONLY_FOR = {
     ("training.losses", "align.objective"): ("training",),
     ("training.cache", "teachers.teacher"): ("features_teacher",),
     # Scripted policies need no model.
-    ("rollout.factory", "training.base"): ("rollout",),
-    ("rollout.factory", "vla.decode"): ("rollout",),
-    ("rollout.factory", "vla.loading"): ("rollout",),
-    ("rollout.factory", "vla.policy"): ("rollout",),
+    ("rollout.factory", "training.base"): ("rollout", "think"),
+    ("rollout.factory", "vla.decode"): ("rollout", "think"),
+    ("rollout.factory", "vla.loading"): ("rollout", "think"),
+    ("rollout.factory", "vla.policy"): ("rollout", "think"),
 }
 
 

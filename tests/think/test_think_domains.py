@@ -5,6 +5,7 @@ import json
 import pytest
 
 from unblind.errors import UnblindError
+from unblind.pictures.scenes import COLORS
 from unblind.sim import released_files
 from unblind.study.stages import THINK_DOMAINS
 from unblind.think import domains, drawings
@@ -45,7 +46,7 @@ def test_concepts_have_the_order_of_the_released_files(domain, released_assets):
     rows = list(json.loads(path.read_text(encoding="utf-8")).values())
     assert {row["density"] for row in rows} == {6368}
     if domain.folder == "more_shape":
-        pairs = [(shape, color) for shape in domains.SHAPES for color in domains.COLORS]
+        pairs = [(shape, color) for shape in domains.SHAPES for color in COLORS]
         assert [(row["shape"], row["color"]) for row in rows] == pairs
     elif domain.name == "parity":
         assert [str(row["number"]) for row in rows] == list(domain.concepts)

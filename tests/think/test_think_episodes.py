@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from unblind.errors import UnblindError
+from unblind.pictures.scenes import COLORS
 from unblind.sim.builtin import BUILTIN
 from unblind.think import domains
-from unblind.think.domains import COLORS, DOMAINS, SHAPES
+from unblind.think.domains import DOMAINS, SHAPES
 from unblind.think.episodes import decode, sample_ids, variants
 
 THREE = [domain for domain in DOMAINS if domain.name != "parity"]

@@ -39,7 +39,7 @@ def line_of(rule: str, run: str | None) -> str:
 
 
 def lines(config: Config) -> dict[str, list[Job]]:
-    """Return the jobs up to Table 1 that leave sidecars, by the line of a table, in order."""
+    """Return the jobs that leave sidecars, but those of pages, by the line of a table, in order."""
     listed: dict[str, list[Job]] = {}
     for job in jobs.of_study(config):
         needed = (None, *jobs.needed_runs(config, job.name))

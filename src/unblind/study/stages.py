@@ -93,6 +93,8 @@ _DRAWN = {
     *("at_random", "in_distribution_at_random"),
 }
 
+_BOARDS = {"questions", "styles", "swap", "in_hand"}
+
 #: Records of a model beside those of the conditions, and whose episodes they hold
 #: (`unblind.rollout.told`).
 TOLD_OTHER = {f"{condition}_told_other": condition for condition in ("multi_carrot", "multi_plate")}
@@ -440,8 +442,13 @@ _STAGES["think_scripted"] = Stage(
     command="think",
     group="think",
     outputs=tuple(f"{{results}}/think/{{run}}/{{seed}}/{name}.parquet" for name in THINK_DOMAINS),
-    settings=_SCENE | {"demos": {"euler"}, "think": True, "rollout": {"purpose", "max_steps"}},
-    modules=(*_ROLLOUT, "unblind.pictures", "unblind.rollout.thinking", "unblind.think"),
+    settings=_SCENE | {"demos": {"euler"}, "think": _BOARDS, "rollout": {"purpose", "max_steps"}},
+    modules=(
+        *_ROLLOUT,
+        *_in("pictures", "collages", "icons", "pictograms", "scenes"),
+        "unblind.rollout.thinking",
+        *_in("think", "boards", "domains", "drawings", "episodes"),
+    ),
     per=PLANNERS,
     seeded=True,
     rule="think",
@@ -456,7 +463,7 @@ _STAGES["think"] = replace(
         "base": {"unnorm_key"},
         "demos": {"euler"},
         "training": {"precision"},
-        "think": True,
+        "think": _BOARDS,
         "rollout": {"purpose", "max_steps", "temperature"},
     },
     modules=(*_STAGES["think_scripted"].modules, *_MODEL, "unblind.training.base"),

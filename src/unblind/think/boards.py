@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from unblind.errors import UnblindError
-from unblind.pictures.collages import held_out_style, plain
+from unblind.pictures import collages
 from unblind.sim.builtin.primitives import fit, outline_rectangle, shell, slab
 from unblind.sim.catalog import Catalog, Model
 from unblind.sim.released import ReleasedCatalog, ReleasedModel
@@ -102,7 +102,7 @@ def picture(kind: str, drawing: str, color: str | None, style: Style) -> np.ndar
     """Return what a board shows, (S, S, 3) uint8: a drawing on paper, or a sticker on grey."""
     pad = pad_of(kind, drawing, color).astype(np.float32)
     rng = np.random.default_rng(zlib.crc32(drawing.encode()))
-    pad = _style(drawing, style)(pad, rng)
+    pad = _look(drawing, style)(pad, rng)
     inner = round(_SIDE * _SHARE)
     pad = cv2.resize(pad, (inner, inner), interpolation=cv2.INTER_AREA)
     edge = (_SIDE - inner) // 2
@@ -113,10 +113,10 @@ def picture(kind: str, drawing: str, color: str | None, style: Style) -> np.ndar
     return shown.round().clip(0, 255).astype(np.uint8)
 
 
-def _style(drawing: str, style: Style):
-    return held_out_style(drawing) if style == "unseen" else plain
+def _look(drawing: str, style: Style) -> collages.Style:
+    return collages.held_out_style(drawing) if style == "unseen" else collages.plain
 
 
 def _ground(drawing: str, style: Style) -> tuple[int, int, int]:
     """Return the board's own colour: white stickers would not show on paper."""
-    return _GREY if _style(drawing, style).__name__ == "sticker" else _PAPER
+    return _GREY if _look(drawing, style) is collages.sticker else _PAPER

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from unblind.errors import UnblindError, near
+from unblind.pictures.scenes import COLORS
 from unblind.sim import conditions
 
 Kind = Literal["shape", "icon", "sign", "arrow", "number"]
@@ -25,7 +26,6 @@ SHAPES = (
     "trapezoid", "triangle", "right_triangle", "rectangle", "square", "parallelogram", "pentagon",
     "hexagon", "heptagon", "circle", "heart", "star", "arrow", "cross",
 )
-COLORS = ("black", "red", "green", "blue", "orange", "purple", "yellow", "brown")
 _TRAFFIC = (
     "ahead only", "falling rocks", "loose chippings", "max speed", "minimum speed", "no U-turn",
     "no entry", "no left turn", "no overtaking", "no right turn", "no stopping", "no through road",
@@ -99,11 +99,6 @@ class Domain:
     def size(self) -> int:
         """Number of episodes; ids are 0 to this minus 1."""
         return math.prod(self.digits().values())
-
-    @property
-    def chance(self) -> float:
-        """Share of right answers if the carrot always ends on some board."""
-        return 1 / len(self.places)
 
     def drawing(self, concept: str) -> str:
         """Return what the drawing of a concept is called among the base's pictures."""

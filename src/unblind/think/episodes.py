@@ -22,12 +22,13 @@ from typing import get_args
 import numpy as np
 
 from unblind.errors import UnblindError
+from unblind.pictures.scenes import COLORS
 from unblind.sim import conditions
 from unblind.sim.catalog import Catalog, Model
 from unblind.sim.episodes import Episode, Fidelity, Purpose, Xyz, index_of, purpose_of
 from unblind.think import boards, domains
 from unblind.think.boards import Board, Style
-from unblind.think.domains import BOARD_X, COLORS, DROP_Z, OBJECT_XYZ, PLACES, SHAPES, Domain
+from unblind.think.domains import BOARD_X, DROP_Z, OBJECT_XYZ, PLACES, SHAPES, Domain
 
 
 @dataclass(frozen=True)
