@@ -32,7 +32,6 @@ NOT_RUN = {
     ".venv/bin/snakemake --cores all --configfile workflow/config/study.yaml": (
         "a night; tests/test_paper_workflow.py builds the same graph"
     ),
-    ".venv/bin/unblind think": "the real simulator; tests/rollout/test_thinking.py",
     ".venv/bin/unblind think-answers --frames": (
         "the real simulator; tests/steps/test_think_answers.py"
     ),
