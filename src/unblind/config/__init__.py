@@ -25,9 +25,11 @@ from unblind.config.sections import (
     Augmentation,
     Base,
     Demos,
+    Drift,
     ExecutedNoise,
     FileName,
     Gates,
+    Landscape,
     Model,
     Name,
     PretrainingDemos,
@@ -55,8 +57,10 @@ __all__ = [
     "Config",
     "DemoSet",
     "Demos",
+    "Drift",
     "ExecutedNoise",
     "Gates",
+    "Landscape",
     "Model",
     "PretrainingDemos",
     "Questions",
@@ -122,6 +126,8 @@ class Config(Section):
     )
     runs: dict[Name, Run] = Field(description="Policies under evaluation by name.")
     answers: Answers = Field(description="Held-out questions to models.")
+    drift: Drift = Field(description="Drift of visual tokens, and forgetting, during training.")
+    landscape: Landscape = Field(description="Losses on the plane through base and two runs.")
     gates: Gates = Field(description="Marks to reach before a table is worth reading.")
     table1: Table1 = Field(description="Table 1 (success rates by condition).")
     # Decides no result: it is in no dump, so in no hash and no sidecar.
@@ -138,11 +144,16 @@ class Config(Section):
                 raise ValueError(f"table1.rows names no run or method: '{row}'{near(row, known)}")
             if row in self.runs and self.runs[row].policy == "vlm":
                 raise ValueError(f"table1.rows names '{row}', whose policy 'vlm' does not act")
-        if self.answers.pictures > self.base.questions.held_out:
-            raise ValueError(
-                f"answers.pictures ({self.answers.pictures}) is more than "
-                f"base.questions.held_out ({self.base.questions.held_out})"
-            )
+        for key, asked in {
+            "answers.pictures": self.answers.pictures,
+            "drift.pictures": self.drift.pictures,
+            "drift.answered": self.drift.answered,
+        }.items():
+            if asked > self.base.questions.held_out:
+                raise ValueError(
+                    f"{key} ({asked}) is more than "
+                    f"base.questions.held_out ({self.base.questions.held_out})"
+                )
         for name in (None, *self.runs):
             own = self if name is None else self._of(name)
             if problem := own._misfit() or own._shared_otherwise(self):

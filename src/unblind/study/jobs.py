@@ -142,7 +142,8 @@ class Job:
         for needed in self.stage.inputs:
             if self.run is None or needed.when(self.config.run(self.run)):
                 for job in self._jobs(needed.stage):
-                    yield job, job.files(needed)
+                    if self.run is not None or needed.of(self.config, job.run, job.seed_of_run):
+                        yield job, job.files(needed)
 
     def files(self, needed: Input) -> list[Path]:
         """Return those of its files that another job reads."""
@@ -159,7 +160,7 @@ class Job:
         if stage.per is None:
             return [Job(config, name)]
         if self.run is None:
-            return [job for run in needed_runs(config, name) for job in of_run(config, name, run)]
+            return _every(config, name)
         is_one = stage.per.of(config.run(self.run))
         return [Job(config, name, self.run, self.seed_of_run)] if is_one else []
 
@@ -276,9 +277,9 @@ def of_study(config: Config) -> Iterator[Job]:
     """
     reading = [
         job
-        for name in ("training", "answers")
-        for run in needed_runs(config, name)
-        for job in of_run(config, name, run)
+        for name in ("training", "answers", "drift", "landscape")
+        if STAGES[name].when(config)
+        for job in _every(config, name)
     ]
     read = {made.name for job in reading for made, _ in job.needed()}
     has_model = any(run.policy == "vla" for run in config.runs.values())
@@ -288,6 +289,13 @@ def of_study(config: Config) -> Iterator[Job]:
         if stage.per is None and stage.group in ("features", "answers") and name not in read:
             continue
         yield from _jobs(config, name) if stage.per is not None else [Job(config, name)]
+
+
+def _every(config: Config, name: str) -> list[Job]:
+    """Return the jobs of a stage that a study needs."""
+    if STAGES[name].per is None:
+        return [Job(config, name)]
+    return [job for run in needed_runs(config, name) for job in of_run(config, name, run)]
 
 
 def _jobs(config: Config, name: str) -> Iterator[Job]:

@@ -69,6 +69,24 @@ SCRIPTED = Runs(lambda run: not _acts(run) and not _is_vlm(run))
 MODELS = Runs(lambda run: _acts(run) or _is_vlm(run), each_seed=_is_trained)
 
 
+def _has_trained(config: Any) -> bool:
+    """Tell whether a row of Table 1 is a trained run of our own base."""
+    rows = (config.runs[row] for row in config.table1.rows if row in config.runs)
+    return _is_own(config) and any(map(_is_trained, rows))
+
+
+def _has_plane(config: Any) -> bool:
+    """Tell whether both runs of the landscape are trained, and rows of Table 1."""
+    rows = [run for run in config.table1.rows if run in config.runs]
+    return _is_own(config) and all(
+        run in rows and _is_trained(config.runs[run]) for run in config.landscape.runs
+    )
+
+
+def _spans(config: Any, run: str, seed: int) -> bool:
+    return run in config.landscape.runs and seed == config.seeds[0]
+
+
 def _in(package: str, *names: str) -> tuple[str, ...]:
     """Return modules of a package."""
     return tuple(f"unblind.{package}.{name}" for name in names)
@@ -460,6 +478,60 @@ _STAGES["answers"] = Stage(
     when=_is_own,
     unit_cpu_s=0.02,
 )
+_STAGES["drift"] = Stage(
+    title="Follow drift and forgetting through a training",
+    command="drift",
+    group="diagnosis",
+    outputs=tuple(f"{{results}}/drift/{{run}}/{{seed}}{part}.parquet" for part in ("", "-answers")),
+    settings={
+        "seed": True,
+        "drift": True,
+        "demos": {"noop_filter"},
+        "training": {"schedule": {"steps"}},
+    },
+    modules=(
+        *_PRETRAINING,
+        *_in("diagnosis", "drift", "forgetting", "layers", "models", "pictures"),
+        "unblind.pictures.shards",
+        "unblind.sim.conditions",
+        "unblind.training.evaluate",
+    ),
+    inputs=(BASE, DEMOS, Input("training", ADAPTER_FILES), Input("held_out")),
+    per=TRAINED,
+    when=_is_own,
+    unit_cpu_s=0.02,
+)
+_STAGES["landscape"] = Stage(
+    title="Measure losses on the plane through base and two runs",
+    command="landscape",
+    group="diagnosis",
+    outputs=tuple(f"{{results}}/landscape/{name}.parquet" for name in ("points", "values")),
+    settings={
+        "seed": True,
+        "landscape": True,
+        "demos": {"noop_filter"},
+        "training": {"schedule": {"steps"}, "align": True, "loss": True, "recipe": True},
+    },
+    modules=(
+        *_PRETRAINING,
+        *_CACHE,
+        "unblind.align",
+        *_in("diagnosis", "landscape", "models", "plane"),
+        "unblind.pictures.shards",
+        "unblind.sim.conditions",
+        "unblind.training.evaluate",
+    ),
+    inputs=(
+        BASE,
+        DEMOS,
+        Input("features_low"),
+        Input("features_teacher"),
+        Input("training", ADAPTER_FILES, of=_spans),
+        Input("held_out"),
+    ),
+    when=_has_plane,
+    unit_cpu_s=0.9,
+)
 
 
 def _page(page: str, command: str, outputs: tuple[str, ...], **facts: Any) -> Stage:
@@ -500,6 +572,27 @@ _PAGES = {
             "paper/claims.yaml",
             *(f"paper/templates/table1.{kind}.j2" for kind in ("md", "tex")),
         ),
+    ),
+    "forgetting": _page(
+        "Drift and forgetting",
+        "forgetting",
+        ("drift.md", "drift.png"),
+        settings=_keys("scale", "seed", "seeds", "runs", "drift", "table1")
+        | {"training": {"align": {"layers"}}},
+        inputs=(Input("drift"),),
+        sources=("paper/templates/drift.md.j2",),
+        modules=_REPORT,
+        when=_has_trained,
+    ),
+    "figure2c": _page(
+        "Figure 2c",
+        "figure2c",
+        ("landscape.md", "figure2c.png"),
+        settings=_keys("scale", "seed", "seeds", "runs", "landscape"),
+        inputs=(Input("landscape"),),
+        sources=("paper/templates/landscape.md.j2",),
+        modules=_REPORT,
+        when=_has_plane,
     ),
     "table9": _settings_table(9),
     "table14": _settings_table(14),
