@@ -15,7 +15,7 @@ def project(tmp_path_factory):
 def test_the_whole_study(project):
     once = ("fetch", "warm_up_demos", "warm_up", "demos", "pictures", "replay")
     pages = {"table1": 1, "table9": 1, "table14": 1, "audit": 1, "costs": 1, "all": 1}
-    runs = {"training": METHODS * SEEDS, "rollout": ROWS * SEEDS, "told_other": 4 * SEEDS}
+    runs = {"training": METHODS * SEEDS, "rollout": ROWS * SEEDS, "told_otherwise": 4 * SEEDS}
     wanted = {**dict.fromkeys(once, 1), **runs, **pages}
     assert toy_study.jobs(project, *PAPER, target="all") == wanted
     assert sum(wanted.values()) == 92 + 4 * SEEDS
@@ -45,7 +45,7 @@ def test_the_powered_study(project):
     study = ("--configfile", "workflow/config/study.yaml")
     once = ("pull", "demos", "replay", "features_low", "features_teacher", "held_out")
     pages = dict.fromkeys(("table1", "table9", "table14", "audit", "costs", "all"), 1)
-    runs = {"training": 3 * 3, "rollout": 7 * 3, "told_other": 4 * 3, "answers": 3 * 3 + 2}
+    runs = {"training": 3 * 3, "rollout": 7 * 3, "told_otherwise": 4 * 3, "answers": 3 * 3 + 2}
     wanted = {**dict.fromkeys(once, 1), **runs, **pages}
     assert toy_study.jobs(project, *study, target="all") == wanted
 

@@ -9,7 +9,7 @@ import pytest
 import toy_study
 from toy_study import SMOKE, TABLE, jobs, python, snakemake
 
-ROLLOUTS = {"rollout": 5, "told_other": 2, "held_out": 1, "answers": 3}
+ROLLOUTS = {"rollout": 5, "told_otherwise": 2, "held_out": 1, "answers": 3}
 IDENTITY = ("-c", "user.name=a", "-c", "user.email=a@b.c")
 PUBLISH = ("unblind.cli", "publish", *toy_study.OPTIONS)
 AUTHOR = toy_study.AUTHOR | {"PATH": os.environ.get("PATH", os.defpath)}
@@ -239,7 +239,7 @@ def config(change, folder, text):
 UNSTORED = {"demos": 1, "features_low": 1}
 #: So are held-out pictures; whoever was asked about them starts then, too.
 ASKED = {"held_out": 1, "answers": 3}
-OF_ONE_RUN = {"training": 1, "rollout": 1, "told_other": 1}
+OF_ONE_RUN = {"training": 1, "rollout": 1, "told_otherwise": 1}
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ def test_a_changed_hyper_parameter_runs_its_descendants(pulled, change, text, wa
 @pytest.mark.parametrize(
     ("module", "wanted"),
     [
-        ("rollout/factory.py", {"rollout": 5, "told_other": 2}),
+        ("rollout/factory.py", {"rollout": 5, "told_otherwise": 2}),
         ("align/losses.py", {**UNSTORED, **ASKED, **OF_ONE_RUN}),
         ("training/cache.py", {**UNSTORED, **ASKED, **OF_ONE_RUN}),
         ("training/evaluate.py", ASKED),
@@ -275,7 +275,7 @@ def test_a_changed_module_runs_its_descendants(pulled, change, module, wanted):
 
 def test_a_changed_demonstration_runs_its_descendants(published, change):
     change(published / "results" / "demos" / "manifest.json", lambda text: text + "\n")
-    once = ("replay", "features_low", "training", "rollout", "told_other", "answers", "table1")
+    once = ("replay", "features_low", "training", "rollout", "told_otherwise", "answers", "table1")
     assert jobs(published, *SMOKE) == dict.fromkeys(once, 1)
 
 
@@ -309,7 +309,7 @@ def test_only_what_a_change_concerns_is_made_again(published, clone):
     assert len(old) == 1 + 16
     before = [path.read_bytes() for path in old]
     once = dict.fromkeys(("demos", "features_low", "features_teacher", "table1"), 1)
-    more = {"training": 2, "rollout": 2, "told_other": 2, "held_out": 1, "answers": 4}
+    more = {"training": 2, "rollout": 2, "told_otherwise": 2, "held_out": 1, "answers": 4}
     assert jobs(clone, *SMOKE, "more.yaml") == {**once, **more}
     done = snakemake(clone, "--cores", "2", TABLE, *SMOKE, "more.yaml")
     assert done.returncode == 0, done.stdout

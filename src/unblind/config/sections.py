@@ -367,6 +367,10 @@ class Replay(Section):
     episodes: Count = Field(description="Stored training episodes that are replayed.")
 
 
+#: What a policy can be told instead of its instruction (`unblind.rollout.told`).
+Arm = Literal["told_other", "told_nothing", "told_shuffled", "told_paraphrase"]
+
+
 class StopEarly(Section):
     """A rollout that ends as soon as its run differs from another one (docs/statistics.md)."""
 
@@ -407,6 +411,13 @@ class Rollout(Section):
     stop_early: StopEarly | None = Field(
         description="`unblind rollout` stops when the run and another one differ, and keeps what "
         "it has done apart: tables are made of whole records. null: every episode is run."
+    )
+
+    arms: dict[Arm, list[Name]] = Field(
+        description="What models are told instead of their instruction, each under some "
+        "conditions: 'told_other' names the distractors, 'told_nothing' is empty, 'told_shuffled' "
+        "has the same words in another order, 'told_paraphrase' says the same in another template. "
+        "Each arm costs as many episodes as its conditions."
     )
 
     def count(self, condition: str) -> int:

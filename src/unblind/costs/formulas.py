@@ -11,7 +11,8 @@ from unblind.config import Config, Run, Schedule
 from unblind.costs.measured import line_of
 from unblind.errors import UnblindError
 from unblind.sim.conditions import CONDITIONS, Space
-from unblind.study.stages import EPISODE_CPU_S, STAGES, START_CPU_S, TOLD_OTHER
+from unblind.study import jobs
+from unblind.study.stages import EPISODE_CPU_S, STAGES, START_CPU_S
 
 #: Labelled frames of a demonstration, as a mean over mini's.
 FRAMES = 31
@@ -142,8 +143,9 @@ def needs(config: Config) -> dict[str, Need]:
         if run.policy != "vlm":
             evaluated = [condition.name for condition in CONDITIONS]
             listed.append(_rollouts(config, name, run, "rollout", evaluated))
-        if run.policy == "vla":
-            listed.append(_rollouts(config, name, run, "told_other", [*TOLD_OTHER.values()]))
+        others = [told.condition for told in jobs.told(config).values()]
+        if run.policy == "vla" and others:
+            listed.append(_rollouts(config, name, run, "told_otherwise", others))
         answers = config.base.source is None and run.policy in ("vla", "vlm")
         listed += [_answers(config, name, run)] if answers else []
     return {need.stage: need for need in listed}

@@ -109,10 +109,6 @@ _DRAWN = {
     *("at_random", "in_distribution_at_random"),
 }
 
-#: Records of a model beside those of the conditions, and whose episodes they hold
-#: (`unblind.rollout.told`).
-TOLD_OTHER = {f"{condition}_told_other": condition for condition in ("multi_carrot", "multi_plate")}
-
 _MODEL = ("unblind.hub", "unblind.vla", "unblind.weights")
 _DEMONSTRATIONS = ("unblind.demos", "unblind.png", "unblind.sim")
 _FRAMES = (
@@ -438,11 +434,12 @@ _STAGES["rollout"] = replace(
     rule="",
     request="",
 )
-_STAGES["told_other"] = replace(
+_STAGES["told_otherwise"] = replace(
     _STAGES["rollout"],
-    title="Tell a model of the other object or plate",
-    command="rollout --told-other",
-    outputs=tuple(f"{{results}}/rollouts/{{run}}/{{seed}}/{name}.parquet" for name in TOLD_OTHER),
+    title="Tell a model something else on the same episodes",
+    command="rollout --told-otherwise",
+    outputs=("{results}/rollouts/{run}/{seed}/{told}.parquet",),
+    when=lambda config: any(config.rollout.arms.values()),
     request="rollout",
 )
 _STAGES["held_out"] = replace(
@@ -563,7 +560,7 @@ _PAGES = {
         inputs=(
             Input("rollout"),
             Input("rollout_scripted"),
-            Input("told_other"),
+            Input("told_otherwise"),
             Input("answers"),
             DEMOS,
             Input("replay"),

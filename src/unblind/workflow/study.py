@@ -184,7 +184,7 @@ class Study:
                 "{teacher}", self.config.training.align.teacher
             )
             for stage in self._stages[rule].values()
-            for path in jobs.each_condition((*stage.outputs, *self._beside(stage)))
+            for path in jobs.each_record(self.config, (*stage.outputs, *self._beside(stage)))
         ]
         patterns = list(dict.fromkeys(patterns))
         if page := self._first(rule).page:
