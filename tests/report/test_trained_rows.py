@@ -68,9 +68,10 @@ def succeeds(run, condition):
 
 def write(config, folder, run, name, final, seed=0, details=None):
     path = folder / "rollouts" / run / str(seed) / f"{name}.parquet"
-    frame = synthetic.episodes(run, seed, TOLD_OTHER.get(name, name), 32, 0)
+    frame = synthetic.episodes(run, seed, jobs.condition_of(name), 32, 0)
     frame = frame.assign(success_final=final, success_any=final | (INDEX == 31))
-    settings = jobs.settings(config, "told_other" if name in TOLD_OTHER else "rollout", run)
+    is_own = jobs.condition_of(name) == name
+    settings = jobs.settings(config, "rollout" if is_own else "told_otherwise", run)
     made_from = {"config": settings, "code": ("unblind.errors",), "seed": seed}
     extra = {"run_details": DETAILS[run] if details is None else details}
     with provenance.record(path, **made_from, extra=extra), atomic_path(path) as place:
@@ -102,7 +103,7 @@ def study(config, tmp_path_factory):
     for run in METHODS:
         for condition in CONDITIONS:
             write(config, folder, run, condition.name, succeeds(run, condition.name))
-        for name in TOLD_OTHER:  # whoever succeeds does so in 4 of 32 episodes
+        for name in jobs.told(config):  # whoever succeeds does so in 4 of 32 episodes
             write(config, folder, run, name, succeeds(run, name) & (INDEX >= 12) & (INDEX < 16))
     synthetic.write_demos(config, folder / "demos")
     synthetic.write_replay(config, folder / "replay.parquet")

@@ -7,7 +7,6 @@ import pytest
 
 from unblind.config import load
 from unblind.errors import UnblindError
-from unblind.rollout import told
 from unblind.rollout.run import episodes_of, evaluation_episodes, rollout
 from unblind.sim import conditions
 from unblind.study import jobs
@@ -67,7 +66,7 @@ def test_each_arm_changes_the_instruction_alone(arm, condition):
 
 
 def test_what_is_told_is_nothing_the_same_words_or_the_same_in_other_words():
-    own, nothing = episodes("told_nothing", "instruct")
+    _, nothing = episodes("told_nothing", "instruct")
     assert {episode.instruction for episode in nothing} == {""}
     for episode, other in zip(*episodes("told_shuffled", "instruct"), strict=True):
         assert sorted(other.instruction.split()) == sorted(episode.instruction.split())
