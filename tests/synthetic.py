@@ -21,7 +21,7 @@ def write_records(
     folder: Path,
     finals: dict[str, int],
     inputs=(),
-    rules=("rollout", "told_otherwise"),
+    rules=("rollout", "arms"),
 ):
     """Write the records that are missing; `finals` says how many episodes end in success.
 
@@ -29,11 +29,11 @@ def write_records(
     """
     stage = jobs.rollout_stage(config, run)
     names = [condition.name for condition in CONDITIONS if "rollout" in rules]
-    if config.runs[run].policy == "vla" and "told_otherwise" in rules:
+    if config.runs[run].policy == "vla" and "arms" in rules:
         names += jobs.told(config)
     for name in names:
         condition = jobs.condition_of(name)
-        made_by = "told_otherwise" if name != condition else stage
+        made_by = "arms" if name != condition else stage
         part, code = jobs.settings(config, made_by, run), STAGES[made_by].modules
         # One at least told something else: no record has the bytes of another.
         path, final = folder / f"{name}.parquet", finals.get(name, int(name != condition))

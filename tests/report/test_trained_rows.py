@@ -71,7 +71,7 @@ def write(config, folder, run, name, final, seed=0, details=None):
     frame = synthetic.episodes(run, seed, jobs.condition_of(name), 32, 0)
     frame = frame.assign(success_final=final, success_any=final | (INDEX == 31))
     is_own = jobs.condition_of(name) == name
-    settings = jobs.settings(config, "rollout" if is_own else "told_otherwise", run)
+    settings = jobs.settings(config, "rollout" if is_own else "arms", run)
     made_from = {"config": settings, "code": ("unblind.errors",), "seed": seed}
     extra = {"run_details": DETAILS[run] if details is None else details}
     with provenance.record(path, **made_from, extra=extra), atomic_path(path) as place:

@@ -36,12 +36,12 @@ def test_the_scene_stays_and_the_other_thing_is_named(name):
 
 def test_only_models_are_told_of_something_else(tmp_path):
     with pytest.raises(UnblindError, match="nothing to do for run 'oracle'") as caught:
-        rollout(load(MINI), "oracle", 0, tmp_path, None, 1, rule="told_otherwise")
-    assert "runs for told_otherwise: default, freeze, align, base" in caught.value.remedy
+        rollout(load(MINI), "oracle", 0, tmp_path, None, 1, rule="arms")
+    assert "runs for arms: default, freeze, align, base" in caught.value.remedy
 
 
 @pytest.mark.parametrize(
-    ("rule", "name"), [("told_otherwise", "multi_carrot"), ("rollout", "multi_plate_told_other")]
+    ("rule", "name"), [("arms", "multi_carrot"), ("rollout", "multi_plate_told_other")]
 )
 def test_a_record_is_made_by_its_own_rule(tmp_path, rule, name):
     with pytest.raises(UnblindError, match=f"'{name}' is no record of the rule {rule}"):
@@ -81,7 +81,7 @@ def test_what_is_told_is_nothing_the_same_words_or_the_same_in_other_words():
 
 def test_a_study_has_the_arms_that_it_names():
     assert tuple(jobs.told(load(MINI))) == OTHER
-    job = jobs.Job(load(MINI, MORE), "told_otherwise", "base", 0)
+    job = jobs.Job(load(MINI, MORE), "arms", "base", 0)
     names = [path.stem for path in job.outputs]
     assert names == [
         *OTHER,
@@ -89,7 +89,7 @@ def test_a_study_has_the_arms_that_it_names():
     ]
     assert {jobs.condition_of(name) for name in names[2:]} == {"in_distribution", "instruct"}
     none = load(MINI, {"rollout.arms": {}})
-    assert not [job for job in jobs.of_study(none) if job.name == "told_otherwise"]
+    assert not [job for job in jobs.of_study(none) if job.name == "arms"]
 
 
 @pytest.mark.parametrize(

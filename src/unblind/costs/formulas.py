@@ -145,9 +145,11 @@ def needs(config: Config) -> dict[str, Need]:
             listed.append(_rollouts(config, name, run, "rollout", evaluated))
         others = [told.condition for told in jobs.told(config).values()]
         if run.policy == "vla" and others:
-            listed.append(_rollouts(config, name, run, "told_otherwise", others))
+            listed.append(_rollouts(config, name, run, "arms", others))
         answers = config.base.source is None and run.policy in ("vla", "vlm")
         listed += [_answers(config, name, run)] if answers else []
+        listed += [_drift(config, name)] if answers and run.method else []
+    listed += [_landscape(config)] if STAGES["landscape"].when(config) else []
     return {need.stage: need for need in listed}
 
 
@@ -276,6 +278,23 @@ def _answers(config: Config, name: str, run: Run) -> Need:
     pictures = 2 * config.answers.pictures * (1 if run.method else 2)
     cpu = MODEL_CPU_S + _units("answers", pictures)
     return Need(line_of("answers", name), f"{pictures:,} pictures", cpu)
+
+
+def _drift(config: Config, name: str) -> Need:
+    """Return what following a run takes: pictures are compared and asked about at each snapshot."""
+    models, asked = config.of(name).training.snapshots + 2, config.drift
+    looks = models * 2 * (asked.pictures + asked.answered)
+    cpu = MODEL_CPU_S + _units("drift", looks)
+    return Need(line_of("drift", name), f"{models} models x {looks // models:,} pictures", cpu)
+
+
+def _landscape(config: Config) -> Need:
+    """Return what the landscape takes: frames and pictures at each point of grid and lines."""
+    asked = config.landscape
+    grid = asked.grid**2 * (asked.frames + asked.pictures)
+    lines = 3 * (asked.edge + 2) * (asked.edge_frames + asked.edge_pictures)
+    cpu = MODEL_CPU_S + _units("landscape", grid + lines)
+    return Need(line_of("landscape", None), f"{grid + lines:,} frames and pictures", cpu)
 
 
 def hours(seconds: float | None) -> str:

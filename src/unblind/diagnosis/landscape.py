@@ -119,6 +119,11 @@ class Measures:
     asked: Sequence[evaluate.Asked]
     kinds: Sequence[Sequence[str]]
 
+    @property
+    def looks(self) -> int:
+        """Frames and pictures that are looked at."""
+        return len(self.examples.turns) + len(self.kinds)
+
     def of(self, loaded: Checkpoint) -> Iterator[tuple[str, int, str, float]]:
         """Yield the values of a model: measure, item, kind, value (see `VALUES`)."""
         measured = losses(loaded, self.examples, self.token_loss, self.objective)
@@ -195,10 +200,12 @@ def measure(
         plane: through it.
         points: in any order.
         measures: by part of the points; parts without are not measured.
-        unit: expected CPU-seconds a point.
+        unit: expected CPU-seconds of a frame or picture at a point.
     """
     moved = Moved(loaded.model, plane)
-    progress = Progress("points of the plane", sum(p.part in measures for p in points), unit)
+    looks = [measures[point.part].looks for point in points if point.part in measures]
+    each = unit * sum(looks) / max(len(looks), 1)
+    progress = Progress("points of the plane", len(looks), each)
     columns: dict[str, list] = {name: [] for name in VALUES.names}
     for number, point in enumerate(points):
         if point.part not in measures:

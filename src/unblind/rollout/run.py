@@ -81,7 +81,7 @@ def rollout(
         out: folder of the records.
         names: conditions, or other records of the rule; all if None.
         n_workers: processes; the result does not depend on it.
-        rule: ``rollout``, or ``told_otherwise`` for the records of `jobs.told`.
+        rule: ``rollout``, or ``arms`` for the records of `jobs.told`.
 
     Raises:
         UnblindError: unknown run or condition, a record of another rule, the catalog lacks files,

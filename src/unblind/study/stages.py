@@ -434,10 +434,10 @@ _STAGES["rollout"] = replace(
     rule="",
     request="",
 )
-_STAGES["told_otherwise"] = replace(
+_STAGES["arms"] = replace(
     _STAGES["rollout"],
     title="Tell a model something else on the same episodes",
-    command="rollout --told-otherwise",
+    command="rollout --arms",
     outputs=("{results}/rollouts/{run}/{seed}/{told}.parquet",),
     when=lambda config: any(config.rollout.arms.values()),
     request="rollout",
@@ -527,7 +527,7 @@ _STAGES["landscape"] = Stage(
         Input("held_out"),
     ),
     when=_has_plane,
-    unit_cpu_s=0.9,
+    unit_cpu_s=0.012,
 )
 
 
@@ -560,7 +560,7 @@ _PAGES = {
         inputs=(
             Input("rollout"),
             Input("rollout_scripted"),
-            Input("told_otherwise"),
+            Input("arms"),
             Input("answers"),
             DEMOS,
             Input("replay"),
