@@ -11,7 +11,7 @@ from unblind.files import atomic_path, sha256, write_json
 from unblind.sim.conditions import CONDITIONS
 from unblind.sim.success import MILESTONES
 from unblind.study import jobs, provenance, stages
-from unblind.study.stages import STAGES, TOLD_OTHER
+from unblind.study.stages import STAGES
 
 
 def write_records(
@@ -21,20 +21,22 @@ def write_records(
     folder: Path,
     finals: dict[str, int],
     inputs=(),
-    rules=("rollout", "told_other"),
+    rules=("rollout", "arms"),
 ):
     """Write the records that are missing; `finals` says how many episodes end in success.
 
-    Those in which a model is told of the other thing are among them, unless ``rules`` says so.
+    Those in which a model is told something else are among them, unless ``rules`` says so.
     """
     stage = jobs.rollout_stage(config, run)
-    holds = {condition.name: condition.name for condition in CONDITIONS if "rollout" in rules}
-    holds |= TOLD_OTHER if config.runs[run].policy == "vla" and "told_other" in rules else {}
-    for name, condition in holds.items():
-        made_by = "told_other" if name in TOLD_OTHER else stage
+    names = [condition.name for condition in CONDITIONS if "rollout" in rules]
+    if config.runs[run].policy == "vla" and "arms" in rules:
+        names += jobs.told(config)
+    for name in names:
+        condition = jobs.condition_of(name)
+        made_by = "arms" if name != condition else stage
         part, code = jobs.settings(config, made_by, run), STAGES[made_by].modules
-        # One at least told of the other thing: no record has the bytes of another.
-        path, final = folder / f"{name}.parquet", finals.get(name, int(name in TOLD_OTHER))
+        # One at least told something else: no record has the bytes of another.
+        path, final = folder / f"{name}.parquet", finals.get(name, int(name != condition))
         if not provenance.is_current(path, config=part, code=code, seed=seed, inputs=inputs):
             wanted = config.rollout.count(condition)
             frame = episodes(run, seed, condition, wanted, final)
@@ -192,6 +194,107 @@ def write_answers(config: Config, run: str, seed: int, folder: Path, right=None,
     frame = answers_frame(right or RIGHT, config.answers.pictures, blind)
     with provenance.record(path, **made_from), atomic_path(path) as place:
         frame.to_parquet(place)
+
+
+#: What made-up runs were looked at: pictures, sites and steps.
+SITES = ("tower", "projector", "block 1", "block 2")
+LOOKED_AT = ("held out", "demonstrations")
+
+
+def drift_frame(drift: float, steps, pictures: int = 3) -> pd.DataFrame:
+    """Return drift that grows with the steps and from site to site, up to ``drift`` at the last.
+
+    Intervals reach 0.01 to both sides; demonstrations drift twice as far.
+    """
+    rows = []
+    for step in steps:
+        for factor, name in enumerate(LOOKED_AT, 1):
+            for place, site in enumerate(SITES, 1):
+                share = factor * drift * step / steps[-1] * place / len(SITES)
+                told = {"step": step, "pictures": name, "site": site, "n": pictures}
+                for measure, value in (("cka", 1 - share), ("cosine", 1 - share / 2)):
+                    told |= {measure: value}
+                    told |= {f"{measure}_low": value - 0.01, f"{measure}_high": value + 0.01}
+                rows.append(told)
+    return pd.DataFrame(rows)
+
+
+def write_drift(config: Config, run: str, seed: int, drift=0.2, lost=0.3, folder=None, inputs=()):
+    """Write records of drift and forgetting unless they stand.
+
+    At the last step ``drift`` of CKA is gone at the last site, and ``lost`` of the right answers.
+    """
+    job = jobs.Job(config, "drift", run, seed)
+    last = job.config.training.schedule.steps
+    steps = (0, last // 2, last)
+    asked = [
+        answers_frame(
+            {kind: share * (1 - lost * step / last) for kind, share in RIGHT.items()},
+            config.drift.answered,
+        ).assign(step=step)
+        for step in steps
+    ]
+    frames = (drift_frame(drift, steps), pd.concat(asked, ignore_index=True))
+    made_from = {"config": job.settings, "code": job.stage.modules, "inputs": inputs}
+    for path, frame in zip(job.outputs, frames, strict=True):
+        path = Path(folder, run, path.name) if folder else path
+        if not provenance.is_current(path, **made_from):
+            with provenance.record(path, **made_from), atomic_path(path) as place:
+                frame.to_parquet(place)
+
+
+#: Corners of the made-up plane: how much of both changes, x and y.
+CORNERS = {"base": (0, 0), "default": (1, 0), "align": (0, 1)}
+
+
+def _plane(a: float, b: float) -> dict[str, float]:
+    return {"first": a, "second": b, "x": 2 * a + b, "y": 1.0 * b, "off": 0.0}
+
+
+def landscape_frames(config: Config) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return a made-up landscape of 2 x 2 points on the grid, and one point between two corners.
+
+    The action loss of frame k is k at the three models and 1 more between them, the alignment
+    loss -a/2 - b, and of 40 questions of one kind 30 are answered right everywhere.
+    """
+    runs, last = config.landscape.runs, config.training.schedule.steps
+    corners = dict(zip(("base", *runs), CORNERS.values(), strict=True))
+    points = []
+    for start, end in (("base", runs[0]), ("base", runs[1]), tuple(runs)):
+        for t in (0.0, 0.5, 1.0):
+            a, b = ((1 - t) * p + t * q for p, q in zip(corners[start], corners[end], strict=True))
+            points.append({"part": "edge", "name": f"{start} to {end}", "t": t, **_plane(a, b)})
+    for y in (0.0, 1.0):
+        points += [{"part": "grid", "name": "", **_plane((x - y) / 2, y)} for x in (0.0, 2.0)]
+    for run in runs:
+        points += [
+            {"part": "path", "name": run, "step": step} | _plane(*(share * c for c in corners[run]))
+            for step, share in ((0, 0.0), (last // 2, 0.5), (last, 1.0))
+        ]
+    columns = ("part", "name", "t", "step", "first", "second", "x", "y", "off")
+    table = pd.DataFrame(points, columns=columns).rename_axis("point").reset_index()
+    values = []
+    for point in table[table["part"] != "path"].itertuples():
+        between = point.part == "edge" and point.t == 0.5
+        for item in range(config.landscape.edge_frames):
+            shared = {"point": point.point, "item": item, "kind": ""}
+            aligned = -point.first / 2 - point.second
+            values.append(shared | {"measure": "action loss", "value": float(item + between)})
+            values.append(shared | {"measure": "alignment loss", "value": aligned})
+        for item in range(40):
+            shared = {"point": point.point, "item": item, "kind": "see"}
+            values.append(shared | {"measure": "answers", "value": float(item < 30)})
+    return table, pd.DataFrame(values)
+
+
+def write_landscape(config: Config, inputs=()):
+    """Write the records of a made-up landscape unless they stand."""
+    job = jobs.Job(config, "landscape")
+    made_from = {"config": job.settings, "code": job.stage.modules, "inputs": inputs}
+    for path, frame in zip(job.outputs, landscape_frames(config), strict=True):
+        if not provenance.is_current(path, **made_from):
+            with provenance.record(path, **made_from), atomic_path(path) as place:
+                frame.to_parquet(place)
 
 
 def write_adapter(config: Config, run: str, seed: int, inputs=()):

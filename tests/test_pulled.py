@@ -9,7 +9,7 @@ import pytest
 import toy_study
 from toy_study import SMOKE, TABLE, jobs, python, snakemake
 
-ROLLOUTS = {"rollout": 5, "told_other": 2, "held_out": 1, "answers": 3}
+ROLLOUTS = {"rollout": 5, "arms": 2, "held_out": 1, "answers": 3}
 IDENTITY = ("-c", "user.name=a", "-c", "user.email=a@b.c")
 PUBLISH = ("unblind.cli", "publish", *toy_study.OPTIONS)
 AUTHOR = toy_study.AUTHOR | {"PATH": os.environ.get("PATH", os.defpath)}
@@ -83,6 +83,7 @@ def test_one_commit_holds_pointers_store_records_and_readers_copies(published):
         "results/training.dvc",
         "results/rollouts.dvc",
         "results/answers.dvc",
+        "results/drift.dvc",
     }
     for page in ("table1.md", "table1.csv", "table1.tex", "table9.md", "audit.md"):
         copy = published / "paper" / "published" / page
@@ -97,8 +98,9 @@ def test_one_commit_holds_pointers_store_records_and_readers_copies(published):
 def test_committed_records_name_no_place_of_the_publisher(published):
     names = git(published, "ls-files", ".snakemake/metadata").split()
     # 5 files of the base, 2 manifests, 1 replay, 1 feature file, 5 of the run, 5 x 14 records, 2
-    # more of 2 models that are told of the other thing, and the answers of 3 models.
-    assert len(names) == 5 + 2 + 1 + 1 + 5 + 5 * 14 + 2 * 2 + 3
+    # more of 2 models that are told of the other thing, the answers of 3 models, and 2 records of
+    # the drift of the run.
+    assert len(names) == 5 + 2 + 1 + 1 + 5 + 5 * 14 + 2 * 2 + 3 + 2
     for name in names:
         text = (published / name).read_text()
         assert str(published) not in text
@@ -153,7 +155,7 @@ def test_with_everything_pulled_only_the_table_is_rendered(published, clone):
     done = python(clone, "unblind.cli", "pull")
     assert done.returncode == 0, done.stdout
     assert done.stdout.splitlines() == [
-        f"results/{name}: pulled" for name in ("answers", "base", "rollouts", "training")
+        f"results/{name}: pulled" for name in ("answers", "base", "drift", "rollouts", "training")
     ]
     assert jobs(clone, *SMOKE) == {"table1": 1}
     assert snakemake(clone, "--cores", "1", TABLE, *SMOKE).returncode == 0
@@ -239,7 +241,7 @@ def config(change, folder, text):
 UNSTORED = {"demos": 1, "features_low": 1}
 #: So are held-out pictures; whoever was asked about them starts then, too.
 ASKED = {"held_out": 1, "answers": 3}
-OF_ONE_RUN = {"training": 1, "rollout": 1, "told_other": 1}
+OF_ONE_RUN = {"training": 1, "rollout": 1, "arms": 1}
 
 
 @pytest.mark.parametrize(
@@ -260,7 +262,7 @@ def test_a_changed_hyper_parameter_runs_its_descendants(pulled, change, text, wa
 @pytest.mark.parametrize(
     ("module", "wanted"),
     [
-        ("rollout/factory.py", {"rollout": 5, "told_other": 2}),
+        ("rollout/factory.py", {"rollout": 5, "arms": 2}),
         ("align/losses.py", {**UNSTORED, **ASKED, **OF_ONE_RUN}),
         ("training/cache.py", {**UNSTORED, **ASKED, **OF_ONE_RUN}),
         ("training/evaluate.py", ASKED),
@@ -275,7 +277,7 @@ def test_a_changed_module_runs_its_descendants(pulled, change, module, wanted):
 
 def test_a_changed_demonstration_runs_its_descendants(published, change):
     change(published / "results" / "demos" / "manifest.json", lambda text: text + "\n")
-    once = ("replay", "features_low", "training", "rollout", "told_other", "answers", "table1")
+    once = ("replay", "features_low", "training", "rollout", "arms", "answers", "table1")
     assert jobs(published, *SMOKE) == dict.fromkeys(once, 1)
 
 
@@ -309,7 +311,7 @@ def test_only_what_a_change_concerns_is_made_again(published, clone):
     assert len(old) == 1 + 16
     before = [path.read_bytes() for path in old]
     once = dict.fromkeys(("demos", "features_low", "features_teacher", "table1"), 1)
-    more = {"training": 2, "rollout": 2, "told_other": 2, "held_out": 1, "answers": 4}
+    more = {"training": 2, "rollout": 2, "arms": 2, "held_out": 1, "answers": 4}
     assert jobs(clone, *SMOKE, "more.yaml") == {**once, **more}
     done = snakemake(clone, "--cores", "2", TABLE, *SMOKE, "more.yaml")
     assert done.returncode == 0, done.stdout

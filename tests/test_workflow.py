@@ -27,7 +27,7 @@ def first(project):
     return wanted, snakemake(project, "--cores", "2", TABLE, *SMOKE)
 
 
-OF_ONE_RUN = {"training": 1, "rollout": 1, "told_other": 1, "answers": 1}
+OF_ONE_RUN = {"training": 1, "rollout": 1, "arms": 1, "answers": 1}
 
 
 def contents(folder):
@@ -39,7 +39,7 @@ def test_a_plain_call_builds_everything(project, first):
     wanted, done = first
     assert done.returncode == 0, done.stdout
     once = dict.fromkeys(("pull", "demos", "replay", "features_low", "training", "table1"), 1)
-    assert wanted == {**once, "rollout": 5, "told_other": 2, "held_out": 1, "answers": 3}
+    assert wanted == {**once, "rollout": 5, "arms": 2, "held_out": 1, "answers": 3}
     assert len(list((project / "results").glob("rollouts/*/0/*.parquet"))) == 5 * 14 + 2 * 2
     text = (project / TABLE).read_text()
     assert "| 0/2 | 2/2 | 0/2 |" in text
@@ -47,7 +47,7 @@ def test_a_plain_call_builds_everything(project, first):
     rollouts = {f"rollout-{run}-0" for run in ("default", "base", "oracle", "random", "noop")}
     others = {"pull", "demos", "replay", "features_low", "training-default-0", "table1"}
     others |= {"held_out", *(f"answers-{run}-0" for run in ("vlm", "base", "default"))}
-    others |= {f"told_other-{run}-0" for run in ("base", "default")}
+    others |= {f"arms-{run}-0" for run in ("base", "default")}
     assert logs == others | rollouts
     assert {path.stem for path in (project / "results" / "benchmarks").iterdir()} == logs
 
@@ -136,7 +136,7 @@ def test_after_a_complete_run_there_is_nothing_to_do(study):
         # Default knows nothing of what Align adds; no training knows how it will be evaluated.
         (
             "{training: {align: {lambda: 0.3}}, rollout: {max_steps: 70}}",
-            {"rollout": 5, "told_other": 2},
+            {"rollout": 5, "arms": 2},
         ),
         (
             "demos: {successes: 3}",
@@ -158,13 +158,13 @@ def test_changed_settings(study, tmp_path, settings, wanted):
     [
         (
             ("vla/decode.py",),
-            {"features_low": 1, "training": 1, "rollout": 2, "told_other": 2, "answers": 3},
+            {"features_low": 1, "training": 1, "rollout": 2, "arms": 2, "answers": 3},
         ),
         # Icons are drawn for a base, and for what it is asked.
         (("pictures/icons.py",), {"held_out": 1, "answers": 3}),
         (("training/evaluate.py",), {"answers": 3}),
         (("align/losses.py",), OF_ONE_RUN),
-        (("rollout/loop.py",), {"replay": 1, "rollout": 5, "told_other": 2}),
+        (("rollout/loop.py",), {"replay": 1, "rollout": 5, "arms": 2}),
     ],
 )
 def test_changed_code(study, change, modules, wanted):
@@ -184,7 +184,7 @@ def test_a_lost_adapter_is_trained_again_when_a_record_needs_it(study, change):
         "training": 1,
         "rollout": 1,
         "answers": 1,
-        "told_other": 1,
+        "arms": 1,
         "table1": 1,
     }
 
@@ -192,7 +192,7 @@ def test_a_lost_adapter_is_trained_again_when_a_record_needs_it(study, change):
 def test_another_scale_makes_everything_but_the_base(study):
     # mini.yaml differs in picture and sizes: all that stands is outdated, by its parameters.
     once = dict.fromkeys(("demos", "replay", "features_low", "features_teacher", "table1"), 1)
-    runs = {"training": 3, "rollout": 7, "told_other": 4, "answers": 5}
+    runs = {"training": 3, "rollout": 7, "arms": 4, "answers": 5}
     assert jobs(study) == {**once, "held_out": 1, **runs}
 
 
@@ -202,7 +202,7 @@ def test_a_rebuilt_base_has_its_own_rules(study):
         ("questions", "pretraining_demos", "tower", "vlm", "robot", "warm_up_demos"), 1
     )
     made["warm_up"] = 1
-    outdated = {"features_low": 1, "training": 1, "rollout": 2, "told_other": 2, "answers": 3}
+    outdated = {"features_low": 1, "training": 1, "rollout": 2, "arms": 2, "answers": 3}
     assert found == {**made, **outdated, "table1": 1}
 
 
@@ -249,7 +249,7 @@ def test_scripted_policies_know_nothing_of_the_model():
 @pytest.fixture(scope="module")
 def pages(study):
     """The study with all pages that captions are written for."""
-    names = ("table9.md", "table14.md", "costs.md", "audit.html")
+    names = ("drift.md", "table9.md", "table14.md", "costs.md", "audit.html")
     wanted = (TABLE, *(f"results/{name}" for name in names))
     done = snakemake(study, "--cores", "2", *wanted, *SMOKE)
     assert done.returncode == 0, done.stdout
@@ -264,12 +264,15 @@ def test_the_report_is_one_page_with_captions(study, pages, tmp_path):
     told = {
         "workflow": "at scale <strong>smoke</strong>",
         "table1": "success at the last step in percent",
+        "forgetting": "drift from those of the base",
         "table9": "hyper-parameters of fine-tuning",
         "table14": "settings of the linear probe",
         "costs": "What every stage took",
         "audit": "a verdict on every number and claim",
     }
-    assert {path.stem for path in (study / "workflow" / "report").iterdir()} == set(told)
+    # A study of one trained run has no landscape.
+    captions = {path.stem for path in (study / "workflow" / "report").iterdir()}
+    assert captions == {*told, "figure2c"}
     assert [words for words in told.values() if words not in text] == []
     assert "{{" not in text.partition('<script id="results">')[2].partition("</script>")[0]
     assert str(study) not in text, "no path of this machine"
@@ -291,9 +294,9 @@ def test_the_study_exports_as_a_crate_that_conforms(study, pages, tmp_path):
     graph = crate_profile.Graph(document)
     steps = [step["name"] for step in graph.of_type("HowToStep")]
     assert steps == [
-        *("demos", "replay", "features_low", "training", "rollout", "told_other"),
-        *("held_out", "answers"),
-        *("table1", "table9", "table14", "costs", "audit"),
+        *("demos", "replay", "features_low", "training", "rollout", "arms"),
+        *("held_out", "answers", "drift"),
+        *("table1", "forgetting", "table9", "table14", "costs", "audit"),
     ]
     # What was run last has read what was made before, down to the base.
     made = {name for a in graph.of_type("CreateAction") for name in graph.linked(a, "result")}

@@ -42,6 +42,19 @@ FAKES = {
         "    inputs = check_inputs(Job(config, 'answers', run, seed))\n"
         "    write_answers(config, run, seed, Path(config.results, 'answers'), None, inputs)\n"
     ),
+    "steps/drifting.py": (
+        "from unblind.study.jobs import Job\n"
+        "from unblind.study.making import check_inputs\n\n\n"
+        "def drift(config, run, seed):\n"
+        "    inputs = check_inputs(Job(config, 'drift', run, seed))\n"
+        "    write_drift(config, run, seed, inputs=inputs)\n"
+    ),
+    "steps/surveying.py": (
+        "from unblind.study.jobs import Job\n"
+        "from unblind.study.making import check_inputs\n\n\n"
+        "def landscape(config):\n"
+        "    write_landscape(config, check_inputs(Job(config, 'landscape')))\n"
+    ),
     "steps/finetuning.py": (
         "from unblind.study.jobs import Job\n"
         "from unblind.study.making import check_inputs\n\n\n"

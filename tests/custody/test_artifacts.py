@@ -9,8 +9,8 @@ import whole_study
 from unblind.demos import collect
 from unblind.pictures import shards
 from unblind.rollout import replay, run
-from unblind.steps import answering, base, finetuning
-from unblind.study import jobs, making, stages
+from unblind.steps import answering, base, drifting, finetuning, surveying
+from unblind.study import jobs, making
 from unblind.study.jobs import Origin
 
 
@@ -83,8 +83,8 @@ def test_demonstrations_replay_and_rollouts(study, captured):
         origin = Origin(**run.made_from(job))
         captured |= {folder / f"{one.name}.parquet": origin for one in run.conditions.CONDITIONS}
         if study.runs[name].policy == "vla":
-            origin = Origin(**run.made_from(rollouts(study, name, "told_other")))
-            captured |= {folder / f"{record}.parquet": origin for record in stages.TOLD_OTHER}
+            origin = Origin(**run.made_from(rollouts(study, name, "arms")))
+            captured |= {folder / f"{record}.parquet": origin for record in jobs.told(study)}
     check(study, captured, {"demos", "replay", "rollouts"})
 
 
@@ -94,7 +94,9 @@ def test_held_out_pictures_and_answers(study, captured):
     whole_study.make(next(a for a in whole_study.study(study) if a.path.parts[1] == "held-out"))
     for name in ("default", "align"):
         answering.ask(study, name, 0)
-    check(study, captured, {"answers"})
+        drifting.drift(study, name, 0)
+    surveying.landscape(study)
+    check(study, captured, {"answers", "diagnosis"})
 
 
 def test_the_making_of_a_base(tmp_path, monkeypatch, captured):

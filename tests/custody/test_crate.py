@@ -156,7 +156,7 @@ def test_every_call_is_an_action(graph):
     tools = [graph.linked(call, "instrument")[0] for call in calls_of(graph)]
     once = ("base-warm-up", "demos", "replay", "features-low", "train", "table1")
     wanted = {f"#unblind-{name}": 1 for name in once} | {"#unblind-rollout": len(RUNS)}
-    wanted["#unblind-rollout---told-other"] = len(ACTING)
+    wanted["#unblind-rollout---arms"] = len(ACTING)
     assert {tool: tools.count(tool) for tool in tools} == wanted
     steps = [step["name"] for step in graph.of_type("HowToStep")]
     # The base was pulled: its making is told of, but the study has not done it.
@@ -166,7 +166,7 @@ def test_every_call_is_an_action(graph):
         "features_low",
         "training",
         "rollout",
-        "told_other",
+        "arms",
         "table1",
     ]
     assert len(graph.of_type("ControlAction")) == len(calls_of(graph)) - 1

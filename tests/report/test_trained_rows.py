@@ -28,7 +28,6 @@ from unblind.report.tables import table1
 from unblind.sim.conditions import CONDITIONS
 from unblind.sim.success import MILESTONES
 from unblind.study import jobs, provenance
-from unblind.study.stages import TOLD_OTHER
 
 MINI = Path(__file__).parents[2] / "workflow" / "config" / "mini.yaml"
 METHODS = {"default": "default", "freeze": "freeze", "align": "align", "base": None}
@@ -49,7 +48,7 @@ DETAILS = {
     "base": {"base_sha256": "ab" * 32},
 }
 INDEX = np.arange(32)
-NAMES = [*(condition.name for condition in CONDITIONS), *TOLD_OTHER]
+NAMES = [*(condition.name for condition in CONDITIONS), *jobs.told(load(MINI))]
 
 
 def settings(**overrides):
@@ -69,9 +68,10 @@ def succeeds(run, condition):
 
 def write(config, folder, run, name, final, seed=0, details=None):
     path = folder / "rollouts" / run / str(seed) / f"{name}.parquet"
-    frame = synthetic.episodes(run, seed, TOLD_OTHER.get(name, name), 32, 0)
+    frame = synthetic.episodes(run, seed, jobs.condition_of(name), 32, 0)
     frame = frame.assign(success_final=final, success_any=final | (INDEX == 31))
-    settings = jobs.settings(config, "told_other" if name in TOLD_OTHER else "rollout", run)
+    is_own = jobs.condition_of(name) == name
+    settings = jobs.settings(config, "rollout" if is_own else "arms", run)
     made_from = {"config": settings, "code": ("unblind.errors",), "seed": seed}
     extra = {"run_details": DETAILS[run] if details is None else details}
     with provenance.record(path, **made_from, extra=extra), atomic_path(path) as place:
@@ -103,7 +103,7 @@ def study(config, tmp_path_factory):
     for run in METHODS:
         for condition in CONDITIONS:
             write(config, folder, run, condition.name, succeeds(run, condition.name))
-        for name in TOLD_OTHER:  # whoever succeeds does so in 4 of 32 episodes
+        for name in jobs.told(config):  # whoever succeeds does so in 4 of 32 episodes
             write(config, folder, run, name, succeeds(run, name) & (INDEX >= 12) & (INDEX < 16))
     synthetic.write_demos(config, folder / "demos")
     synthetic.write_replay(config, folder / "replay.parquet")
@@ -165,9 +165,12 @@ def test_whoever_follows_the_instruction_succeeds_less_when_told_of_the_other_th
         assert (gain["rate"], gain["n"]) == ("0.3750", "32")
         assert 0.2 < float(gain["lo"]) < 0.375 < float(gain["hi"]) < 0.55
         assert found["freeze", "told of the other", column]["rate"] == "0.0000"
+        # 12 pairs won and none lost; Holm counts the lines of four models and two columns.
+        assert float(gain["p"]) == pytest.approx(8 * 2 * 0.5**12, abs=1e-4)
     shown = line(made[".md"], "| **Default** | MultiCarrot |")
-    assert shown.startswith("| **Default** | MultiCarrot | 50 [34, 66] | 12 [5, 28] | +37.5 [")
-    assert r"Default & MultiPlate & 50 {\scriptsize[34, 66]} & 12 " in made[".tex"]
+    begins = "| **Default** | MultiCarrot | of the other | 50 [34, 66] | 12 [5, 28] | +37.5 ["
+    assert shown.startswith(begins)
+    assert r"Default & MultiPlate & of the other & 50 {\scriptsize[34, 66]} & 12 " in made[".tex"]
 
 
 def compared(first, second):

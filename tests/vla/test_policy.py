@@ -43,6 +43,18 @@ def test_an_action_does_not_depend_on_its_company(either, pictures):
     assert backwards[::-1].tobytes() == together.tobytes()
 
 
+def test_an_empty_instruction_is_one_too(either, pictures):
+    """The prompt's phrases stay, no word is unknown, and its neighbours change nothing."""
+    prompt = either.vocabulary.action_prompt("")
+    named = either.vocabulary.action_prompt("put carrot on plate")
+    assert prompt[0] == named[0] and prompt[-1] == named[-1] and 0 < len(prompt) < len(named)
+    assert getattr(either.vocabulary, "UNKNOWN", None) not in prompt
+    acting = Policy(either, width=2)
+    together = acting.act(pictures[:2], ["", TEXTS[0]])
+    assert np.isfinite(together).all()
+    assert acting.act(pictures[:1], [""]).tobytes() == together[:1].tobytes()
+
+
 def test_scores_are_bitwise_the_same_at_any_place_and_beside_anyone(either, pictures, monkeypatch):
     """With neighbours of the same padded length; another length is another shape of products."""
     acting, seen, logits = Policy(either, width=4), [], either.model.logits

@@ -97,6 +97,29 @@ def answers(
 
 
 @app.command()
+def drift(
+    run: Annotated[str, typer.Option(help="A run of the configuration that has a method.")],
+    seed: RunSeed = 0,
+    config: ConfigFile = MINI,
+    override: Overrides = None,
+) -> None:
+    """Compare a run's visual tokens and answers with the base's, at each snapshot of training."""
+    settings = load_config(config, override)
+    from unblind.steps import drifting
+
+    drifting.drift(settings, run, seed)
+
+
+@app.command()
+def landscape(config: ConfigFile = MINI, override: Overrides = None) -> None:
+    """Measure losses on the plane of weights through the base and two trained runs."""
+    settings = load_config(config, override)
+    from unblind.steps import surveying
+
+    surveying.landscape(settings)
+
+
+@app.command()
 def predict(
     image: Annotated[Path, typer.Argument(help="A picture of any size.")],
     instruction: Annotated[str, typer.Argument(help="For instance 'put carrot on plate'.")],

@@ -80,12 +80,13 @@ def rollout(
     condition: Annotated[
         list[str] | None, typer.Option(help="Only this condition or record; may be repeated.")
     ] = None,
-    told_other: Annotated[
+    arms: Annotated[
         bool,
         typer.Option(
-            "--told-other",
-            help="Tell a model of the other object of MultiCarrot, or the other plate of "
-            "MultiPlate: one that follows instructions then leaves the right one alone.",
+            "--arms",
+            help="Tell a model something else on the same episodes (rollout.arms), such as the "
+            "other object of MultiCarrot: one that hears instructions then leaves the right one "
+            "alone.",
         ),
     ] = False,
     workers: Workers = None,
@@ -93,7 +94,7 @@ def rollout(
     """Evaluate a policy in closed loop; conditions whose record is current are not repeated."""
     settings = load_config(config, override)
     settings.run(run)
-    stop = None if told_other else settings.rollout.stop_early
+    stop = None if arms else settings.rollout.stop_early
     if stop and run != stop.against:
         from unblind.steps.comparing import compare as evaluate
 
@@ -101,10 +102,10 @@ def rollout(
     else:
         from unblind.rollout.run import rollout
 
-        evaluate = partial(rollout, rule="told_other") if told_other else rollout
+        evaluate = partial(rollout, rule="arms") if arms else rollout
         folder = Path(settings.results, "rollouts")
     out = out or folder / run / str(seed)
-    with locks.alone(out / "told_other" if told_other else out):
+    with locks.alone(out / "arms" if arms else out):
         evaluate(settings, run, seed, out, condition or None, workers or settings.rollout.workers)
 
 

@@ -107,6 +107,38 @@ def table2(
 
 
 @app.command()
+def forgetting(
+    config: ConfigFile = MINI,
+    override: Overrides = None,
+    records: Annotated[Path | None, typer.Option(help="Folder of records of drift.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Output without suffix.")] = None,
+) -> None:
+    """Render the drift of visual tokens and the curve of forgetting, from the records alone."""
+    settings = load_config(config, override)
+    from unblind.report.drift import forgetting as render
+
+    results = Path(settings.results)
+    for path in render(settings, records or results / "drift", out or results / "drift"):
+        print(path)
+
+
+@app.command()
+def figure2c(
+    config: ConfigFile = MINI,
+    override: Overrides = None,
+    records: Annotated[Path | None, typer.Option(help="Folder of the landscape's records.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the page and the figure.")] = None,
+) -> None:
+    """Render the loss landscape between the base and two runs, from the records alone."""
+    settings = load_config(config, override)
+    from unblind.report.landscape import figure2c as render
+
+    results = Path(settings.results)
+    for path in render(settings, records or results / "landscape", out or results):
+        print(path)
+
+
+@app.command()
 def table1(
     config: ConfigFile = MINI,
     override: Overrides = None,

@@ -23,12 +23,15 @@ from unblind.config.sections import (
     ActionLoss,
     Alignment,
     Answers,
+    Arm,
     Augmentation,
     Base,
     Demos,
+    Drift,
     ExecutedNoise,
     FileName,
     Gates,
+    Landscape,
     Model,
     Name,
     PretrainingDemos,
@@ -52,13 +55,16 @@ __all__ = [
     "ActionLoss",
     "Alignment",
     "Answers",
+    "Arm",
     "Augmentation",
     "Base",
     "Config",
     "DemoSet",
     "Demos",
+    "Drift",
     "ExecutedNoise",
     "Gates",
+    "Landscape",
     "Model",
     "PretrainingDemos",
     "Questions",
@@ -126,6 +132,8 @@ class Config(Section):
     runs: dict[Name, Run] = Field(description="Policies under evaluation by name.")
     think: Think = Field(description="VL-Think in the simulator.")
     answers: Answers = Field(description="Held-out questions to models.")
+    drift: Drift = Field(description="Drift of visual tokens, and forgetting, during training.")
+    landscape: Landscape = Field(description="Losses on the plane through base and two runs.")
     gates: Gates = Field(description="Marks to reach before a table is worth reading.")
     table1: Table1 = Field(description="Table 1 (success rates by condition).")
     ablations: dict[Literal[ABLATIONS], Annotated[list[Name], Field(min_length=1)]] = Field(
@@ -134,6 +142,20 @@ class Config(Section):
     )
     # Decides no result: it is in no dump, so in no hash and no sidecar.
     cluster: Cluster = Field(exclude=True, description="The batch system.")
+
+    @model_validator(mode="after")
+    def _enough_pictures(self) -> Self:
+        for key, count in {
+            "answers.pictures": self.answers.pictures,
+            "drift.pictures": self.drift.pictures,
+            "drift.answered": self.drift.answered,
+        }.items():
+            if count > self.base.questions.held_out:
+                raise ValueError(
+                    f"{key} ({count}) is more than "
+                    f"base.questions.held_out ({self.base.questions.held_out})"
+                )
+        return self
 
     @model_validator(mode="after")
     def _ablations_are_runs(self) -> Self:
@@ -158,11 +180,6 @@ class Config(Section):
                 raise ValueError(f"table1.rows names '{row}', whose policy '{policy}' does not act")
         if self.catalog == "builtin" and "released" in self.think.styles:
             raise ValueError("think.styles names 'released', and the built-in catalog has no such")
-        if self.answers.pictures > self.base.questions.held_out:
-            raise ValueError(
-                f"answers.pictures ({self.answers.pictures}) is more than "
-                f"base.questions.held_out ({self.base.questions.held_out})"
-            )
         asked: dict[str, tuple[str | None, bool]] = {}
         for name in (None, *self.runs):
             own = self if name is None else self._of(name)

@@ -370,6 +370,10 @@ class Replay(Section):
     episodes: Count = Field(description="Stored training episodes that are replayed.")
 
 
+#: What a policy can be told instead of its instruction (`unblind.rollout.told`).
+Arm = Literal["told_other", "told_nothing", "told_shuffled", "told_paraphrase"]
+
+
 class StopEarly(Section):
     """A rollout that ends as soon as its run differs from another one (docs/statistics.md)."""
 
@@ -410,6 +414,13 @@ class Rollout(Section):
     stop_early: StopEarly | None = Field(
         description="`unblind rollout` stops when the run and another one differ, and keeps what "
         "it has done apart: tables are made of whole records. null: every episode is run."
+    )
+
+    arms: dict[Arm, list[Name]] = Field(
+        description="What models are told instead of their instruction, each under some "
+        "conditions: 'told_other' names the distractors, 'told_nothing' is empty, 'told_shuffled' "
+        "has the same words in another order, 'told_paraphrase' says the same in another template. "
+        "Each arm costs as many episodes as its conditions."
     )
 
     def count(self, condition: str) -> int:
@@ -490,6 +501,45 @@ class Answers(Section):
         description="Pictures of each split, held out and in looks that training lacks, all of "
         "whose questions are asked: the first so many of base.questions.held_out."
     )
+
+
+class Drift(Section):
+    """How far visual tokens of trained runs drift from the base's, and what runs forget."""
+
+    pictures: Count = Field(
+        description="Pictures at which tokens are compared: the first held-out ones, and as many "
+        "frames of demonstrations."
+    )
+    answered: Count = Field(
+        description="Pictures of each split all of whose questions are asked at every snapshot."
+    )
+    resamples: Count = Field(description="Resampled sets of pictures behind an interval.")
+
+
+class Landscape(Section):
+    """Losses on the plane through the base and two trained runs (paper, figure 2c)."""
+
+    runs: list[Name] = Field(
+        min_length=2, max_length=2, description="The two runs; a study without them has no plane."
+    )
+    grid: int = Field(ge=2, description="Points along a side of the grid.")
+    margin: float = Field(
+        ge=0,
+        description="How far the grid reaches beyond the three models, in shares of their extent.",
+    )
+    edge: Count = Field(description="Points on the straight line between two models, ends apart.")
+    frames: Count = Field(description="Frames of demonstrations behind a loss on the grid.")
+    pictures: Count = Field(description="Held-out pictures whose questions are asked on the grid.")
+    edge_frames: Count = Field(description="The same on the lines: these frames and further ones.")
+    edge_pictures: Count = Field(description="The same on the lines, of pictures.")
+
+    @model_validator(mode="after")
+    def _has_a_plane(self) -> Self:
+        if len(set(self.runs)) < len(self.runs):
+            raise ValueError(f"landscape.runs names a run twice: {self.runs}")
+        if self.edge_frames < self.frames or self.edge_pictures < self.pictures:
+            raise ValueError("the lines need at least as many frames and pictures as the grid")
+        return self
 
 
 class Gates(Section):

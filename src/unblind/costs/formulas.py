@@ -12,7 +12,7 @@ from unblind.costs.measured import line_of
 from unblind.errors import UnblindError
 from unblind.sim.conditions import CONDITIONS, Space
 from unblind.study import jobs
-from unblind.study.stages import EPISODE_CPU_S, STAGES, START_CPU_S, THINK_DOMAINS, TOLD_OTHER
+from unblind.study.stages import EPISODE_CPU_S, STAGES, START_CPU_S, THINK_DOMAINS
 
 #: Labelled frames of a demonstration, as a mean over mini's.
 FRAMES = 31
@@ -141,15 +141,17 @@ def needs(config: Config) -> dict[str, Need]:
     for name, run in config.runs.items():
         listed += [_training(config, name, run)] if run.method else []
         if run.policy not in ("vlm", "always_left"):
-            counts = [config.rollout.count(condition.name) for condition in CONDITIONS]
-            listed.append(_rollouts(config, name, run, "rollout", counts))
-        if run.policy == "vla":
-            counts = [config.rollout.count(condition) for condition in TOLD_OTHER.values()]
-            listed.append(_rollouts(config, name, run, "told_other", counts))
+            evaluated = [condition.name for condition in CONDITIONS]
+            listed.append(_rollouts(config, name, run, "rollout", _counts(config, evaluated)))
+        others = [told.condition for told in jobs.told(config).values()]
+        if run.policy == "vla" and others:
+            listed.append(_rollouts(config, name, run, "arms", _counts(config, others)))
         if run.policy in ("vla", "oracle", "always_left"):
             listed.append(_rollouts(config, name, run, "think", _thought(config)))
         answers = config.base.source is None and run.policy in ("vla", "vlm")
         listed += [_answers(config, name, run)] if answers else []
+        listed += [_drift(config, name)] if answers and run.method else []
+    listed += [_landscape(config)] if STAGES["landscape"].when(config) else []
     return {need.stage: need for need in listed}
 
 
@@ -256,6 +258,11 @@ def _training(config: Config, name: str, run: Run) -> Need:
     return replace(_gpu_training(stage, schedule, run.method or "default"), disk=kept)
 
 
+def _counts(config: Config, names: Iterable[str]) -> list[int]:
+    """Return the episodes of each of these conditions for one run and seed."""
+    return [config.rollout.count(name) for name in names]
+
+
 def _thought(config: Config) -> list[int]:
     """Return the episodes of each domain of VL-Think for one run and seed."""
     asked = config.think
@@ -288,6 +295,23 @@ def _answers(config: Config, name: str, run: Run) -> Need:
     pictures = 2 * config.answers.pictures * (1 if run.method else 2)
     cpu = MODEL_CPU_S + _units("answers", pictures)
     return Need(line_of("answers", name), f"{pictures:,} pictures", cpu)
+
+
+def _drift(config: Config, name: str) -> Need:
+    """Return what following a run takes: pictures are compared and asked about at each snapshot."""
+    models, asked = config.of(name).training.snapshots + 2, config.drift
+    looks = models * 2 * (asked.pictures + asked.answered)
+    cpu = MODEL_CPU_S + _units("drift", looks)
+    return Need(line_of("drift", name), f"{models} models x {looks // models:,} pictures", cpu)
+
+
+def _landscape(config: Config) -> Need:
+    """Return what the landscape takes: frames and pictures at each point of grid and lines."""
+    asked = config.landscape
+    grid = asked.grid**2 * (asked.frames + asked.pictures)
+    lines = 3 * (asked.edge + 2) * (asked.edge_frames + asked.edge_pictures)
+    cpu = MODEL_CPU_S + _units("landscape", grid + lines)
+    return Need(line_of("landscape", None), f"{grid + lines:,} frames and pictures", cpu)
 
 
 def hours(seconds: float | None) -> str:

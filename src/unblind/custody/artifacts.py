@@ -15,7 +15,6 @@ from unblind.report import hyperparameters
 from unblind.study import jobs
 from unblind.study.jobs import Job, Origin
 from unblind.study.stage import Group
-from unblind.study.stages import TOLD_OTHER
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,8 @@ def study(config: Config, paper: Path) -> list[Artifact]:
     records = tuple(
         artifact.path
         for artifact in artifacts
-        if artifact.group == "rollouts" and artifact.path.stem not in TOLD_OTHER
+        if artifact.group == "rollouts"
+        and jobs.condition_of(artifact.path.stem) == artifact.path.stem
     )
     return [
         replace(artifact, optional=records) if artifact.group == "audit" else artifact

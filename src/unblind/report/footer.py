@@ -67,7 +67,7 @@ def load_manifest(config: Config, folder: Path | str) -> Manifest:
 def facts(
     config: Config,
     records: Mapping[str, Records],
-    told_other: Mapping[str, Records],
+    told_otherwise: Mapping[tuple[str, str], Records],
     manifest: Manifest,
     replay: tuple[pd.DataFrame, Meta],
     gates: Iterable[Gate],
@@ -78,7 +78,7 @@ def facts(
     Raises:
         UnblindError: the runs were evaluated on different episodes.
     """
-    evaluated = [*records.values(), *told_other.values()]
+    evaluated = [*records.values(), *told_otherwise.values()]
     rollouts = [meta for run_records in evaluated for meta in run_records.metas]
     asked = [meta for model in answers.values() for meta in model.metas]
     stages = {"demos": [manifest.meta], "replay": [replay[1]], "rollouts": rollouts}
@@ -98,7 +98,7 @@ def facts(
         Fact("Renderer", _distinct(_pairs(meta["renderer"]) for meta in metas)),
         Fact("Packages", _distinct(_versions(meta) for meta in metas)),
         Fact("Hardware", _distinct(_hardware(meta["hardware"]) for meta in metas)),
-        Fact("CPU-seconds", _cpu(stages, records, told_other, answers)),
+        Fact("CPU-seconds", _cpu(stages, records, told_otherwise, answers)),
     ]
 
 
@@ -192,12 +192,13 @@ def _hardware(hardware: Mapping[str, Any]) -> str:
 def _cpu(
     stages: Mapping[str, list[Meta]],
     records: Mapping[str, Records],
-    told_other: Mapping[str, Records],
+    told_otherwise: Mapping[tuple[str, str], Records],
     answers: Mapping[str, Answers],
 ) -> str:
     costs = {name: stages[name] for name in ("demos", "replay")}
     costs |= {f"rollouts of {run}": list(run_records.metas) for run, run_records in records.items()}
-    costs |= {f"{run} told of the other": list(told.metas) for run, told in told_other.items()}
+    for (run, _), told in told_otherwise.items():
+        costs.setdefault(f"{run} told otherwise", []).extend(told.metas)
     costs |= {f"answers of {run}": list(model.metas) for run, model in answers.items()}
     totals = {name: sum(meta["cpu_s"] for meta in metas) for name, metas in costs.items()}
     parts = [f"{name} {seconds:.0f}" for name, seconds in totals.items()]

@@ -15,7 +15,6 @@ from unblind.files import sha256
 from unblind.sim.conditions import CONDITIONS
 from unblind.sim.success import IMPLIED, MILESTONES
 from unblind.study import jobs, provenance
-from unblind.study.stages import TOLD_OTHER
 
 _CONDITIONS = [condition.name for condition in CONDITIONS]
 _FLAGS = ("success_final", "success_any", *MILESTONES)
@@ -48,7 +47,7 @@ class Records:
     def left_out(self) -> dict[tuple[int, str, int], tuple[str, ...]]:
         """Episodes that were not run: by seed, condition and id, the files that they lack."""
         return {
-            (int(path.parent.name), _condition(path.stem), number): files
+            (int(path.parent.name), jobs.condition_of(path.stem), number): files
             for path, meta in zip(self.paths, self.metas, strict=True)
             for number, files in not_run(meta).items()
         }
@@ -72,7 +71,7 @@ def load_run(
         config: the whole configuration.
         run: the run's name.
         folder: of all records.
-        names: conditions, or records of `TOLD_OTHER`.
+        names: conditions, or records of `jobs.told`.
 
     Raises:
         UnblindError: a file is missing, corrupt, of another configuration, or holds other
@@ -102,11 +101,6 @@ def record_path(folder: Path | str, run: str, seed: int, name: str) -> Path:
     return Path(folder, run, str(seed), f"{name}.parquet")
 
 
-def _condition(name: str) -> str:
-    """Return the condition whose episodes a record holds."""
-    return TOLD_OTHER.get(name, name)
-
-
 def load_cell(
     config: Config, run: str, seed: int, name: str, folder: Path | str
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -118,12 +112,13 @@ def load_cell(
         UnblindError: it is missing, corrupt, of another configuration, of a rollout that was
             allowed to stop early, or holds other episodes than it says.
     """
-    path, condition = record_path(folder, run, seed, name), _condition(name)
+    path, condition = record_path(folder, run, seed, name), jobs.condition_of(name)
     frame, meta = _read(path, EPISODE)
     if STOPPED in (meta.get("extra") or {}):
         cause = f"the record {path} is incomplete by design: its rollout could stop early"
         raise UnblindError(cause, "evaluate the run with rollout.stop_early null")
-    stage = "told_other" if name in TOLD_OTHER else jobs.rollout_stage(config, run)
+    is_own = condition == name
+    stage = jobs.rollout_stage(config, run) if is_own else "arms"
     _check_origin(path, meta, jobs.settings(config, stage, run))
     said = {"run": run, "seed": seed, "condition": condition}
     left_out = not_run(meta)

@@ -14,7 +14,7 @@ from unblind.report import answers as answering
 from unblind.report.answers import Line, Rate, load_answers
 from unblind.report.differences import GROUPS as PAIRED_GROUPS
 from unblind.report.differences import Difference, differences
-from unblind.report.following import Following, following, load_told_other
+from unblind.report.following import Following, following, load_told_otherwise
 from unblind.report.footer import facts, load_manifest
 from unblind.report.forgetting import ALPHA, Finding, findings
 from unblind.report.gates import Gate, gates
@@ -90,8 +90,8 @@ def render_table1(
     asked_base = answering.of_base(config, lines)
     judged = gates(config, rows, asked_base and asked_base.kinds["held out"])
     paired = differences(rows, runs, config.seed)
-    told_other = load_told_other(config, records)
-    followed, forgotten = following(config, runs, told_other), findings(config, answered)
+    otherwise = load_told_otherwise(config, records)
+    followed, forgotten = following(config, runs, otherwise), findings(config, answered)
     context = {
         "config": config,
         "columns": COLUMNS,
@@ -110,7 +110,7 @@ def render_table1(
         "following": followed,
         "gates": judged,
         "published": published,
-        "facts": facts(config, runs, told_other, manifest, ceiling, judged, answered),
+        "facts": facts(config, runs, otherwise, manifest, ceiling, judged, answered),
     }
     texts = {
         ".md": render("table1.md.j2", context),
@@ -118,7 +118,7 @@ def render_table1(
         ".tex": render("table1.tex.j2", context),
     }
     inputs = [path for run_records in runs.values() for path in run_records.paths]
-    for others in (told_other, answered):
+    for others in (otherwise, answered):
         inputs += [path for model in others.values() for path in model.paths]
     inputs += [replay, Path(demos, "manifest.json"), PAPER / "claims.yaml"]
     inputs += [PAPER / "templates" / f"table1.{kind}.j2" for kind in ("md", "tex")]
@@ -280,10 +280,10 @@ def _finding_line(finding: Finding) -> dict[str, Any]:
 
 
 def _following_lines(one: Following) -> list[dict[str, Any]]:
-    """Return success told of the other thing, and what the right instruction adds to it."""
+    """Return success told something else, and what the right instruction adds to it."""
     told = {
-        "told of the other": one.other,
-        "told of its own, minus told of the other": one.difference,
+        f"told {one.said}": one.other,
+        f"told of its own, minus told {one.said}": one.difference,
     }
     return [
         {
@@ -295,10 +295,14 @@ def _following_lines(one: Following) -> list[dict[str, Any]]:
             "rate": _fraction(share.rate),
             "lo": _fraction(share.low),
             "hi": _fraction(share.high),
-            "credit": _fraction(one.credit.rate) if share is one.difference else "",
+            **(_of_pairs(one) if share is one.difference else {}),
         }
         for suite, share in told.items()
     ]
+
+
+def _of_pairs(one: Following) -> dict[str, str]:
+    return {"credit": _fraction(one.credit.rate), "p": _fraction(one.p)}
 
 
 def _answer_lines(line: Line) -> list[dict[str, Any]]:

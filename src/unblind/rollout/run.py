@@ -24,7 +24,7 @@ from unblind.sim.episodes import Episode
 from unblind.study import jobs, making
 from unblind.study.code import code_hash
 from unblind.study.provenance import is_current, record
-from unblind.study.stages import EPISODE_CPU_S, TOLD_OTHER
+from unblind.study.stages import EPISODE_CPU_S
 
 
 def evaluation_episodes(config: Config, condition: str, seed: int) -> list[Episode]:
@@ -35,10 +35,11 @@ def evaluation_episodes(config: Config, condition: str, seed: int) -> list[Episo
 
 
 def episodes_of(config: Config, name: str, seed: int) -> list[Episode]:
-    """Return the episodes of a record: of a condition, or of one of `TOLD_OTHER`."""
-    if name in TOLD_OTHER:
-        return [told.of_other(e) for e in evaluation_episodes(config, TOLD_OTHER[name], seed)]
-    return evaluation_episodes(config, name, seed)
+    """Return the episodes of a record: of a condition, or of an arm (`jobs.told`)."""
+    other = jobs.told(config).get(name)
+    if other is None:
+        return evaluation_episodes(config, name, seed)
+    return [told.tell(other.arm, e) for e in evaluation_episodes(config, other.condition, seed)]
 
 
 def _setup(config: Config, policy: Policy | None) -> Setup:
@@ -108,7 +109,7 @@ def rollout(
         out: folder of the records.
         names: conditions, or other records of the rule; all if None.
         n_workers: processes; the result does not depend on it.
-        rule: ``rollout``, or ``told_other`` for the records of `TOLD_OTHER`.
+        rule: ``rollout``, or ``arms`` for the records of `jobs.told`.
 
     Raises:
         UnblindError: unknown run or condition, a record of another rule, the catalog lacks files,
@@ -117,7 +118,8 @@ def rollout(
     """
     job = jobs.Job(config, jobs.stage_of(config, rule, run), run, seed)
     known = [path.stem for path in job.outputs]
-    names = [n if n in TOLD_OTHER else conditions.get(n).name for n in names or known]
+    others = jobs.told(config)
+    names = [n if n in others else conditions.get(n).name for n in names or known]
     for name in names:
         if name not in known:
             cause = f"'{name}' is no record of the rule {rule}"

@@ -4,12 +4,12 @@ import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from unblind import files
-from unblind.config import Config, DemoSet, digest
+from unblind.config import Arm, Config, DemoSet, digest
 from unblind.errors import UnblindError
-from unblind.sim.conditions import CONDITIONS
+from unblind.sim import conditions
 from unblind.study.code import code_hash
 from unblind.study.stage import Input, Stage
 from unblind.study.stages import BASES, STAGES, rule_of
@@ -145,7 +145,8 @@ class Job:
         for needed in self.stage.inputs:
             if self.run is None or needed.when(self.config.run(self.run)):
                 for job in self._jobs(needed.stage):
-                    yield job, job.files(needed)
+                    if self.run is not None or needed.of(self.config, job.run, job.seed_of_run):
+                        yield job, job.files(needed)
 
     def files(self, needed: Input) -> list[Path]:
         """Return those of its files that another job reads."""
@@ -163,8 +164,7 @@ class Job:
             own = stage.each_teacher and self.run is not None and _own_teacher(config, self.run)
             return [Job(config, name, self.run if own else None)]
         if self.run is None:
-            needed = needed_runs(config, name, self.name)
-            return [job for run in needed for job in of_run(config, name, run)]
+            return _every(config, name, self.name)
         is_one = stage.per.of(config.run(self.run))
         return [Job(config, name, self.run, self.seed_of_run)] if is_one else []
 
@@ -175,7 +175,7 @@ class Job:
             "seed": self.seed_of_run,
             "teacher": self.config.training.align.teacher,
         }
-        return [Path(path.format(**known)) for path in each_condition(patterns)]
+        return [Path(path.format(**known)) for path in each_record(self.config, patterns)]
 
 
 def teachers(config: Config) -> dict[str, str | None]:
@@ -194,14 +194,55 @@ def _own_teacher(config: Config, run: str) -> bool:
     return "teacher" in (config.run(run).training or {}).get("align", {})
 
 
-def each_condition(patterns: tuple[str, ...]) -> Iterator[str]:
-    """Yield file patterns, those with ``{condition}`` once for each condition."""
+@dataclass(frozen=True)
+class Told:
+    """A record in which a model is told something else.
+
+    Attributes:
+        condition: whose episodes it holds.
+        arm: what it is told (`unblind.rollout.told`).
+    """
+
+    condition: str
+    arm: Arm
+
+
+def told(config: Config) -> dict[str, Told]:
+    """Return the records of instruction arms that a study has of each model, by name.
+
+    Raises:
+        UnblindError: ``rollout.arms`` names no condition, or one without distractors to tell of.
+    """
+    found = {}
+    for arm, names in config.rollout.arms.items():
+        for name in names:
+            condition = conditions.get(name)
+            scene = condition.space(condition.split)
+            if arm == "told_other" and not (scene.distractors or scene.distractor_plates):
+                raise UnblindError(
+                    f"rollout.arms.told_other names {name}, where nothing else could be meant",
+                    "name multi_carrot or multi_plate",
+                )
+            found[f"{condition.name}_{arm}"] = Told(condition.name, arm)
+    return found
+
+
+def condition_of(name: str) -> str:
+    """Return the condition whose episodes a record of this name holds."""
+    for arm in get_args(Arm):
+        name = name.removesuffix(f"_{arm}")
+    return name
+
+
+def each_record(config: Config, patterns: tuple[str, ...]) -> Iterator[str]:
+    """Yield file patterns, those with ``{condition}`` or ``{told}`` once for each record."""
+    names = {
+        "{condition}": [condition.name for condition in conditions.CONDITIONS],
+        "{told}": told(config),
+    }
     for pattern in patterns:
-        if "{condition}" in pattern:
-            for condition in CONDITIONS:
-                yield pattern.replace("{condition}", condition.name)
-        else:
-            yield pattern
+        key = next((key for key in names if key in pattern), None)
+        yield from (pattern.replace(key, name) for name in names[key]) if key else [pattern]
 
 
 def settings(config: Config, name: str, run: str | None = None) -> dict[str, Any]:
@@ -332,9 +373,9 @@ def of_study(config: Config) -> Iterator[Job]:
     """
     reading = [
         job
-        for name in ("training", "answers")
-        for run in needed_runs(config, name)
-        for job in of_run(config, name, run)
+        for name in ("training", "answers", "think_answers", "drift", "landscape")
+        if STAGES[name].when(config)
+        for job in _every(config, name)
     ]
     read = {made.name for job in reading for made, _ in job.needed()}
     has_model = any(run.policy == "vla" for run in config.runs.values())
@@ -346,12 +387,18 @@ def of_study(config: Config) -> Iterator[Job]:
         yield from _jobs(config, name)
 
 
+def _every(config: Config, name: str, page: str | None = None) -> list[Job]:
+    """Return the jobs of a stage that a page, or all pages of a study, need."""
+    if STAGES[name].per is None:
+        return [Job(config, name)]
+    return [job for run in needed_runs(config, name, page) for job in of_run(config, name, run)]
+
+
 def _jobs(config: Config, name: str) -> Iterator[Job]:
     """Yield the jobs of a stage."""
-    if STAGES[name].each_teacher:
-        yield from (Job(config, name, run) for run in teachers(config).values())
-    elif STAGES[name].per is None:
-        yield Job(config, name)
+    if STAGES[name].per is None:
+        runs = teachers(config).values() if STAGES[name].each_teacher else [None]
+        yield from (Job(config, name, run) for run in runs)
         return
     needed = needed_runs(config, name)
     for run in config.runs:

@@ -14,13 +14,14 @@ Group = Literal[
     "rollouts",
     "think",
     "answers",
+    "diagnosis",
     "tables",
     "audit",
     "store",
 ]
 
 
-def _always(_: Any) -> bool:
+def _always(*_: Any) -> bool:
     return True
 
 
@@ -48,11 +49,13 @@ class Input:
         stage: its name; 'base' is the stage that makes the model which methods start from.
         files: names of the files that are read; empty: all its outputs.
         when: which runs read them (`config.Run`), for stages of runs.
+        of: of which runs and seeds a job of the study reads them (`config.Config`, run, seed).
     """
 
     stage: str
     files: tuple[str, ...] = ()
     when: Callable[[Any], bool] = _always
+    of: Callable[[Any, str | None, int | None], bool] = _always
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,24 @@ PLANNERS = Runs(lambda run: run.policy in ("oracle", "always_left"), each_seed=l
 MODELS = Runs(lambda run: _acts(run) or _is_vlm(run), each_seed=_is_trained)
 
 
+def _has_trained(config: Any) -> bool:
+    """Tell whether a row of Table 1 is a trained run of our own base."""
+    rows = (config.runs[row] for row in config.table1.rows if row in config.runs)
+    return _is_own(config) and any(map(_is_trained, rows))
+
+
+def _has_plane(config: Any) -> bool:
+    """Tell whether both runs of the landscape are trained, and rows of Table 1."""
+    rows = [run for run in config.table1.rows if run in config.runs]
+    return _is_own(config) and all(
+        run in rows and _is_trained(config.runs[run]) for run in config.landscape.runs
+    )
+
+
+def _spans(config: Any, run: str, seed: int) -> bool:
+    return run in config.landscape.runs and seed == config.seeds[0]
+
+
 def _in(package: str, *names: str) -> tuple[str, ...]:
     """Return modules of a package."""
     return tuple(f"unblind.{package}.{name}" for name in names)
@@ -95,9 +113,6 @@ _DRAWN = {
 
 _BOARDS = {"questions", "styles", "swap", "in_hand"}
 
-#: Records of a model beside those of the conditions, and whose episodes they hold
-#: (`unblind.rollout.told`).
-TOLD_OTHER = {f"{condition}_told_other": condition for condition in ("multi_carrot", "multi_plate")}
 #: Domains of VL-Think, one record each (`unblind.think.domains`).
 THINK_DOMAINS = (
     *("shape", "color", "traffic", "laundry", "weather", "arrow"),
@@ -430,11 +445,12 @@ _STAGES["rollout"] = replace(
     rule="",
     request="",
 )
-_STAGES["told_other"] = replace(
+_STAGES["arms"] = replace(
     _STAGES["rollout"],
-    title="Tell a model of the other object or plate",
-    command="rollout --told-other",
-    outputs=tuple(f"{{results}}/rollouts/{{run}}/{{seed}}/{name}.parquet" for name in TOLD_OTHER),
+    title="Tell a model something else on the same episodes",
+    command="rollout --arms",
+    outputs=("{results}/rollouts/{run}/{seed}/{told}.parquet",),
+    when=lambda config: any(config.rollout.arms.values()),
     request="rollout",
 )
 _STAGES["think_scripted"] = Stage(
@@ -525,6 +541,60 @@ _STAGES["think_answers"] = replace(
     modules=(*_STAGES["answers"].modules, "unblind.think"),
     inputs=(*_STAGES["answers"].inputs[:-1], Input("think_frames")),
 )
+_STAGES["drift"] = Stage(
+    title="Follow drift and forgetting through a training",
+    command="drift",
+    group="diagnosis",
+    outputs=tuple(f"{{results}}/drift/{{run}}/{{seed}}{part}.parquet" for part in ("", "-answers")),
+    settings={
+        "seed": True,
+        "drift": True,
+        "demos": {"noop_filter"},
+        "training": {"schedule": {"steps"}},
+    },
+    modules=(
+        *_PRETRAINING,
+        *_in("diagnosis", "drift", "forgetting", "layers", "models", "pictures"),
+        "unblind.pictures.shards",
+        "unblind.sim.conditions",
+        "unblind.training.evaluate",
+    ),
+    inputs=(BASE, DEMOS, Input("training", ADAPTER_FILES), Input("held_out")),
+    per=TRAINED,
+    when=_is_own,
+    unit_cpu_s=0.02,
+)
+_STAGES["landscape"] = Stage(
+    title="Measure losses on the plane through base and two runs",
+    command="landscape",
+    group="diagnosis",
+    outputs=tuple(f"{{results}}/landscape/{name}.parquet" for name in ("points", "values")),
+    settings={
+        "seed": True,
+        "landscape": True,
+        "demos": {"noop_filter"},
+        "training": {"schedule": {"steps"}, "align": True, "loss": True, "recipe": True},
+    },
+    modules=(
+        *_PRETRAINING,
+        *_CACHE,
+        "unblind.align",
+        *_in("diagnosis", "landscape", "models", "plane"),
+        "unblind.pictures.shards",
+        "unblind.sim.conditions",
+        "unblind.training.evaluate",
+    ),
+    inputs=(
+        BASE,
+        DEMOS,
+        Input("features_low"),
+        Input("features_teacher"),
+        Input("training", ADAPTER_FILES, of=_spans),
+        Input("held_out"),
+    ),
+    when=_has_plane,
+    unit_cpu_s=0.012,
+)
 
 
 def _page(page: str, command: str, outputs: tuple[str, ...], **facts: Any) -> Stage:
@@ -573,7 +643,7 @@ _PAGES = {
         inputs=(
             Input("rollout"),
             Input("rollout_scripted"),
-            Input("told_other"),
+            Input("arms"),
             Input("answers"),
             DEMOS,
             Input("replay"),
@@ -596,6 +666,27 @@ _PAGES = {
         when=_is_own,
     ),
     **{f"table{number}": _ablation(number) for number in ABLATIONS},
+    "forgetting": _page(
+        "Drift and forgetting",
+        "forgetting",
+        ("drift.md", "drift.png"),
+        settings=_keys("scale", "seed", "seeds", "runs", "drift", "table1")
+        | {"training": {"align": {"layers"}}},
+        inputs=(Input("drift"),),
+        sources=("paper/templates/drift.md.j2",),
+        modules=_REPORT,
+        when=_has_trained,
+    ),
+    "figure2c": _page(
+        "Figure 2c",
+        "figure2c",
+        ("landscape.md", "figure2c.png"),
+        settings=_keys("scale", "seed", "seeds", "runs", "landscape"),
+        inputs=(Input("landscape"),),
+        sources=("paper/templates/landscape.md.j2",),
+        modules=_REPORT,
+        when=_has_plane,
+    ),
     "table9": _settings_table(9),
     "table14": _settings_table(14),
     # What the stages took is known when the table is there, whose footer quotes them too.

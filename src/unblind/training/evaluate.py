@@ -9,7 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +21,7 @@ from unblind.progress import Progress
 from unblind.sim import conditions
 from unblind.training import data
 from unblind.training.losses import answer_logits
-from unblind.vla.batch import Batch, Turn, collate
+from unblind.vla.batch import Batch, collate
 from unblind.vla.checkpoint import Checkpoint
 
 SPLITS = ("heldout", "style")
@@ -142,40 +142,57 @@ def answers(
         rows: pictures with turns.
         blind: show a grey picture instead of each.
     """
-    judged: list[list[bool]] = []
-    for part in _parts(rows):
-        turns = [
-            [data.ask(loaded.vocabulary, t["question"], t["answer"]) for t in row["turns"]]
-            for row in part
-        ]
-        images = np.stack([png.decode(row["image"]) for row in part])
-        if blind:
-            images = np.full_like(images, 128)
-        batch, found = _answers(loaded, images, turns)
-        places = loaded.vocabulary.locations
-        is_place = (batch.targets >= places.start) & (batch.targets < places.stop)
-        near = (found - batch.targets).abs() <= TOLERANCE
-        near &= (found >= places.start) & (found < places.stop)
-        right = torch.where(is_place, near, found == batch.targets)
-        ends = np.cumsum([len(t.answer) for some in turns for t in some])[:-1]
-        tokens = iter(np.split(right.numpy(), ends))
-        judged += [[bool(next(tokens).all()) for _ in some] for some in turns]
-    return judged
+    return [right for asked in batches(loaded, rows, blind) for right in judge(loaded, asked)]
 
 
-def _parts(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    for start in range(0, len(items), _BATCH):
-        yield items[start : start + _BATCH]
+class Asked(NamedTuple):
+    """Pictures with their questions as a model reads them.
+
+    Attributes:
+        low: features of the tower's frozen part, which all models of a study share.
+        batch: the questions with their answers.
+        ends: place in the batch's targets behind the last token of each question but the last.
+        counts: number of questions of each picture.
+    """
+
+    low: torch.Tensor
+    batch: Batch
+    ends: np.ndarray
+    counts: tuple[int, ...]
+
+
+def batches(
+    loaded: Checkpoint, rows: Sequence[Mapping[str, Any]], blind: bool = False
+) -> Iterator[Asked]:
+    """Yield pictures with questions in batches, ready for `judge`; arguments as for `answers`."""
+    for start in range(0, len(rows), _BATCH):
+        yield prepare(loaded, rows[start : start + _BATCH], blind)
+
+
+def prepare(loaded: Checkpoint, rows: Sequence[Mapping[str, Any]], blind: bool = False) -> Asked:
+    """Return pictures with questions as one batch; arguments as for `answers`."""
+    turns = [
+        [data.ask(loaded.vocabulary, t["question"], t["answer"]) for t in row["turns"]]
+        for row in rows
+    ]
+    images = np.stack([png.decode(row["image"]) for row in rows])
+    if blind:
+        images = np.full_like(images, 128)
+    with torch.no_grad():
+        low = loaded.model.vision_backbone.low(loaded.pixels.training(images))
+    ends = np.cumsum([len(turn.answer) for some in turns for turn in some])[:-1]
+    return Asked(low, collate(turns), ends, tuple(map(len, turns)))
 
 
 @torch.no_grad()
-def _answers(
-    loaded: Checkpoint, images: np.ndarray, turns: list[list[Turn]]
-) -> tuple[Batch, torch.Tensor]:
-    """Return the batch and the most likely token at each of its targets."""
-    model = loaded.model
-    batch = collate(turns)
-    low = model.vision_backbone.low(loaded.pixels.training(images))
-    (states,) = model.hidden(low, batch.text)
-    logits = answer_logits(model, states, batch)
-    return batch, logits.argmax(-1)
+def judge(loaded: Checkpoint, asked: Asked) -> list[list[bool]]:
+    """Return for each picture whether a model answers each of its questions right."""
+    batch, places = asked.batch, loaded.vocabulary.locations
+    (states,) = loaded.model.hidden(asked.low, batch.text)
+    found = answer_logits(loaded.model, states, batch).argmax(-1)
+    is_place = (batch.targets >= places.start) & (batch.targets < places.stop)
+    near = (found - batch.targets).abs() <= TOLERANCE
+    near &= (found >= places.start) & (found < places.stop)
+    right = torch.where(is_place, near, found == batch.targets)
+    tokens = iter(np.split(right.numpy(), asked.ends))
+    return [[bool(next(tokens).all()) for _ in range(count)] for count in asked.counts]

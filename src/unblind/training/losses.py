@@ -95,8 +95,7 @@ class Learner:
             loss = self._token_loss(logits, batch)
             numbers = {"loss": loss.detach()}
             if aligned:
-                grid = slice(1, 1 + self._model.config.grid**2)
-                visual = [encoded, *(state[:, grid] for state in states[1:])]
+                visual = self._model.by_layer(encoded, states)
                 terms = self._objective(loss, visual, teacher)
                 loss, numbers = terms.total, terms.numbers()
         return loss, numbers | accuracies(logits.detach(), batch, self._vocabulary)

@@ -236,6 +236,16 @@ class Prismatic(nn.Module):
         )
         return out.hidden_states if layers else (out.last_hidden_state,)
 
+    def by_layer(self, encoded: Tensor, states: Sequence[Tensor]) -> list[Tensor]:
+        """Return the visual tokens (B, n, width) of each layer: the towers', then of each block.
+
+        Args:
+            encoded: what `vision_backbone` gives.
+            states: what `hidden` gives with ``layers``.
+        """
+        grid = slice(1, 1 + self.config.grid**2)
+        return [encoded, *(state[:, grid] for state in states[1:])]
+
     def logits(self, states: Tensor) -> Tensor:
         """Return the scores (..., vocab) of normed states (..., hidden)."""
         return self.language_model.lm_head(states)

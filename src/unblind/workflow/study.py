@@ -185,7 +185,7 @@ class Study:
                 "{teacher}", f"{{teacher,{'|'.join(map(re.escape, jobs.teachers(self.config)))}}}"
             )
             for stage in self._stages[rule].values()
-            for path in jobs.each_condition((*stage.outputs, *self._beside(stage)))
+            for path in jobs.each_record(self.config, (*stage.outputs, *self._beside(stage)))
         ]
         patterns = list(dict.fromkeys(patterns))
         if page := self._first(rule).page:
