@@ -170,4 +170,5 @@ def test_arguments_leave_out_runs(write):
     files = [MINI, FOLDER / "smoke.yaml", partial]
     options = arguments(files, merged(files, {}))
     assert "runs.noop=null" in options
-    assert loaded(options).runs.keys() == {"default", "base", "vlm", "oracle", "random"}
+    kept = {"default", "base", "vlm", "oracle", "random", "always_left"}
+    assert loaded(options).runs.keys() == kept

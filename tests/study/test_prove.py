@@ -176,8 +176,10 @@ def test_the_probe_study_calls_every_stage_and_run_of_mini():
     runs = read(ROOT / "workflow" / "config" / "mini.yaml")["runs"]
     asked = {w[2] for w in words if w[0] == "answers"}
     assert asked == {run for run, about in runs.items() if about["policy"] in ("vla", "vlm")}
+    trained = {run for run, about in runs.items() if about["method"]}
+    assert {w[2] for w in words if w[0] == "drift"} == trained and ("landscape",) in words
     assert {w[2] for w in words if w[0] == "rollout"} == runs.keys() - {"vlm"}
-    assert {w[2] for w in words if w[0] == "train"} == {r for r, v in runs.items() if v["method"]}
+    assert {w[2] for w in words if w[0] == "train"} == trained
 
 
 def test_a_command_that_fails_is_quoted_and_nothing_is_entered(repository):

@@ -133,3 +133,23 @@ def test_published_answers_are_about_other_pictures_than_a_recipe_is_chosen_by(s
     assert chosen_by.seed == seed
     assert published.seed != chosen_by.seed
     assert published.stage.modules == chosen_by.stage.modules, "drawn by the same code"
+
+
+def test_the_landscape_reads_two_runs_of_the_first_seed():
+    """Of three methods and three seeds; without both runs there is none, nor at other scales."""
+    job = Job(load(FOLDER / "study.yaml"), "landscape")
+    adapters = [path for path in job.inputs if path.name == "adapter_model.safetensors"]
+    runs = ("default", "align")
+    assert adapters == [Path(f"results/training/{run}/0/{adapters[0].name}") for run in runs]
+    followed = {job.name for job in jobs.of_study(SCALES["mini"])}
+    assert {"drift", "forgetting", "landscape", "figure2c", "features_teacher"} <= followed
+    few = load(FOLDER / "mini.yaml", {"table1.rows": ["default", "base"], "results": "nowhere"})
+    left = {job.name for job in jobs.of_study(few)} & {
+        "drift",
+        "forgetting",
+        "landscape",
+        "figure2c",
+    }
+    assert left == {"drift", "forgetting"}
+    published = {job.name for job in jobs.of_study(SCALES["paper"])}
+    assert not published & {"drift", "forgetting", "landscape", "figure2c"}

@@ -198,12 +198,7 @@ def load(config: Config, folder: Path) -> tuple[Landscape, list[Path]]:
         UnblindError: the study has no landscape, or a record is missing, corrupt or of another
             configuration.
     """
-    if not STAGES["landscape"].when(config):
-        raise UnblindError(
-            f"landscape.runs ({', '.join(config.landscape.runs)}) are not two trained runs of our "
-            "own base in table1.rows",
-            "name two such runs: --set landscape.runs='[RUN, RUN]'",
-        )
+    check_runs(config)
     settings = jobs.settings(config, "landscape")
     paths = [Path(folder, f"{name}.parquet") for name in ("points", "values")]
     points, values = (
@@ -215,6 +210,22 @@ def load(config: Config, folder: Path) -> tuple[Landscape, list[Path]]:
         values[column] = values[column].astype(str)
     values["value"] = values["value"].astype(float)
     return Landscape(points, values, config.seed), paths
+
+
+def check_runs(config: Config) -> None:
+    """Refuse a study without a landscape.
+
+    Raises:
+        UnblindError: its two runs are unknown, not trained, or no rows of Table 1.
+    """
+    for run in config.landscape.runs:
+        config.run(run)
+    if not STAGES["landscape"].when(config):
+        raise UnblindError(
+            f"landscape.runs ({', '.join(config.landscape.runs)}) are not two trained runs of our "
+            "own base in table1.rows",
+            "name two such runs: --set landscape.runs='[RUN, RUN]'",
+        )
 
 
 def between(edge: str, names: Mapping[str, str]) -> str:

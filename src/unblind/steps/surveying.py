@@ -5,6 +5,7 @@ from typing import Any
 from unblind import files
 from unblind.config import Config
 from unblind.errors import UnblindError
+from unblind.report.landscape import check_runs
 from unblind.study import jobs, making
 from unblind.study.jobs import Job
 
@@ -16,20 +17,9 @@ def landscape(config: Config) -> None:
         UnblindError: the runs are not trained, or are no rows of Table 1, their features,
             demonstrations or held-out pictures are missing or damaged, or the disk is full.
     """
+    check_runs(config)
     job = Job(config, "landscape")
-    _check_runs(config, job)
     making.run(job, lambda: _record(job))
-
-
-def _check_runs(config: Config, job: Job) -> None:
-    for run in config.landscape.runs:
-        config.run(run)
-    if not job.stage.when(config):
-        raise UnblindError(
-            f"landscape.runs ({', '.join(config.landscape.runs)}) are not two trained runs of our "
-            "own base in table1.rows",
-            "name two such runs: --set landscape.runs='[RUN, RUN]'",
-        )
 
 
 def _record(job: Job) -> dict[str, Any]:

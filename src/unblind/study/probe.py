@@ -68,6 +68,8 @@ RUN_STEPS = (
     ),
     Step(("base", "held-out"), workers=True),
     *(Step(("answers", "--run", run)) for run in ("default", "freeze", "align", "base", "vlm")),
+    *(Step(("drift", "--run", run)) for run in ("default", "freeze", "align")),
+    Step(("landscape",)),
 )
 
 
