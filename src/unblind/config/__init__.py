@@ -22,11 +22,14 @@ from unblind.config.sections import (
     ActionLoss,
     Alignment,
     Answers,
+    Attention,
     Augmentation,
     Base,
+    Collapse,
     Demos,
     ExecutedNoise,
     FileName,
+    Frames,
     Gates,
     Model,
     Name,
@@ -122,6 +125,9 @@ class Config(Section):
     )
     runs: dict[Name, Run] = Field(description="Policies under evaluation by name.")
     answers: Answers = Field(description="Held-out questions to models.")
+    frames: Frames = Field(description="Frames with the place of every thing.")
+    attention: Attention = Field(description="Attention to the picture (Figure 4).")
+    collapse: Collapse = Field(description="Separation of objects' classes (Figure 5).")
     gates: Gates = Field(description="Marks to reach before a table is worth reading.")
     table1: Table1 = Field(description="Table 1 (success rates by condition).")
     # Decides no result: it is in no dump, so in no hash and no sidecar.

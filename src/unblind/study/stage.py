@@ -13,6 +13,7 @@ Group = Literal[
     "training",
     "rollouts",
     "answers",
+    "diagnosis",
     "tables",
     "audit",
     "store",
