@@ -107,7 +107,9 @@ def test_a_record_of_classes_that_differ_in_their_pictures():
     assert rows[rows["tokens"] == "object"]["right"].mean() > 0.9
     again = collapse.record(models.loaded(), frames, SETTINGS, 0.0)
     assert table.equals(again)
-    assert np.isfinite(rows[["x", "y"]]).all(axis=None)
+    drawn = rows["tokens"] == "object"
+    assert np.isfinite(rows.loc[drawn, ["x", "y"]]).all(axis=None)
+    assert rows.loc[~drawn, ["x", "y"]].isna().all(axis=None)
 
 
 def test_an_empty_class_few_pictures_and_a_missing_layer_are_refused():

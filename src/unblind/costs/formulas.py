@@ -17,6 +17,8 @@ from unblind.study.stages import EPISODE_CPU_S, STAGES, START_CPU_S, TOLD_OTHER
 FRAMES = 31
 #: CPU-seconds until a process has imported the model's libraries and read it.
 MODEL_CPU_S = 7.0
+#: Conditions of frames with masks, and frames of an episode (`unblind.diagnosis.frames`).
+_FRAME_CONDITIONS, _FRAMES_OF_EPISODE = 5, 4
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,8 @@ def needs(config: Config) -> dict[str, Need]:
         if run.policy == "vla":
             listed.append(_rollouts(config, name, run, "told_other", [*TOLD_OTHER.values()]))
         answers = config.base.source is None and run.policy in ("vla", "vlm")
-        listed += [_answers(config, name, run)] if answers else []
+        listed += [_answers(config, name, run), _collapse(config, name)] if answers else []
+        listed += [_attention(config, name)] if answers and run.policy == "vla" else []
     return {need.stage: need for need in listed}
 
 
@@ -194,6 +197,7 @@ def _data(config: Config) -> list[Need]:
         Need("features teacher", amount, MODEL_CPU_S + _units("features_teacher", frames)),
         Need("pictures", amount, _units("pictures", frames), disk=stored),
         _pictures(config, "held_out", 2 * config.base.questions.held_out),
+        _frames(config),
     ]
 
 
@@ -274,6 +278,26 @@ def _answers(config: Config, name: str, run: Run) -> Need:
     pictures = 2 * config.answers.pictures * (1 if run.method else 2)
     cpu = MODEL_CPU_S + _units("answers", pictures)
     return Need(line_of("answers", name), f"{pictures:,} pictures", cpu)
+
+
+def _frames(config: Config) -> Need:
+    """Return what frames with masks need; of a class one picture an episode, without a planner."""
+    classes = len(config.collapse.classes) * config.frames.class_episodes
+    episodes = _FRAME_CONDITIONS * config.frames.episodes
+    cpu = START_CPU_S + _units("frames", episodes + classes // 4)
+    return Need(line_of("frames", None), f"{episodes:,} episodes and {classes:,} pictures", cpu)
+
+
+def _attention(config: Config, name: str) -> Need:
+    frames = _FRAME_CONDITIONS * _FRAMES_OF_EPISODE * config.frames.episodes
+    cpu = MODEL_CPU_S + _units("attention", frames)
+    return Need(line_of("attention", name), f"{frames:,} frames", cpu)
+
+
+def _collapse(config: Config, name: str) -> Need:
+    pictures = len(config.collapse.classes) * config.frames.class_episodes
+    cpu = MODEL_CPU_S + _units("collapse", len(config.collapse.layers))
+    return Need(line_of("collapse", name), f"{pictures:,} pictures", cpu)
 
 
 def hours(seconds: float | None) -> str:

@@ -14,7 +14,6 @@ import numpy as np
 import pyarrow as pa
 import torch
 from torch import Tensor, nn
-from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from unblind import png
 from unblind.config import Attention
@@ -202,6 +201,9 @@ def attentions(model: Prismatic) -> list[nn.Module]:
 
 def _weights(attention: nn.Module, inputs: Mapping[str, Tensor], batch: Batch) -> Tensor:
     """Return the softmax over scaled products of rotated queries and keys that may be seen."""
+    # Loaded with the model, behind a guard (`unblind.vla.prismatic`).
+    from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
+
     states, mask = inputs["hidden_states"], inputs["attention_mask"]
     split = (*states.shape[:2], -1, attention.head_dim)
     queries = attention.q_proj(states).view(split).transpose(1, 2)

@@ -49,9 +49,10 @@ RECORD = pa.schema(
         ("overlap", pa.float32()),
     ]
 )
-"""One row a picture, kind of tokens and layer: its place in the t-SNE, its silhouette (cosine
-distance; 1: far from other classes, 0 and less: among them), whether most of its nearest pictures
-of other episodes have its class, and the share of these that have another."""
+"""One row a picture, kind of tokens and layer: its place in the t-SNE of the object's tokens (null
+for others), its silhouette (cosine distance; 1: far from other classes, 0 and less: among them),
+whether most of its nearest pictures of other episodes have its class, and the share of these that
+have another."""
 
 
 def record(loaded: Checkpoint, frames: Frames, settings: Collapse, unit_cpu_s: float) -> pa.Table:
@@ -61,7 +62,7 @@ def record(loaded: Checkpoint, frames: Frames, settings: Collapse, unit_cpu_s: f
         loaded: the model.
         frames: pictures; those of other objects, and in which the object is hidden, are left out.
         settings: classes, layers, prompt and neighbours.
-        unit_cpu_s: expected CPU-seconds a kind of tokens and layer.
+        unit_cpu_s: expected CPU-seconds a layer.
 
     Raises:
         UnblindError: a class has no picture, pictures are too few, or a layer does not exist.
@@ -71,10 +72,14 @@ def record(loaded: Checkpoint, frames: Frames, settings: Collapse, unit_cpu_s: f
     vectors = features(loaded, frames, settings)
     classes, episodes = frames.rows["object"].to_numpy(), frames.rows["episode_id"].to_numpy()
     told = frames.rows[["frame", "episode_id"]].assign(**{"class": classes})
-    progress, parts = Progress("t-SNE", len(vectors), unit_cpu_s), []
+    progress, parts = (
+        Progress("kinds of tokens by layer", len(vectors), unit_cpu_s / len(TOKENS)),
+        [],
+    )
     for (tokens, layer), values in vectors.items():
-        x, y = embed(values).T
-        columns = {"tokens": tokens, "layer": layer, "x": x, "y": y}
+        columns = {"tokens": tokens, "layer": layer, "x": np.nan, "y": np.nan}
+        if tokens == TOKENS[0]:
+            columns |= dict(zip("xy", embed(values).T, strict=True))
         columns |= separation(values, classes, episodes, settings.neighbours)
         parts.append(told.assign(**columns))
         progress.advance()

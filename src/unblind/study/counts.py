@@ -19,6 +19,8 @@ COUNTS: Mapping[str, int] = {
     "base.questions.images": 1040,
     "base.questions.held_out": 40,
     "answers.pictures": 40,
+    "frames.episodes": 1,
+    "frames.class_episodes": 8,
     "base.tower.steps": 110,
     "base.tower.warm_up": 10,
     "base.vlm.steps": 110,

@@ -64,6 +64,9 @@ RUN_STEPS = (
     ),
     Step(("base", "held-out"), workers=True),
     *(Step(("answers", "--run", run)) for run in ("default", "freeze", "align", "base", "vlm")),
+    Step(("frames",)),
+    *(Step(("attention", "--run", run)) for run in ("default", "freeze", "align", "base")),
+    *(Step(("collapse", "--run", run)) for run in ("default", "freeze", "align", "base", "vlm")),
 )
 
 

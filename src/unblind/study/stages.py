@@ -478,7 +478,7 @@ _STAGES["frames"] = Stage(
     when=_has_own_model,
     seeded=True,
     scratch=True,
-    unit_cpu_s=0.8,
+    unit_cpu_s=1.5,
 )
 _STAGES["attention"] = Stage(
     title="Record where a model looks",
@@ -498,7 +498,7 @@ _STAGES["attention"] = Stage(
     inputs=(BASE, Input("training", ADAPTER_FILES), Input("frames", ("episodes.parquet",))),
     per=ACTING_MODELS,
     when=_has_own_model,
-    unit_cpu_s=0.1,
+    unit_cpu_s=0.13,
 )
 _STAGES["collapse"] = Stage(
     title="Record how far apart a model keeps classes",
@@ -514,7 +514,7 @@ _STAGES["collapse"] = Stage(
     inputs=(*_STAGES["answers"].inputs[:-1], Input("frames", ("classes.parquet",))),
     per=MODELS,
     when=_has_own_model,
-    unit_cpu_s=1.0,
+    unit_cpu_s=2.0,
 )
 
 
