@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import save_file
 
+from unblind import png
 from unblind.config import Config
 from unblind.files import atomic_path, sha256, write_json
 from unblind.sim.conditions import CONDITIONS
@@ -312,6 +313,133 @@ def write_adapter(config: Config, run: str, seed: int, inputs=()):
         for path in others:
             identity = {"adapter_sha256": sha256(weights)} if path.stem == "identity" else {}
             write_json(path, told | identity if path.name != "run.json" else told)
+
+
+def write_frames(config: Config):
+    """Write two files in the place of frames with masks."""
+    job = jobs.Job(config, "frames")
+    for path in job.outputs:
+        made_from = {"config": job.settings, "code": job.stage.modules, "seed": job.seed}
+        with provenance.record(path, **made_from):
+            write_json(path, {"name": path.name})
+
+
+#: Frames of made-up attention: 2 conditions, 3 episodes each, 2 frames of an episode.
+LOOKED_AT = pd.DataFrame(
+    {
+        "frame": np.arange(12),
+        "condition": ["carrot"] * 6 + ["plate"] * 6,
+        "episode_id": np.arange(12) // 2,
+        "moment": ["start", "grasp"] * 6,
+    }
+)
+#: Their target's share of the picture.
+AREA = 0.05
+
+
+def attention_frame(lift: float) -> pd.DataFrame:
+    """Return attention at 2 layers; at the second, the target gets ``lift`` times its share.
+
+    One frame of an episode gets 0.1 more, the other 0.1 less; at the first layer maps are even.
+    """
+    frames = []
+    for prompt in ("action", "question"):
+        for variant in ("raw", "divided"):
+            for layer in (1, 2):
+                own = 1.0 if layer == 1 else lift + 0.1 * (-1) ** LOOKED_AT["frame"]
+                raw = variant == "raw"
+                columns = {"prompt": prompt, "variant": variant, "layer": layer, "target_lift": own}
+                columns |= {"target": AREA * own, "entropy": 0.9, "sink": 0.2, "plate_lift": 1.0}
+                columns |= {"distractor_lift": np.nan, "robot_lift": 0.5}
+                columns["visual"] = 0.6 if raw else np.nan
+                some = LOOKED_AT.assign(**columns)
+                # The second head looks twice as much.
+                heads = [[x * 2 / 3, x * 4 / 3] if raw else None for x in some["target"]]
+                frames.append(some.assign(target_by_head=heads))
+    return pd.concat(frames, ignore_index=True)
+
+
+def maps_frame() -> pd.DataFrame:
+    """Return maps of 2 x 2 tokens of two frames, even but for the first token."""
+    picture = np.full((48, 64, 3), 100, np.uint8)
+    mask = np.zeros_like(picture)
+    mask[10:20, 10:20] = 255
+    rows = [
+        {
+            "frame": frame,
+            "condition": condition,
+            "object": "carrot",
+            "image": png.encode(picture),
+            "target": png.encode(mask),
+            "prompt": prompt,
+            "variant": "raw",
+            "layer": layer,
+            "map": [0.4, 0.2, 0.2, 0.2],
+        }
+        for frame, condition in ((0, "carrot"), (6, "plate"))
+        for prompt in ("action", "question")
+        for layer in (1, 2)
+    ]
+    return pd.DataFrame(rows)
+
+
+def knockout_frame(cost: float) -> pd.DataFrame:
+    """Return losses of 2.0, plus ``cost`` if the target is hidden at the second layer.
+
+    As many other tokens cost a tenth of that.
+    """
+    arms = [("nothing", "", 0)]
+    arms += [
+        (hidden, mode, layer)
+        for hidden in ("target", "elsewhere", "picture")
+        for mode in ("only", "from")
+        for layer in (1, 2)
+    ]
+    costs = {"nothing": 0.0, "target": cost, "elsewhere": cost / 10, "picture": 2 * cost}
+    frames = []
+    for task in ("action", "where"):
+        for hidden, mode, layer in arms:
+            counts = layer == 2 or mode == "from"
+            added = costs[hidden] * counts * (1 + 0.1 * (-1) ** LOOKED_AT["frame"])
+            columns = {"task": task, "hidden": hidden, "mode": mode, "layer": layer}
+            columns |= {"loss": 2.0 + added, "right": 0.5 if hidden == "nothing" else 0.25}
+            frames.append(LOOKED_AT.assign(**columns))
+    return pd.concat(frames, ignore_index=True)
+
+
+def write_attention(config: Config, run: str, seed: int, lift=1.5, cost=1.0, inputs=()):
+    """Write the three records of a model's attention unless they stand."""
+    frames = (attention_frame(lift), maps_frame(), knockout_frame(cost))
+    _write_all(jobs.Job(config, "attention", run, seed), frames, inputs)
+
+
+def collapse_frame(config: Config, silhouette: float) -> pd.DataFrame:
+    """Return 8 pictures of each class at each layer; of half of them neighbours are right."""
+    settings, frames = config.collapse, []
+    pictures = pd.DataFrame({"frame": np.arange(8 * len(settings.classes))})
+    pictures["episode_id"] = pictures["frame"]
+    pictures["class"] = [name for name in settings.classes for _ in range(8)]
+    even = pictures["frame"] % 2
+    for tokens in ("object", "picture", "prompt", "released"):
+        for layer in settings.layers:
+            own = silhouette + 0.01 * (-1.0) ** even
+            columns = {"tokens": tokens, "layer": layer, "silhouette": own, "right": even == 0}
+            columns |= {"overlap": 0.2 + 0.2 * even, "x": pictures["frame"] * 1.0, "y": layer * 1.0}
+            frames.append(pictures.assign(**columns))
+    return pd.concat(frames, ignore_index=True)
+
+
+def write_collapse(config: Config, run: str, seed: int, silhouette=0.2, inputs=()):
+    """Write a record of classes' separation unless it stands."""
+    frame = collapse_frame(config, silhouette)
+    _write_all(jobs.Job(config, "collapse", run, seed), (frame,), inputs)
+
+
+def _write_all(job: jobs.Job, frames, inputs):
+    for path, frame in zip(job.outputs, frames, strict=True):
+        part, code = job.settings, job.stage.modules
+        if not provenance.is_current(path, config=part, code=code, inputs=inputs):
+            _write(path, frame, part, code, None, inputs)
 
 
 class CrewStandIn:

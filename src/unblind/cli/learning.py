@@ -120,6 +120,43 @@ def landscape(config: ConfigFile = MINI, override: Overrides = None) -> None:
 
 
 @app.command()
+def frames(config: ConfigFile = MINI, override: Overrides = None) -> None:
+    """Draw frames with the place of every thing, for attention and collapse."""
+    settings = load_config(config, override)
+    from unblind.steps import attending
+
+    attending.frames(settings)
+
+
+@app.command()
+def attention(
+    run: Annotated[str, typer.Option(help="A run with a model that acts.")],
+    seed: RunSeed = 0,
+    config: ConfigFile = MINI,
+    override: Overrides = None,
+) -> None:
+    """Record where a model looks, and what it knows with parts of the picture hidden."""
+    settings = load_config(config, override)
+    from unblind.steps import attending
+
+    attending.attend(settings, run, seed)
+
+
+@app.command()
+def collapse(
+    run: Annotated[str, typer.Option(help="A run with a model; 'vlm': before robot pretraining.")],
+    seed: RunSeed = 0,
+    config: ConfigFile = MINI,
+    override: Overrides = None,
+) -> None:
+    """Record how far apart a model keeps objects of different classes."""
+    settings = load_config(config, override)
+    from unblind.steps import attending
+
+    attending.collapse(settings, run, seed)
+
+
+@app.command()
 def predict(
     image: Annotated[Path, typer.Argument(help="A picture of any size.")],
     instruction: Annotated[str, typer.Argument(help="For instance 'put carrot on plate'.")],

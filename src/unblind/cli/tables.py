@@ -160,3 +160,23 @@ def table1(
     inputs += (replay or ceiling, out or results / "table1", answers or results / "answers")
     for path in render(settings, *inputs):
         print(path)
+
+
+@app.command()
+def figure4(config: ConfigFile = MINI, override: Overrides = None) -> None:
+    """Render Figure 4, attention to the picture, and the page of its numbers."""
+    settings = load_config(config, override)
+    from unblind.report.attention import page
+
+    for path in page(settings):
+        print(path)
+
+
+@app.command()
+def figure5(config: ConfigFile = MINI, override: Overrides = None) -> None:
+    """Render Figure 5, separation of objects' classes, and the page of its numbers."""
+    settings = load_config(config, override)
+    from unblind.report.collapse import page
+
+    for path in page(settings):
+        print(path)

@@ -24,12 +24,15 @@ from unblind.config.sections import (
     Alignment,
     Answers,
     Arm,
+    Attention,
     Augmentation,
     Base,
+    Collapse,
     Demos,
     Drift,
     ExecutedNoise,
     FileName,
+    Frames,
     Gates,
     Landscape,
     Model,
@@ -134,6 +137,9 @@ class Config(Section):
     answers: Answers = Field(description="Held-out questions to models.")
     drift: Drift = Field(description="Drift of visual tokens, and forgetting, during training.")
     landscape: Landscape = Field(description="Losses on the plane through base and two runs.")
+    frames: Frames = Field(description="Frames with the place of every thing.")
+    attention: Attention = Field(description="Attention to the picture (Figure 4).")
+    collapse: Collapse = Field(description="Separation of objects' classes (Figure 5).")
     gates: Gates = Field(description="Marks to reach before a table is worth reading.")
     table1: Table1 = Field(description="Table 1 (success rates by condition).")
     ablations: dict[Literal[ABLATIONS], Annotated[list[Name], Field(min_length=1)]] = Field(

@@ -4,6 +4,7 @@ No field but a run's own ``training`` has a default: all values are in ``workflo
 `unblind.config` puts the sections together.
 """
 
+import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -539,6 +540,61 @@ class Landscape(Section):
             raise ValueError(f"landscape.runs names a run twice: {self.runs}")
         if self.edge_frames < self.frames or self.edge_pictures < self.pictures:
             raise ValueError("the lines need at least as many frames and pictures as the grid")
+        return self
+
+
+class Frames(Section):
+    """Frames of validation episodes with the place of every thing, for attention and collapse."""
+
+    episodes: Count = Field(
+        description="Episodes of the planner under each of five conditions (in distribution, "
+        "unseen object, unseen plate, second object, second plate), with four frames each."
+    )
+    class_episodes: Count = Field(
+        description="Episodes of each of collapse.classes, one frame each."
+    )
+
+
+class Attention(Section):
+    """Attention of a prompt's last token to the picture (Figure 4)."""
+
+    question: str = Field(
+        pattern=r"\{object\}",
+        description="Asked beside the instruction; {object} is the target's name (the paper asks "
+        "'Do you see ...?').",
+    )
+    generic: str = Field(
+        min_length=1,
+        description="Generic prompt by whose map the others are divided, as released.",
+    )
+
+
+class Collapse(Section):
+    """Separation of objects' classes in the decoder's tokens (Figure 5)."""
+
+    classes: Annotated[list[FileName], Field(min_length=2)] = Field(
+        description="Names of objects (the paper: cup, bottle and knife of COCO)."
+    )
+    layers: Annotated[list[Count], Field(min_length=1)] = Field(
+        description="Decoder layers, an early, a middle and a late one (released: 1, 10, 20)."
+    )
+    prompt: str = Field(
+        min_length=1,
+        description="Prompt behind every picture; it must not hold a word of a class. Visual "
+        "tokens stand before it and do not depend on it.",
+    )
+    neighbours: Count = Field(description="Nearest pictures that vote on a picture's class.")
+
+    @model_validator(mode="after")
+    def _prompt_tells_no_class(self) -> Self:
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError(f"classes names an object twice: {self.classes}")
+        told = {word for name in self.classes for word in name.lower().split()}
+        if named := told & set(re.findall(r"\w+", self.prompt.lower())):
+            raise ValueError(
+                f"prompt holds a word of a class ({', '.join(sorted(named))}): its tokens would be "
+                "told apart without the picture"
+            )
         return self
 
 

@@ -18,6 +18,8 @@ from unblind.study.stages import EPISODE_CPU_S, STAGES, START_CPU_S, THINK_DOMAI
 FRAMES = 31
 #: CPU-seconds until a process has imported the model's libraries and read it.
 MODEL_CPU_S = 7.0
+#: Conditions of frames with masks, and frames of an episode (`unblind.diagnosis.frames`).
+_FRAME_CONDITIONS, _FRAMES_OF_EPISODE = 5, 4
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,8 @@ def needs(config: Config) -> dict[str, Need]:
         if run.policy in ("vla", "oracle", "always_left"):
             listed.append(_rollouts(config, name, run, "think", _thought(config)))
         answers = config.base.source is None and run.policy in ("vla", "vlm")
-        listed += [_answers(config, name, run)] if answers else []
+        listed += [_answers(config, name, run), _collapse(config, name)] if answers else []
+        listed += [_attention(config, name)] if answers and run.policy == "vla" else []
         listed += [_drift(config, name)] if answers and run.method else []
     listed += [_landscape(config)] if STAGES["landscape"].when(config) else []
     return {need.stage: need for need in listed}
@@ -202,6 +205,7 @@ def _data(config: Config) -> list[Need]:
         *(Need(teacher, amount, asked) for teacher in teachers),
         Need("pictures", amount, _units("pictures", frames), disk=stored),
         _pictures(config, "held_out", 2 * config.base.questions.held_out),
+        _frames(config),
     ]
 
 
@@ -312,6 +316,26 @@ def _landscape(config: Config) -> Need:
     lines = 3 * (asked.edge + 2) * (asked.edge_frames + asked.edge_pictures)
     cpu = MODEL_CPU_S + _units("landscape", grid + lines)
     return Need(line_of("landscape", None), f"{grid + lines:,} frames and pictures", cpu)
+
+
+def _frames(config: Config) -> Need:
+    """Return what frames with masks need; of a class one picture an episode, without a planner."""
+    classes = len(config.collapse.classes) * config.frames.class_episodes
+    episodes = _FRAME_CONDITIONS * config.frames.episodes
+    cpu = START_CPU_S + _units("frames", episodes + classes // 4)
+    return Need(line_of("frames", None), f"{episodes:,} episodes and {classes:,} pictures", cpu)
+
+
+def _attention(config: Config, name: str) -> Need:
+    frames = _FRAME_CONDITIONS * _FRAMES_OF_EPISODE * config.frames.episodes
+    cpu = MODEL_CPU_S + _units("attention", frames)
+    return Need(line_of("attention", name), f"{frames:,} frames", cpu)
+
+
+def _collapse(config: Config, name: str) -> Need:
+    pictures = len(config.collapse.classes) * config.frames.class_episodes
+    cpu = MODEL_CPU_S + _units("collapse", len(config.collapse.layers))
+    return Need(line_of("collapse", name), f"{pictures:,} pictures", cpu)
 
 
 def hours(seconds: float | None) -> str:

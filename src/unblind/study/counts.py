@@ -28,6 +28,8 @@ COUNTS: Mapping[str, int] = {
     "landscape.pictures": 8,
     "landscape.edge_frames": 40,
     "landscape.edge_pictures": 40,
+    "frames.episodes": 1,
+    "frames.class_episodes": 8,
     "base.tower.steps": 110,
     "base.tower.warm_up": 10,
     "base.vlm.steps": 110,

@@ -70,6 +70,9 @@ RUN_STEPS = (
     *(Step(("answers", "--run", run)) for run in ("default", "freeze", "align", "base", "vlm")),
     *(Step(("drift", "--run", run)) for run in ("default", "freeze", "align")),
     Step(("landscape",)),
+    Step(("frames",)),
+    *(Step(("attention", "--run", run)) for run in ("default", "freeze", "align", "base")),
+    *(Step(("collapse", "--run", run)) for run in ("default", "freeze", "align", "base", "vlm")),
 )
 
 

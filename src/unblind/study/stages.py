@@ -36,6 +36,11 @@ def _is_own(config: Any) -> bool:
     return config.base.source is None
 
 
+def _has_own_model(config: Any) -> bool:
+    rows = [config.runs[row] for row in config.table1.rows if row in config.runs]
+    return _is_own(config) and any(map(_acts, rows))
+
+
 def _is_rebuilt(config: Any) -> bool:
     return _is_own(config) and config.rebuild_base
 
@@ -61,13 +66,14 @@ def _is_vlm(run: Any) -> bool:
 
 
 #: Runs with weights of their own, for each seed; models that act, and scripted policies, which
-#: have episodes of their own for each seed; models of any kind, of which those that no run has
-#: trained are the same for all seeds: the base, and the VLM before robot pretraining; planners
-#: that go to a board of VL-Think, once.
+#: have episodes of their own for each seed; models, those that act or of any kind, of which those
+#: that no run has trained are the same for all seeds: the base, and the VLM before robot
+#: pretraining; planners that go to a board of VL-Think, once.
 TRAINED = Runs(_is_trained)
 ACTING = Runs(_acts)
 SCRIPTED = Runs(lambda run: run.policy in ("oracle", "random", "noop"))
 PLANNERS = Runs(lambda run: run.policy in ("oracle", "always_left"), each_seed=lambda run: False)
+ACTING_MODELS = Runs(_acts, each_seed=_is_trained)
 MODELS = Runs(lambda run: _acts(run) or _is_vlm(run), each_seed=_is_trained)
 
 
@@ -595,6 +601,55 @@ _STAGES["landscape"] = Stage(
     when=_has_plane,
     unit_cpu_s=0.012,
 )
+_STAGES["frames"] = Stage(
+    title="Draw frames with the place of every thing",
+    command="frames",
+    group="diagnosis",
+    outputs=tuple(f"{{results}}/frames/{name}.parquet" for name in ("episodes", "classes")),
+    settings=_SCENE
+    | {"seed": True, "demos": {"noop_filter", "euler"}, "frames": True, "collapse": {"classes"}},
+    modules=(*_DEMONSTRATIONS, *_in("diagnosis", "frames", "segments")),
+    when=_has_own_model,
+    seeded=True,
+    scratch=True,
+    unit_cpu_s=1.5,
+)
+_STAGES["attention"] = Stage(
+    title="Record where a model looks",
+    command="attention",
+    group="diagnosis",
+    # Numbers, maps of a few frames, and predictions with parts of the picture hidden.
+    outputs=tuple(
+        f"{{results}}/{name}/{{run}}/{{seed}}.parquet"
+        for name in ("attention", "attention-maps", "knockout")
+    ),
+    settings={"seed": True, "attention": True, "base": {"unnorm_key"}},
+    modules=(
+        *_PRETRAINING,
+        *_in("diagnosis", "attention", "frames", "knockout", "models"),
+        "unblind.sim",
+    ),
+    inputs=(BASE, Input("training", ADAPTER_FILES), Input("frames", ("episodes.parquet",))),
+    per=ACTING_MODELS,
+    when=_has_own_model,
+    unit_cpu_s=0.13,
+)
+_STAGES["collapse"] = Stage(
+    title="Record how far apart a model keeps classes",
+    command="collapse",
+    group="diagnosis",
+    outputs=("{results}/collapse/{run}/{seed}.parquet",),
+    settings={"collapse": True},
+    modules=(
+        *_PRETRAINING,
+        *_in("diagnosis", "attention", "collapse", "frames", "models"),
+        "unblind.sim",
+    ),
+    inputs=(*_STAGES["answers"].inputs[:-1], Input("frames", ("classes.parquet",))),
+    per=MODELS,
+    when=_has_own_model,
+    unit_cpu_s=2.0,
+)
 
 
 def _page(page: str, command: str, outputs: tuple[str, ...], **facts: Any) -> Stage:
@@ -686,6 +741,26 @@ _PAGES = {
         sources=("paper/templates/landscape.md.j2",),
         modules=_REPORT,
         when=_has_plane,
+    ),
+    "figure4": _page(
+        "Figure 4",
+        "figure4",
+        ("attention.md", "figure4.png"),
+        settings=_keys("runs", "seeds", "attention", "seed") | {"training": {"align": {"layers"}}},
+        inputs=(Input("attention"),),
+        modules=(*_REPORT, "unblind.png"),
+        sources=("paper/templates/attention.md.j2",),
+        when=_has_own_model,
+    ),
+    "figure5": _page(
+        "Figure 5",
+        "figure5",
+        ("collapse.md", "figure5.png"),
+        settings=_keys("runs", "seeds", "collapse"),
+        inputs=(Input("collapse"),),
+        modules=(*_REPORT, "unblind.png"),
+        sources=("paper/templates/collapse.md.j2",),
+        when=_has_own_model,
     ),
     "table9": _settings_table(9),
     "table14": _settings_table(14),

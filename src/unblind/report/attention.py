@@ -1,0 +1,290 @@
+"""Figure 4 and its page: where models look, and what they know with parts of the picture hidden."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from unblind.config import Config
+from unblind.files import write_text
+from unblind.report import attention_figure, by_model, figures
+from unblind.report.answers import Rate
+from unblind.report.by_model import Measured
+from unblind.report.published import PAPER
+from unblind.report.render import render
+from unblind.report.stats import holm
+from unblind.study import provenance
+from unblind.study.jobs import Job
+
+#: Pairs of runs that are compared, the first minus the second.
+PAIRS = (("default", "base"), ("align", "default"), ("freeze", "base"))
+#: Prompts and variants of the curves by layer, and what the page calls them.
+MAPS: Mapping[tuple[str, str], str] = {
+    ("action", "raw"): "instruction",
+    ("action", "divided"): "instruction, divided by the generic prompt",
+    ("question", "raw"): "question",
+    ("question", "divided"): "question, divided by the generic prompt (as released)",
+}
+#: Measures of a map, and what the page calls them.
+MEASURES: Mapping[str, str] = {
+    "visual": "visual tokens",
+    "target_lift": "target",
+    "plate_lift": "plate",
+    "distractor_lift": "distractor",
+    "robot_lift": "robot",
+    "entropy": "entropy",
+    "sink": "strongest token",
+}
+#: Measures whose changes are tested at each layer.
+TESTED = ("target_lift", "entropy", "sink")
+ALPHA = 0.05
+_ITEMS = ("frame", "condition", "episode_id", "prompt", "variant", "layer")
+_VALUES = (*MEASURES, "target")
+_CUTS = ("frame", "condition", "episode_id", "task", "hidden", "mode", "layer")
+_CLUSTERS = ("condition", "episode_id")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of a table: its heading, and a cell for each column, None where nothing is known."""
+
+    heading: str
+    cells: Sequence[Rate | None]
+
+
+@dataclass(frozen=True)
+class Change:
+    """What differs between two models at each layer, of one map.
+
+    Attributes:
+        labels: of the first and of the second, which is subtracted.
+        rows: a line a layer, a cell for each of `TESTED`.
+        verdicts: by measure, at which layers it is higher and at which lower, by Holm's test over
+            all layers.
+    """
+
+    labels: tuple[str, str]
+    rows: Sequence[Row]
+    verdicts: Mapping[str, Mapping[str, Sequence[int]]]
+
+
+def page(config: Config) -> list[Path]:
+    """Write ``attention.md`` and ``figure4.png``; return their paths.
+
+    Raises:
+        UnblindError: a record is missing, corrupt or of another configuration, or the disk is full.
+    """
+    job = Job(config, "figure4")
+    models = by_model.load(config, "attention", _ITEMS, _VALUES)
+    maps = by_model.load(config, "attention", attention_figure.ITEMS, (), output=1)
+    cut = by_model.load(config, "attention", _CUTS, ("loss", "right"), output=2)
+    text = render("attention.md.j2", context(config, models, cut))
+    template = PAPER / "templates" / "attention.md.j2"
+    inputs = [path for some in (models, maps, cut) for m in some.values() for path in m.paths]
+    made_from = {"config": job.settings, "code": job.stage.modules, "inputs": [*inputs, template]}
+    told, drawn = job.outputs
+    with provenance.record(told, **made_from):
+        write_text(told, text)
+    with provenance.record(drawn, **made_from):
+        layer = config.training.align.layers[0]
+        figures.save(attention_figure.draw(models, maps, layer), drawn)
+    return [told, drawn]
+
+
+def context(
+    config: Config, models: Mapping[str, Measured], cut: Mapping[str, Measured]
+) -> dict[str, Any]:
+    """Return what the template shows.
+
+    Args:
+        config: names the aligned layer and the prompts.
+        models: attention by run.
+        cut: predictions with cuts by run.
+    """
+    pairs = [(models[a], models[b]) for a, b in PAIRS if a in models and b in models]
+    return {
+        "config": config,
+        "labels": [model.label for model in models.values()],
+        "n": _sizes(models),
+        "lifts": {name: lifts(models, *key) for key, name in MAPS.items()},
+        "measures": MEASURES,
+        "middle": config.training.align.layers[0],
+        "at_middle": at_layer(models, config.training.align.layers[0]),
+        "heads": {model.label: strongest_head(model) for model in models.values()},
+        "tested": {name: MEASURES[name] for name in TESTED},
+        "changes": {
+            name: [change(*pair, *key) for pair in pairs]
+            for key, name in MAPS.items()
+            if key in (("action", "raw"), ("question", "divided"))
+        },
+        "alpha": ALPHA,
+        "cut_labels": [model.label for model in cut.values()],
+        "reliance": {task: reliance(cut, task) for task in _tasks(cut)},
+        "cuts": {task: cuts(cut, task) for task in _tasks(cut)},
+        "accuracy": {task: accuracy(cut, task) for task in _tasks(cut)},
+    }
+
+
+def _sizes(models: Mapping[str, Measured]) -> dict[str, int]:
+    for model in models.values():
+        episodes = model.frame.groupby(list(_CLUSTERS), observed=True).ngroups
+        return {"frames": model.frame["frame"].nunique(), "episodes": episodes}
+    return {"frames": 0, "episodes": 0}
+
+
+def of_map(frame: pd.DataFrame, prompt: str, variant: str) -> pd.DataFrame:
+    """Return the rows of one prompt's and variant's maps."""
+    return frame[(frame["prompt"] == prompt) & (frame["variant"] == variant)]
+
+
+def estimate(some: pd.DataFrame, column: str) -> Rate | None:
+    """Return a column's mean: conditions weigh the same, episodes are drawn."""
+    return by_model.interval(some, column, "condition", _CLUSTERS)
+
+
+def lifts(models: Mapping[str, Measured], prompt: str, variant: str) -> list[Row]:
+    """Return the target's lift, a line a layer and a cell a model."""
+    by_model_ = [of_map(model.frame, prompt, variant) for model in models.values()]
+    layers = sorted(by_model_[0]["layer"].unique()) if by_model_ else []
+    return [
+        Row(str(n), [estimate(some[some["layer"] == n], "target_lift") for some in by_model_])
+        for n in layers
+    ]
+
+
+def at_layer(models: Mapping[str, Measured], layer: int) -> list[Row]:
+    """Return all `MEASURES` of the instruction's raw maps at one layer, a line a model."""
+    rows = []
+    for model in models.values():
+        some = of_map(model.frame, "action", "raw")
+        some = some[some["layer"] == layer]
+        rows.append(Row(model.label, [estimate(some, name) for name in MEASURES]))
+    return rows
+
+
+def change(first: Measured, second: Measured, prompt: str, variant: str) -> Change:
+    """Return the differences of two models' maps at each layer."""
+    delta = of_map(first.minus(second), prompt, variant)
+    by_layer = {int(n): some for n, some in delta.groupby("layer")}
+    rows = [Row(str(n), [estimate(some, m) for m in TESTED]) for n, some in by_layer.items()]
+    verdicts = {}
+    for column, name in enumerate(TESTED):
+        p = holm(
+            [by_model.p_value(some, name, "condition", _CLUSTERS) for some in by_layer.values()]
+        )
+        found = [
+            (n, row.cells[column].value)
+            for n, row, adjusted in zip(by_layer, rows, p, strict=True)
+            if adjusted < ALPHA and row.cells[column] is not None
+        ]
+        verdicts[name] = {
+            "higher": [n for n, value in found if value > 0],
+            "lower": [n for n, value in found if value < 0],
+        }
+    return Change((first.label, second.label), rows, verdicts)
+
+
+def strongest_head(model: Measured) -> dict[str, Any] | None:
+    """Return the head that looks most at the target, of the instruction's raw maps.
+
+    It is chosen on every second episode and measured on the others: the best of many would
+    otherwise look better than it is. Of several seeds, the first counts.
+
+    Returns:
+        layer, head (both from 1) and lift; None if no target is to be seen.
+    """
+    frame = of_map(next(iter(model.by_seed.values())), "action", "raw")
+    frame = frame[frame["target_lift"].notna() & (frame["target"] > 0)]
+    if frame.empty:
+        return None
+    heads = pd.DataFrame(frame["target_by_head"].tolist(), index=frame.index)
+    area = frame["target"] / frame["target_lift"]
+    lift = heads.div(area, axis=0).assign(**{name: frame[name] for name in (*_CLUSTERS, "layer")})
+    odd = lift["episode_id"].rank(method="dense") % 2 == 1
+    means = lift[odd].groupby("layer")[list(heads)].mean().stack()
+    layer, head = means.idxmax()
+    rest = lift[~odd & (lift["layer"] == layer)]
+    return {"layer": int(layer), "head": int(head) + 1, "lift": estimate(rest, head)}
+
+
+# ---- cuts ---------------------------------------------------------------------------------------
+
+
+def _tasks(cut: Mapping[str, Measured]) -> list[str]:
+    return sorted({task for model in cut.values() for task in model.frame["task"].unique()})
+
+
+def _against_uncut(model: Measured, task: str) -> pd.DataFrame:
+    """Return the cuts of a task; ``loss`` and ``right`` are changes from the uncut prediction."""
+    frame = model.frame[model.frame["task"] == task]
+    uncut = frame[frame["hidden"] == "nothing"].set_index("frame")
+    some, names = frame[frame["hidden"] != "nothing"], ["loss", "right"]
+    before = uncut.loc[some["frame"], names].to_numpy()
+    return some.assign(**dict(zip(names, (some[names].to_numpy() - before).T, strict=True)))
+
+
+def _arms(cut: Mapping[str, Measured], task: str) -> dict[tuple[str, int], list[tuple]]:
+    """Return by mode and layer, for each model, its changes and those beyond other tokens'."""
+    found: dict[tuple[str, int], list[tuple]] = {}
+    for model in cut.values():
+        for key, some in _against_uncut(model, task).groupby(["mode", "layer"], observed=True):
+            target, other = (some[some["hidden"] == kind] for kind in ("target", "elsewhere"))
+            beyond = target.assign(loss=target["loss"].to_numpy() - other["loss"].to_numpy())
+            found.setdefault(key, []).append((target, beyond))
+    return dict(sorted(found.items(), key=lambda item: (item[0][0] == "from", item[0][1])))
+
+
+def cuts(cut: Mapping[str, Measured], task: str) -> list[Row]:
+    """Return the change of loss where the target is hidden, a line a mode and layer.
+
+    Each model has two cells: the change, and how much it is beyond that of as many other tokens.
+    """
+    return [
+        Row(
+            f"{layer} {'only' if mode == 'only' else 'on'}",
+            [estimate(some, "loss") for pair in of_models for some in pair],
+        )
+        for (mode, layer), of_models in _arms(cut, task).items()
+    ]
+
+
+def reliance(cut: Mapping[str, Measured], task: str) -> dict[str, dict[str, list[int]]]:
+    """Return by model and mode the layers at which hiding the target costs more than others.
+
+    By Holm's test over all cuts of the model.
+    """
+    arms = _arms(cut, task)
+    found = {}
+    for number, model in enumerate(cut.values()):
+        beyond = {key: of_models[number][1] for key, of_models in arms.items()}
+        p = holm(
+            [by_model.p_value(some, "loss", "condition", _CLUSTERS) for some in beyond.values()]
+        )
+        needed = [
+            key
+            for (key, some), adjusted in zip(beyond.items(), p, strict=True)
+            if adjusted < ALPHA and some["loss"].mean() > 0
+        ]
+        found[model.label] = {
+            mode: [int(layer) for one, layer in needed if one == mode] for mode in ("only", "from")
+        }
+    return found
+
+
+def accuracy(cut: Mapping[str, Measured], task: str) -> list[Row]:
+    """Return shares of right tokens, a line a model.
+
+    Uncut, then with target, other tokens and the whole picture hidden at all layers.
+    """
+    rows = []
+    for model in cut.values():
+        frame = model.frame[model.frame["task"] == task]
+        everywhere = frame[(frame["mode"] == "from") & (frame["layer"] == 1)]
+        some = [frame[frame["hidden"] == "nothing"]]
+        some += [
+            everywhere[everywhere["hidden"] == kind] for kind in ("target", "elsewhere", "picture")
+        ]
+        rows.append(Row(model.label, [estimate(one, "right") for one in some]))
+    return rows

@@ -1,0 +1,134 @@
+"""Figure 4: maps over a few pictures, and curves over the decoder's layers."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from unblind import png
+from unblind.report import by_model, figures
+from unblind.report.by_model import Measured
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+#: Columns that name a map.
+ITEMS = ("frame", "condition", "prompt", "variant", "layer")
+#: Runs whose maps are shown, of the instruction, undivided.
+SHOWN = ("base", "default", "align")
+#: Curves: heading, measure, prompt, variant, and the value of an even map.
+_CURVES = (
+    ("target, instruction", "target_lift", "action", "raw", 1.0),
+    ("target, question, as released", "target_lift", "question", "divided", 1.0),
+    ("entropy, instruction", "entropy", "action", "raw", 1.0),
+    ("strongest token, instruction", "sink", "action", "raw", None),
+)
+_UNITS = {
+    "target_lift": "share of attention / share of area",
+    "entropy": "entropy / its largest value",
+    "sink": "share of the attention to the picture",
+}
+_CLUSTERS = ("condition", "episode_id")
+
+
+def draw(models: Mapping[str, Measured], maps: Mapping[str, Measured], layer: int) -> "Figure":
+    """Return the figure.
+
+    Args:
+        models: attention by run.
+        maps: maps of each condition's first frame by run.
+        layer: of the maps.
+    """
+    from matplotlib.figure import Figure
+
+    shown = [maps[run] for run in SHOWN if run in maps]
+    frames = [_of_layer(model, layer) for model in shown]
+    columns = len(frames[0]) if frames else 1
+    height = 1.25 * (len(shown) + bool(shown))
+    figure = Figure(figsize=(10.0, height + 2.9), layout="constrained")
+    if frames:
+        above, below = figure.subfigures(2, 1, height_ratios=(height, 2.9))
+        _overlays(above.subplots(len(shown) + 1, columns, squeeze=False), shown, frames)
+        above.suptitle(f"attention of the instruction's last token at layer {layer}", fontsize=9)
+    else:
+        below = figure
+    for axes, curve in zip(below.subplots(1, len(_CURVES)), _CURVES, strict=True):
+        _curves(axes, models, *curve)
+    handles, names = below.axes[0].get_legend_handles_labels()
+    if handles:
+        below.legend(handles, names, loc="outside lower center", ncols=len(names), fontsize=8)
+    return figure
+
+
+def _of_layer(model: Measured, layer: int) -> pd.DataFrame:
+    """Return the instruction's maps at a layer, a row a picture; of several seeds, the first's."""
+    frame = next(iter(model.by_seed.values()))
+    wanted = (frame["prompt"] == "action") & (frame["variant"] == "raw")
+    return frame[wanted & (frame["layer"] == layer)].reset_index(drop=True)
+
+
+def _overlays(grid: np.ndarray, shown: Sequence[Measured], frames: Sequence[pd.DataFrame]) -> None:
+    """Draw the pictures, and below them a row of maps a model, on one scale in all."""
+    top = max(_even(one).max() for frame in frames for one in frame["map"])
+    for column, row in frames[0].iterrows():
+        picture = png.decode(row["image"])
+        mask = png.decode(row["target"])[..., 0] > 0
+        for number, axes in enumerate(grid[:, column]):
+            axes.imshow(picture, interpolation="nearest")
+            if number:
+                _lay_over(axes, _even(frames[number - 1]["map"][column]), picture.shape, top)
+            axes.contour(mask, levels=[0.5], colors="white" if number else "black", linewidths=0.8)
+            axes.set_xticks([])
+            axes.set_yticks([])
+        grid[0, column].set_title(f"{row['condition']}: {row['object']}", fontsize=7)
+    for number, name in enumerate(["picture", *(model.label for model in shown)]):
+        grid[number, 0].set_ylabel(name.split(" (")[0], fontsize=8)
+    image = grid[1, 0].images[-1]
+    bar = grid[0, 0].figure.colorbar(image, ax=grid[1:], shrink=0.8, aspect=30)
+    bar.set_label("attention / that of an even map", fontsize=7)
+    bar.ax.tick_params(labelsize=7)
+
+
+def _even(values: Sequence[float]) -> np.ndarray:
+    """Return a map, (grid, grid), in multiples of an even one."""
+    flat = np.asarray(values, dtype=float)
+    side = round(len(flat) ** 0.5)
+    return (flat * len(flat)).reshape(side, side)
+
+
+def _lay_over(axes: "Axes", values: np.ndarray, shape: Sequence[int], top: float) -> None:
+    extent = (-0.5, shape[1] - 0.5, shape[0] - 0.5, -0.5)
+    look = {"cmap": "viridis", "alpha": 0.65, "interpolation": "nearest"}
+    axes.imshow(values, extent=extent, vmin=0, vmax=top, aspect="auto", **look)
+    axes.set_aspect("equal")
+
+
+def _curves(
+    axes: "Axes",
+    models: Mapping[str, Measured],
+    heading: str,
+    measure: str,
+    prompt: str,
+    variant: str,
+    even: float | None,
+) -> None:
+    """Draw one measure over the layers, a curve a model with its 95 % interval."""
+    for number, model in enumerate(models.values()):
+        frame = model.frame
+        some = frame[(frame["prompt"] == prompt) & (frame["variant"] == variant)]
+        layers = sorted(some["layer"].unique())
+        rates = [
+            by_model.interval(some[some["layer"] == n], measure, "condition", _CLUSTERS)
+            for n in layers
+        ]
+        known = [(n, rate) for n, rate in zip(layers, rates, strict=True) if rate]
+        places, values = [n for n, _ in known], [rate for _, rate in known]
+        figures.draw(axes, places, values, number, model.label)
+    if even is not None:
+        axes.axhline(even, color="0.5", linewidth=0.8)
+    axes.set_title(heading, fontsize=8)
+    axes.set_xlabel("decoder layer", fontsize=8)
+    axes.set_ylabel(_UNITS[measure], fontsize=7)
+    axes.tick_params(labelsize=7)

@@ -1,0 +1,119 @@
+"""Records that a stage has made of each model, side by side: means over seeds, and differences."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from unblind.config import Config
+from unblind.errors import UnblindError
+from unblind.report import records
+from unblind.report.answers import Rate
+from unblind.report.stats import clustered_difference, clustered_p
+from unblind.study import jobs
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What a stage has measured of one model, of all its seeds.
+
+    Attributes:
+        run: its run.
+        label: what it is called.
+        by_seed: one row an item, the same ones in the same order for all seeds and models.
+        values: columns that hold numbers; the others name the item.
+        paths: the records.
+    """
+
+    run: str
+    label: str
+    by_seed: dict[int, pd.DataFrame]
+    values: tuple[str, ...]
+    paths: tuple[Path, ...]
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """One row an item; values are means over seeds."""
+        frames, names = list(self.by_seed.values()), list(self.values)
+        total = sum((frame[names].astype(float) for frame in frames[1:]), frames[0][names] * 1.0)
+        return frames[0].assign(**(total / len(frames)))
+
+    def minus(self, other: "Measured") -> pd.DataFrame:
+        """Return the differences to another model of the same items."""
+        names = list(self.values)
+        return self.frame.assign(**(self.frame[names] - other.frame[names]))
+
+
+def load(
+    config: Config, stage: str, items: Sequence[str], values: Sequence[str], output: int = 0
+) -> dict[str, Measured]:
+    """Return the records of all models that are there, those that no run trains first.
+
+    A model whose records are not all there is left out.
+
+    Args:
+        config: the study.
+        stage: of models.
+        items: columns that name an item.
+        values: columns that hold numbers, or truth values.
+        output: number of the record among the stage's outputs.
+
+    Raises:
+        UnblindError: a record is corrupt or of another configuration, or two models' items differ.
+    """
+    found: dict[str, Measured] = {}
+    for run in sorted(jobs.needed_runs(config, stage), key=lambda run: _order(config, run)):
+        listed = jobs.of_run(config, stage, run)
+        paths = {job.seed_of_run: job.outputs[output] for job in listed}
+        if paths and all(path.is_file() for path in paths.values()):
+            settings, columns = jobs.settings(config, stage, run), (*items, *values)
+            frames = {s: records.load(path, columns, settings)[0] for s, path in paths.items()}
+            label = config.runs[run].label
+            found[run] = Measured(run, label, frames, tuple(values), tuple(paths.values()))
+    _check_same(list(found.values()), list(items))
+    return found
+
+
+def _order(config: Config, run: str) -> tuple[bool, bool]:
+    about = config.runs[run]
+    return about.method is not None, about.policy != "vlm"
+
+
+def _check_same(models: Sequence[Measured], items: list[str]) -> None:
+    for model in models:
+        for seed, frame in model.by_seed.items():
+            first = next(iter(models[0].by_seed.values()))
+            if not frame[items].astype(str).equals(first[items].astype(str)):
+                raise UnblindError(
+                    f"the record of run '{model.run}', seed {seed}, is of other items than that of "
+                    f"'{models[0].run}'",
+                    "delete it and run the command that makes it",
+                )
+
+
+def interval(some: pd.DataFrame, column: str, strata: str, clusters: Sequence[str]) -> Rate | None:
+    """Return the mean of a column with its normal 95 % interval; None where nothing is known.
+
+    Args:
+        some: rows.
+        column: numbers; missing ones are left out.
+        strata: column of groups that weigh the same.
+        clusters: columns that together name what is drawn independently.
+    """
+    known = some[some[column].notna()]
+    if known.empty:
+        return None
+    return Rate(*clustered_difference(*_parts(known, column, strata, clusters)), len(known))
+
+
+def p_value(some: pd.DataFrame, column: str, strata: str, clusters: Sequence[str]) -> float:
+    """Return the two-sided p of a mean of 0; see `interval`."""
+    known = some[some[column].notna()]
+    return 1.0 if known.empty else clustered_p(*_parts(known, column, strata, clusters))
+
+
+def _parts(known: pd.DataFrame, column: str, strata: str, clusters: Sequence[str]) -> tuple:
+    unit = known[list(clusters)].astype(str).agg("/".join, axis=1)
+    return known[column].to_numpy(float), known[strata].astype(str).to_numpy(), unit.to_numpy()
