@@ -67,7 +67,7 @@ def test_weights_are_those_of_transformers_own_eager_attention(loaded, low, batc
     layers, _ = collected(loaded, low, batch)
     model = copy.deepcopy(loaded.model)
     model.language_model.set_attn_implementation("eager")
-    prefix = model.prefix(low)
+    prefix = model.prefix(model.vision_backbone(low))
     start = prefix.shape[1]
     words = model.language_model.get_input_embeddings()(batch.text.ids)
     mask = attention_mask(start, batch.text)
