@@ -12,7 +12,7 @@ from unblind.files import atomic_path, sha256, write_json
 from unblind.sim.conditions import CONDITIONS
 from unblind.sim.success import MILESTONES
 from unblind.study import jobs, provenance, stages
-from unblind.study.stages import STAGES
+from unblind.study.stages import STAGES, THINK_DOMAINS
 
 
 def write_records(
@@ -453,3 +453,60 @@ class CrewStandIn:
 
     def __exit__(self, *_):
         pass
+
+
+# ---- VL-Think -----------------------------------------------------------------------------------
+
+
+def write_think(config: Config, run: str, seed: int, folder: Path, inputs=(), right=(1, 2)):
+    """Write a record of each domain; ``right``: ids at rest and in hand on the right board."""
+    stage = jobs.stage_of(config, "think", run)
+    part, code = jobs.settings(config, stage, run), STAGES[stage].modules
+    for domain in THINK_DOMAINS:
+        path = folder / run / str(seed) / f"{domain}.parquet"
+        frame = think_frame(right).assign(run=run, domain=domain)
+        if not provenance.is_current(path, config=part, code=code, seed=seed, inputs=inputs):
+            _write(path, frame, part, code, seed, inputs)
+
+
+def think_frame(right: tuple[int, int]) -> pd.DataFrame:
+    """Four ids, each at rest and in hand; three end on some board, every second is grasped."""
+    rows = [
+        {
+            "episode_id": number,
+            "style": "seen",
+            "swapped": False,
+            "in_hand": bool(held),
+            "grasped": number % 2 == 0,
+            "answered": number < 3,
+            "right": number < min(right[held], 3),
+            "place": "left",
+            "first_entered": "left" if number == 0 else "right",
+        }
+        for held in (0, 1)
+        for number in range(4)
+    ]
+    return pd.DataFrame(rows)
+
+
+def write_think_frames(config: Config):
+    """Write frames that show nothing."""
+    job = jobs.Job(config, "think_frames")
+    _write(job.outputs[0], pd.DataFrame({"image": [b""]}), job.settings, job.stage.modules, None)
+
+
+def write_think_answers(config: Config, run: str, seed: int, folder: Path, inputs=(), yes=True):
+    """Write answers about one frame a domain: always yes or always no; the left place is known."""
+    rows = [
+        {
+            **{"domain": domain, "episode_id": 0, "style": "seen", "kind": kind, "board": board},
+            **{"right": right, "blind": False, "run": run, "seed": seed},
+        }
+        for domain in THINK_DOMAINS
+        for board in range(3)
+        for kind, right in (("present", yes), ("absent", not yes), ("where", board == 0))
+    ]
+    stage = STAGES["think_answers"]
+    part = jobs.settings(config, "think_answers", run)
+    path = folder / run / f"{seed}.parquet"
+    _write(path, pd.DataFrame(rows), part, stage.modules, None, inputs)

@@ -14,12 +14,12 @@ def project(tmp_path_factory):
 
 def test_the_whole_study(project):
     once = ("fetch", "warm_up_demos", "warm_up", "demos", "pictures", "replay")
-    pages = {"table1": 1, "table9": 1, "table14": 1, "audit": 1, "costs": 1, "all": 1}
+    pages = {"table1": 1, "table2": 1, "table9": 1, "table14": 1, "audit": 1, "costs": 1, "all": 1}
     runs = {"training": METHODS * SEEDS, "rollout": ROWS * SEEDS, "arms": 4 * SEEDS}
     runs["think"] = 4 * SEEDS + 2  # the models, and each planner once
     wanted = {**dict.fromkeys(once, 1), **runs, **pages}
     assert toy_study.jobs(project, *PAPER, target="all") == wanted
-    assert sum(wanted.values()) == 94 + 8 * SEEDS
+    assert sum(wanted.values()) == 95 + 8 * SEEDS
 
 
 def test_with_a_checkpoint_that_is_warmed_up_already(project):
@@ -46,9 +46,10 @@ def test_the_powered_study(project):
     study = ("--configfile", "workflow/config/study.yaml")
     once = ("pull", "demos", "replay", "features_low", "features_teacher", "held_out")
     once += ("landscape", "forgetting", "figure2c")
-    pages = dict.fromkeys(("table1", "table9", "table14", "audit", "costs", "all"), 1)
+    pages = dict.fromkeys(("table1", "table2", "table9", "table14", "audit", "costs", "all"), 1)
     runs = {"training": 3 * 3, "rollout": 7 * 3, "arms": 4 * 3, "answers": 3 * 3 + 2}
-    runs |= {"think": 4 * 3 + 2, "drift": 3 * 3}
+    runs |= {"think": 4 * 3 + 2, "drift": 3 * 3, "think_frames": 1, "think_answers": 3 * 3 + 2}
+    runs |= {"frames": 1, "attention": 3 * 3 + 1, "collapse": 3 * 3 + 2, "figure4": 1, "figure5": 1}
     wanted = {**dict.fromkeys(once, 1), **runs, **pages}
     assert toy_study.jobs(project, *study, target="all") == wanted
 

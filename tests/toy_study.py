@@ -42,6 +42,24 @@ FAKES = {
         "    inputs = check_inputs(Job(config, 'answers', run, seed))\n"
         "    write_answers(config, run, seed, Path(config.results, 'answers'), None, inputs)\n"
     ),
+    "rollout/thinking.py": (
+        "from unblind.study.jobs import Job, stage_of\n"
+        "from unblind.study.making import check_inputs\n\n\n"
+        "def think(config, run, seed, out, names, workers):\n"
+        "    job = Job(config, stage_of(config, 'think', run), run, seed)\n"
+        "    write_think(config, run, seed, out.parents[1], check_inputs(job))\n"
+    ),
+    "steps/thinking.py": (
+        "from pathlib import Path\n\n"
+        "from unblind.study.jobs import Job\n"
+        "from unblind.study.making import check_inputs\n\n\n"
+        "def frames(config):\n"
+        "    write_think_frames(config)\n\n\n"
+        "def answer(config, run, seed):\n"
+        "    inputs = check_inputs(Job(config, 'think_answers', run, seed))\n"
+        "    folder = Path(config.results, 'think-answers')\n"
+        "    write_think_answers(config, run, seed, folder, inputs)\n"
+    ),
     "steps/drifting.py": (
         "from unblind.study.jobs import Job\n"
         "from unblind.study.making import check_inputs\n\n\n"

@@ -5,13 +5,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import synthetic
 
 from unblind.config import load
-from unblind.files import atomic_path
 from unblind.report import thinking
-from unblind.report.thinking import COLUMNS, table2
-from unblind.study import jobs, provenance
-from unblind.study.stages import STAGES
+from unblind.report.thinking import table2
 
 MINI = Path(__file__).parents[2] / "workflow" / "config" / "mini.yaml"
 #: Share of the four ids of a domain on whose board the carrot ends, at rest and in hand.
@@ -23,52 +21,13 @@ def config():
     return load(MINI, {"table1.rows": ["align", "base"]})
 
 
-def write(path, frame, config, stage, run):
-    made_from = {"config": jobs.settings(config, stage, run), "code": STAGES[stage].modules}
-    with provenance.record(path, **made_from, seed=0), atomic_path(path) as place:
-        frame.to_parquet(place)
-
-
-def acting(right):
-    """Four ids, each at rest and in hand; all end on some board, half of them grasped."""
-    rows = [
-        {
-            "episode_id": number,
-            "style": "seen",
-            "swapped": False,
-            "in_hand": bool(held),
-            "grasped": number % 2 == 0,
-            "answered": number < 3,
-            "right": number < min(right[held], 3),
-            "place": "left",
-            "first_entered": "left" if number == 0 else "right",
-        }
-        for held in (0, 1)
-        for number in range(4)
-    ]
-    return pd.DataFrame(rows)
-
-
-def answers(yes):
-    """One frame a domain: presence is answered yes or no throughout, places are right for one."""
-    rows = []
-    for domain in COLUMNS.values():
-        for board in range(3):
-            for kind, right in (("present", yes), ("absent", not yes), ("where", board == 0)):
-                shown = {"domain": domain, "episode_id": 0, "style": "seen", "kind": kind}
-                rows.append({**shown, "board": board, "right": right, "blind": False})
-    return pd.DataFrame(rows)
-
-
 @pytest.fixture(scope="module")
 def folder(config, tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
     for run, right in RIGHT.items():
-        for domain in COLUMNS.values():
-            path = folder / "think" / run / "0" / f"{domain}.parquet"
-            write(path, acting(right), config, "think", run)
-        path = folder / "think-answers" / run / "0.parquet"
-        write(path, answers(run == "align"), config, "think_answers", run)
+        synthetic.write_think(config, run, 0, folder / "think", right=right)
+        out = folder / "think-answers"
+        synthetic.write_think_answers(config, run, 0, out, yes=run == "align")
     return folder
 
 
@@ -117,7 +76,7 @@ def test_who_always_says_yes_is_right_in_half(frame):
 
 
 def test_an_interval_takes_an_id_for_one(config, folder):
-    frame = acting((2, 2)).assign(column="Shape", seed=0)
+    frame = synthetic.think_frame((2, 2)).assign(column="Shape", seed=0)
     twice = pd.concat([frame, frame.assign(style="unseen")])
     rates = [
         thinking._rate(thinking.clustered_rate, some, some["right"], thinking._kinds(some))

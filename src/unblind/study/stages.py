@@ -718,7 +718,6 @@ _PAGES = {
             "paper/claims.yaml",
             *(f"paper/templates/table2.{kind}.j2" for kind in ("md", "tex")),
         ),
-        when=_is_own,
     ),
     **{f"table{number}": _ablation(number) for number in ABLATIONS},
     "forgetting": _page(
