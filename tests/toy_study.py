@@ -42,6 +42,17 @@ FAKES = {
         "    inputs = check_inputs(Job(config, 'answers', run, seed))\n"
         "    write_answers(config, run, seed, Path(config.results, 'answers'), None, inputs)\n"
     ),
+    "steps/attending.py": (
+        "from unblind.study.jobs import Job\n"
+        "from unblind.study.making import check_inputs\n\n\n"
+        "def frames(config):\n    write_frames(config)\n\n\n"
+        "def attend(config, run, seed):\n"
+        "    inputs = check_inputs(Job(config, 'attention', run, seed))\n"
+        "    write_attention(config, run, seed, inputs=inputs)\n\n\n"
+        "def collapse(config, run, seed):\n"
+        "    inputs = check_inputs(Job(config, 'collapse', run, seed))\n"
+        "    write_collapse(config, run, seed, inputs=inputs)\n"
+    ),
     "steps/finetuning.py": (
         "from unblind.study.jobs import Job\n"
         "from unblind.study.making import check_inputs\n\n\n"

@@ -21,6 +21,8 @@ DEMOS = Path("results/demos/manifest.json")
 LOW = Path("results/features/low.npy")
 TABLE1 = {Path(f"results/table1.{kind}") for kind in ("md", "csv", "tex")}
 COSTS = {Path(f"results/costs.{kind}") for kind in ("md", "tex")}
+FIGURES = {Path(f"results/{name}") for name in ("attention.md", "collapse.md")}
+FIGURES |= {Path(f"results/figure{number}.png") for number in (4, 5)}
 AUDIT = {Path(f"results/audit.{kind}") for kind in ("md", "json", "html")}
 
 
@@ -30,6 +32,12 @@ def records(run):
 
 def answers(run):
     return {Path("results/answers", run, "0.parquet")}
+
+
+def looked_into(run):
+    """Return what is recorded of a model's inside."""
+    names = ("attention", "attention-maps", "knockout", "collapse")
+    return {Path("results", name, run, "0.parquet") for name in names}
 
 
 def findings(config):
@@ -57,9 +65,9 @@ def test_a_whole_study_is_intact(study):
     found = findings(study)
     assert states(study) == {}
     # 5 files of the base, demonstrations, replay, 2 kinds of features, 2 adapters, 3 runs under
-    # 14 conditions, held-out pictures and answers to them by 2 runs, 9 pages of tables, 3 of the
-    # audit; and the store.
-    assert len(found) == 5 + 1 + 1 + 2 + 2 + 3 * 14 + 2 * 2 + 1 + 2 + 9 + 3 + 1
+    # 14 conditions, held-out pictures and answers to them by 2 runs, 2 files of frames, 4 records
+    # of the inside of 2 runs, 13 pages of tables and figures, 3 of the audit; and the store.
+    assert len(found) == 5 + 1 + 1 + 2 + 2 + 3 * 14 + 2 * 2 + 1 + 2 + 2 + 4 * 2 + 13 + 3 + 1
     assert found[store.PULLED_BASE / "model.safetensors"].source == "pulled"
     assert found[DEMOS].source == "recomputed" and not found[DEMOS].pulled_inputs
     assert found[RECORD].pulled_inputs == ("base",)
@@ -67,7 +75,7 @@ def test_a_whole_study_is_intact(study):
     lines = report.text([*found.values()]).splitlines()
     assert lines[:2] == ["base", "  intact   results/base/config.json [pulled]"]
     assert f"  intact   {RECORD} [recomputed from pulled base]" in lines
-    assert lines[-1] == "73 intact, 0 stale, 0 missing, 0 corrupt; 5 pulled, 67 recomputed"
+    assert lines[-1] == "87 intact, 0 stale, 0 missing, 0 corrupt; 5 pulled, 81 recomputed"
 
 
 # ---- damage ----------------------------------------------------------------------------------
@@ -128,16 +136,18 @@ def test_a_damaged_content_of_the_store_is_found(study):
 def test_a_changed_setting_outdates_exactly_what_depends_on_it(study):
     changed = whole_study.settings(training__align__lambda=0.3)
     pages = TABLE1 | AUDIT | COSTS
-    of_align = {WEIGHTS} | records("align") | answers("align")
-    assert states(changed) == {"stale": of_align | pages | table9()}
+    of_align = {WEIGHTS} | records("align") | answers("align") | looked_into("align")
+    assert states(changed) == {"stale": of_align | pages | FIGURES | table9()}
     found = findings(changed)
     assert found[WEIGHTS].why == ("config changed: training.align.lambda 0.2 -> 0.3",)
     assert found[RECORD].why == (f"input stale: {WEIGHTS}",)
     changed = whole_study.settings(demos__successes=3)
     learned = {WEIGHTS, DEFAULT, LOW, Path("results/features/lite2-128.npy")}
-    outdated = {DEMOS, Path("results/replay.parquet")} | learned | pages
+    outdated = {DEMOS, Path("results/replay.parquet")} | learned | pages | FIGURES
     found = states(changed)["stale"]
-    evaluated = [made(run) for made in (records, answers) for run in ("align", "default")]
+    evaluated = [
+        made(run) for made in (records, answers, looked_into) for run in ("align", "default")
+    ]
     assert found == outdated.union(*evaluated)
     changed = whole_study.settings(rollout__max_steps=70)
     everything = records("align") | records("default") | records("oracle")
@@ -163,8 +173,8 @@ def test_changed_code_outdates_exactly_its_stages(study, monkeypatch):
     monkeypatch.setattr(changes, "_changed_files", lambda commit, modules: [])
     found = states(study)
     trained = records("align") | records("default") | answers("align") | answers("default")
-    trained |= {WEIGHTS, DEFAULT}
-    assert found == {"stale": trained | TABLE1 | AUDIT}
+    trained |= {WEIGHTS, DEFAULT} | looked_into("align") | looked_into("default")
+    assert found == {"stale": trained | TABLE1 | FIGURES | AUDIT}
     assert findings(study)[WEIGHTS].why[0].startswith("code changed: unblind.align, unblind.")
     more = len(STAGES["training"].modules) - 3
     assert f"and {more} more" in findings(study)[WEIGHTS].why[0]
@@ -394,10 +404,10 @@ def call(*words):
 
 def test_the_command_says_it_by_its_exit_code(study):
     done = call("verify", "--strict")
-    assert (done.exit_code, done.stdout.splitlines()[-1][:9]) == (0, "73 intact")
+    assert (done.exit_code, done.stdout.splitlines()[-1][:9]) == (0, "87 intact")
     assert call("verify", "--strict").stdout == done.stdout
     values = json.loads(call("verify", "--json").stdout)
-    assert values["counts"] == {"intact": 73, "stale": 0, "missing": 0, "corrupt": 0}
+    assert values["counts"] == {"intact": 87, "stale": 0, "missing": 0, "corrupt": 0}
     done = call("verify", "--set", "rollout.max_steps=70")
     assert done.exit_code == 3
     assert f"  stale    {RECORD} [recomputed from pulled base]: config changed: " in done.stdout

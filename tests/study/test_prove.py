@@ -176,6 +176,8 @@ def test_the_probe_study_calls_every_stage_and_run_of_mini():
     runs = read(ROOT / "workflow" / "config" / "mini.yaml")["runs"]
     asked = {w[2] for w in words if w[0] == "answers"}
     assert asked == {run for run, about in runs.items() if about["policy"] in ("vla", "vlm")}
+    assert {w[2] for w in words if w[0] == "collapse"} == asked
+    assert {w[2] for w in words if w[0] == "attention"} == asked - {"vlm"}
     assert {w[2] for w in words if w[0] == "rollout"} == runs.keys() - {"vlm"}
     assert {w[2] for w in words if w[0] == "train"} == {r for r, v in runs.items() if v["method"]}
 
