@@ -32,11 +32,11 @@ SCHEMA = pa.schema(
         ("plate", pa.string()),
         ("instruction", pa.string()),
         ("object_xyz", pa.list_(pa.float32(), 3)),
-        ("action", pa.list_(pa.float32(), 7)),
+        ("action", pa.list_(pa.float32())),
     ]
 )
 """One row a frame: picture and `PARTS` by pixel as PNG, names, where the object is (world, m), and
-the planner's action as training labels it, null where no planner has acted."""
+the planner's action (7) as training labels it, null where no planner has acted."""
 
 
 @dataclass(frozen=True, eq=False)
