@@ -111,9 +111,11 @@ def test_costs_are_estimated_and_then_measured(tmp_path):
     rows += [f"rollout of {run}" for run in ("default", "base", "oracle", "random", "noop")]
     rows += ["arms of default", "arms of base", "drift of default"]
     rows += ["held out", *(f"answers of {run}" for run in ("vlm", "base", "default"))]
+    rows += ["frames", *(f"attention of {run}" for run in ("base", "default"))]
+    rows += [f"collapse of {run}" for run in ("vlm", "base", "default")]
     told = [line[:24].strip() for line in before[1:]]
     assert sorted(told) == sorted([*rows, "together"]) and told[-1] == "together"
-    assert [line.split()[-1] for line in before[1:]] == ["-"] * 17
+    assert [line.split()[-1] for line in before[1:]] == ["-"] * len(rows + ["together"])
     assert all(float(line.split()[-2]) > 0 for line in before[1:])
     synthetic.write_demos(config, tmp_path / "demos")
     meta = tmp_path / "demos" / "manifest.json.meta.json"

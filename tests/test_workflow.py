@@ -249,7 +249,8 @@ def test_scripted_policies_know_nothing_of_the_model():
 @pytest.fixture(scope="module")
 def pages(study):
     """The study with all pages that captions are written for."""
-    names = ("drift.md", "table9.md", "table14.md", "costs.md", "audit.html")
+    names = ("table2.md", "attention.md", "collapse.md", "drift.md", "table9.md", "table14.md")
+    names += ("costs.md", "audit.html")
     wanted = (TABLE, *(f"results/{name}" for name in names))
     done = snakemake(study, "--cores", "2", *wanted, *SMOKE)
     assert done.returncode == 0, done.stdout
@@ -265,6 +266,9 @@ def test_the_report_is_one_page_with_captions(study, pages, tmp_path):
         "workflow": "at scale <strong>smoke</strong>",
         "table1": "success at the last step in percent",
         "forgetting": "drift from those of the base",
+        "table2": "on which board policies put the carrot",
+        "figure4": "attention of the prompt's last token to the picture",
+        "figure5": "How far apart models keep objects of different classes",
         "table9": "hyper-parameters of fine-tuning",
         "table14": "settings of the linear probe",
         "costs": "What every stage took",
@@ -295,8 +299,10 @@ def test_the_study_exports_as_a_crate_that_conforms(study, pages, tmp_path):
     steps = [step["name"] for step in graph.of_type("HowToStep")]
     assert steps == [
         *("demos", "replay", "features_low", "training", "rollout", "arms"),
-        *("held_out", "answers", "drift"),
-        *("table1", "forgetting", "table9", "table14", "costs", "audit"),
+        *("think_scripted", "think", "think_frames", "held_out", "answers", "think_answers"),
+        *("drift", "frames", "attention", "collapse"),
+        *("table1", "table2", "forgetting", "figure4", "figure5", "table9", "table14", "costs"),
+        "audit",
     ]
     # What was run last has read what was made before, down to the base.
     made = {name for a in graph.of_type("CreateAction") for name in graph.linked(a, "result")}

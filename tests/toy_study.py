@@ -73,6 +73,17 @@ FAKES = {
         "def landscape(config):\n"
         "    write_landscape(config, check_inputs(Job(config, 'landscape')))\n"
     ),
+    "steps/attending.py": (
+        "from unblind.study.jobs import Job\n"
+        "from unblind.study.making import check_inputs\n\n\n"
+        "def frames(config):\n    write_frames(config)\n\n\n"
+        "def attend(config, run, seed):\n"
+        "    inputs = check_inputs(Job(config, 'attention', run, seed))\n"
+        "    write_attention(config, run, seed, inputs=inputs)\n\n\n"
+        "def collapse(config, run, seed):\n"
+        "    inputs = check_inputs(Job(config, 'collapse', run, seed))\n"
+        "    write_collapse(config, run, seed, inputs=inputs)\n"
+    ),
     "steps/finetuning.py": (
         "from unblind.study.jobs import Job\n"
         "from unblind.study.making import check_inputs\n\n\n"

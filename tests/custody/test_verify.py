@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from unblind.custody import artifacts, carried, changes, report, verify
 from unblind.errors import UnblindError
 from unblind.study import code, provenance, store
-from unblind.study.stages import STAGES
+from unblind.study.stages import STAGES, THINK_DOMAINS
 
 TRAINED = Path("results/training/align/0")
 WEIGHTS = TRAINED / "adapter_model.safetensors"
@@ -22,8 +22,9 @@ LOW = Path("results/features/low.npy")
 TABLE1 = {Path(f"results/table1.{kind}") for kind in ("md", "csv", "tex")}
 COSTS = {Path(f"results/costs.{kind}") for kind in ("md", "tex")}
 LANDSCAPE = {Path(f"results/landscape/{name}.parquet") for name in ("points", "values")}
-FIGURES = {Path(f"results/{name}.{kind}") for name, kind in (("drift", "md"), ("drift", "png"))}
-FIGURES |= {Path("results/landscape.md"), Path("results/figure2c.png")}
+FIGURES = {Path(f"results/{name}.md") for name in ("attention", "collapse", "drift", "landscape")}
+FIGURES |= {Path(f"results/{name}.png") for name in ("drift", "figure2c", "figure4", "figure5")}
+TABLE2 = {Path(f"results/table2.{kind}") for kind in ("md", "csv", "tex")}
 AUDIT = {Path(f"results/audit.{kind}") for kind in ("md", "json", "html")}
 
 
@@ -37,6 +38,18 @@ def answers(run):
 
 def drift(run):
     return {Path("results/drift", run, f"0{part}.parquet") for part in ("", "-answers")}
+
+
+def looked_into(run):
+    """Return what is recorded of a model's inside."""
+    names = ("attention", "attention-maps", "knockout", "collapse")
+    return {Path("results", name, run, "0.parquet") for name in names}
+
+
+def thought(run):
+    """Return the records of a model's VL-Think: acting and answering."""
+    acted = {Path("results/think", run, "0", f"{domain}.parquet") for domain in THINK_DOMAINS}
+    return acted | {Path("results/think-answers", run, "0.parquet")}
 
 
 def findings(config):
@@ -64,10 +77,12 @@ def test_a_whole_study_is_intact(study):
     found = findings(study)
     assert states(study) == {}
     # 5 files of the base, demonstrations, replay, 2 kinds of features, 2 adapters, 3 runs under
-    # 14 conditions, held-out pictures and answers to them by 2 runs, 2 records of the drift of
-    # each, 2 of the landscape, 9 pages of tables and 2 x 2 of figures, 3 of the audit; and the
-    # store.
-    assert len(found) == 5 + 1 + 1 + 2 + 2 + 3 * 14 + 2 * 2 + 1 + 2 + 2 * 2 + 2 + 9 + 4 + 3 + 1
+    # 14 conditions, 2 told of other things, held-out pictures and answers to them by 2 runs, 2
+    # files of frames and 4 records of the inside of 2 runs, 2 of the drift of each, 2 of the
+    # landscape, 8 domains of 3 runs, first frames and answers of 2; 12 pages of tables, 4 x 2 of
+    # figures, 3 of the audit; and the store.
+    made = 5 + 1 + 1 + 2 + 2 + 3 * 14 + 2 * 2 + 1 + 2 + 2 + 4 * 2 + 2 * 2 + 2 + 8 * 3 + 1 + 2
+    assert len(found) == made + 12 + 8 + 3 + 1
     assert found[store.PULLED_BASE / "model.safetensors"].source == "pulled"
     assert found[DEMOS].source == "recomputed" and not found[DEMOS].pulled_inputs
     assert found[RECORD].pulled_inputs == ("base",)
@@ -75,7 +90,7 @@ def test_a_whole_study_is_intact(study):
     lines = report.text([*found.values()]).splitlines()
     assert lines[:2] == ["base", "  intact   results/base/config.json [pulled]"]
     assert f"  intact   {RECORD} [recomputed from pulled base]" in lines
-    assert lines[-1] == "83 intact, 0 stale, 0 missing, 0 corrupt; 5 pulled, 77 recomputed"
+    assert lines[-1] == "127 intact, 0 stale, 0 missing, 0 corrupt; 5 pulled, 121 recomputed"
 
 
 # ---- damage ----------------------------------------------------------------------------------
@@ -137,16 +152,18 @@ def test_a_changed_setting_outdates_exactly_what_depends_on_it(study):
     changed = whole_study.settings(training__align__lambda=0.3)
     pages = TABLE1 | AUDIT | COSTS
     of_align = {WEIGHTS} | records("align") | answers("align") | drift("align")
-    assert states(changed) == {"stale": of_align | LANDSCAPE | pages | table9() | FIGURES}
+    of_align |= looked_into("align") | thought("align")
+    assert states(changed) == {"stale": of_align | LANDSCAPE | pages | TABLE2 | table9() | FIGURES}
     found = findings(changed)
     assert found[WEIGHTS].why == ("config changed: training.align.lambda 0.2 -> 0.3",)
     assert found[RECORD].why == (f"input stale: {WEIGHTS}",)
     changed = whole_study.settings(demos__successes=3)
     learned = {WEIGHTS, DEFAULT, LOW, Path("results/features/lite2-128.npy")}
-    outdated = {DEMOS, Path("results/replay.parquet")} | learned | pages
+    outdated = {DEMOS, Path("results/replay.parquet")} | learned | pages | FIGURES
     found = states(changed)["stale"]
-    evaluated = [made(run) for made in (records, answers, drift) for run in ("align", "default")]
-    assert found == outdated.union(*evaluated) | LANDSCAPE | FIGURES
+    kinds = (records, answers, looked_into, drift, thought)
+    evaluated = [made(run) for made in kinds for run in ("align", "default")]
+    assert found == outdated.union(*evaluated) | LANDSCAPE | TABLE2
     changed = whole_study.settings(rollout__max_steps=70)
     everything = records("align") | records("default") | records("oracle")
     assert states(changed)["stale"] == everything | pages
@@ -171,8 +188,10 @@ def test_changed_code_outdates_exactly_its_stages(study, monkeypatch):
     monkeypatch.setattr(changes, "_changed_files", lambda commit, modules: [])
     found = states(study)
     trained = records("align") | records("default") | answers("align") | answers("default")
-    trained |= {WEIGHTS, DEFAULT} | drift("align") | drift("default") | LANDSCAPE
-    assert found == {"stale": trained | TABLE1 | AUDIT | FIGURES}
+    trained |= {WEIGHTS, DEFAULT} | LANDSCAPE
+    for made in (looked_into, drift, thought):
+        trained |= made("align") | made("default")
+    assert found == {"stale": trained | TABLE1 | TABLE2 | AUDIT | FIGURES}
     assert findings(study)[WEIGHTS].why[0].startswith("code changed: unblind.align, unblind.")
     more = len(STAGES["training"].modules) - 3
     assert f"and {more} more" in findings(study)[WEIGHTS].why[0]
@@ -402,10 +421,10 @@ def call(*words):
 
 def test_the_command_says_it_by_its_exit_code(study):
     done = call("verify", "--strict")
-    assert (done.exit_code, done.stdout.splitlines()[-1][:9]) == (0, "73 intact")
+    assert (done.exit_code, done.stdout.splitlines()[-1][:9]) == (0, "87 intact")
     assert call("verify", "--strict").stdout == done.stdout
     values = json.loads(call("verify", "--json").stdout)
-    assert values["counts"] == {"intact": 73, "stale": 0, "missing": 0, "corrupt": 0}
+    assert values["counts"] == {"intact": 87, "stale": 0, "missing": 0, "corrupt": 0}
     done = call("verify", "--set", "rollout.max_steps=70")
     assert done.exit_code == 3
     assert f"  stale    {RECORD} [recomputed from pulled base]: config changed: " in done.stdout

@@ -178,6 +178,8 @@ def test_the_probe_study_calls_every_stage_and_run_of_mini():
     assert asked == {run for run, about in runs.items() if about["policy"] in ("vla", "vlm")}
     trained = {run for run, about in runs.items() if about["method"]}
     assert {w[2] for w in words if w[0] == "drift"} == trained and ("landscape",) in words
+    assert {w[2] for w in words if w[0] == "collapse"} == asked
+    assert {w[2] for w in words if w[0] == "attention"} == asked - {"vlm"}
     assert {w[2] for w in words if w[0] == "rollout"} == runs.keys() - {"vlm"}
     assert {w[2] for w in words if w[0] == "train"} == trained
 

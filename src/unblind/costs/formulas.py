@@ -18,7 +18,7 @@ from unblind.study.stages import EPISODE_CPU_S, STAGES, START_CPU_S, THINK_DOMAI
 FRAMES = 31
 #: CPU-seconds until a process has imported the model's libraries and read it.
 MODEL_CPU_S = 7.0
-#: Conditions of frames with masks, and frames of an episode (`unblind.diagnosis.frames`).
+#: Conditions of frames with masks, and frames of an episode (`unblind.diagnosis.drawing`).
 _FRAME_CONDITIONS, _FRAMES_OF_EPISODE = 5, 4
 
 

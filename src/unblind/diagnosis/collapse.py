@@ -10,7 +10,6 @@ causal decoder and do not depend on it, and the prompt is the same for all class
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import torch
 from sklearn.manifold import TSNE
@@ -81,10 +80,10 @@ def record(loaded: Checkpoint, frames: Frames, settings: Collapse, unit_cpu_s: f
         if tokens == TOKENS[0]:
             columns |= dict(zip("xy", embed(values).T, strict=True))
         columns |= separation(values, classes, episodes, settings.neighbours)
-        parts.append(told.assign(**columns))
+        rows = told.assign(**columns)
+        parts.append(pa.Table.from_pandas(rows, schema=RECORD, preserve_index=False))
         progress.advance()
-    whole = pd.concat(parts, ignore_index=True)
-    return pa.Table.from_pandas(whole, schema=RECORD, preserve_index=False)
+    return pa.concat_tables(parts)
 
 
 def _pictures(frames: Frames, settings: Collapse, grid: int) -> Frames:

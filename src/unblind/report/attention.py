@@ -109,6 +109,7 @@ def context(
         "labels": [model.label for model in models.values()],
         "n": _sizes(models),
         "lifts": {name: lifts(models, *key) for key, name in MAPS.items()},
+        "peaks": peaks(models),
         "measures": MEASURES,
         "middle": config.training.align.layers[0],
         "at_middle": at_layer(models, config.training.align.layers[0]),
@@ -152,6 +153,17 @@ def lifts(models: Mapping[str, Measured], prompt: str, variant: str) -> list[Row
         Row(str(n), [estimate(some[some["layer"] == n], "target_lift") for some in by_model_])
         for n in layers
     ]
+
+
+def peaks(models: Mapping[str, Measured]) -> dict[str, dict[str, Any]]:
+    """Return by model the layer at which its instruction's raw maps favour the target most."""
+    rows = lifts(models, "action", "raw")
+    found = {}
+    for number, model in enumerate(models.values()):
+        known = [(row.cells[number], row.heading) for row in rows if row.cells[number]]
+        rate, heading = max(known, key=lambda one: one[0].value)
+        found[model.label] = {"heading": heading, "rate": rate}
+    return found
 
 
 def at_layer(models: Mapping[str, Measured], layer: int) -> list[Row]:

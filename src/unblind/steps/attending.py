@@ -16,11 +16,12 @@ def frames(config: Config) -> None:
     job = Job(config, "frames")
 
     def work() -> None:
-        from unblind.diagnosis import frames as drawing
+        from unblind.diagnosis import drawing
+        from unblind.diagnosis import frames as drawn
 
         for path, rows in zip(job.outputs, drawing.draw(config, job.stage.unit_cpu_s), strict=True):
             with files.atomic_path(path) as temporary:
-                drawing.write(temporary, rows)
+                drawn.write(temporary, rows)
 
     making.run(job, work)
 
@@ -39,10 +40,10 @@ def attend(config: Config, run: str, seed: int) -> None:
         import torch
 
         from unblind.diagnosis import attention, knockout, models
-        from unblind.diagnosis import frames as drawing
+        from unblind.diagnosis import frames as drawn
 
         torch.set_num_threads(1)
-        shown = drawing.read(jobs.path(config, "frames"))
+        shown = drawn.read(jobs.path(config, "frames"))
         loaded, unit = models.load(job), job.stage.unit_cpu_s
         tables = attention.record(loaded, shown, config.attention, unit / 10)
         codec = loaded.codec(config.base.unnorm_key)
@@ -68,14 +69,14 @@ def collapse(config: Config, run: str, seed: int) -> None:
         import torch
 
         from unblind.diagnosis import collapse as separating
-        from unblind.diagnosis import frames as drawing
+        from unblind.diagnosis import frames as drawn
         from unblind.diagnosis import models
 
         torch.set_num_threads(1)
         (out,) = job.outputs
         _, classes = Job(config, "frames").outputs
         table = separating.record(
-            models.load(job), drawing.read(classes), config.collapse, job.stage.unit_cpu_s
+            models.load(job), drawn.read(classes), config.collapse, job.stage.unit_cpu_s
         )
         with files.atomic_path(out) as temporary:
             pq.write_table(table, temporary, compression="zstd")

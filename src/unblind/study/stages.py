@@ -608,7 +608,7 @@ _STAGES["frames"] = Stage(
     outputs=tuple(f"{{results}}/frames/{name}.parquet" for name in ("episodes", "classes")),
     settings=_SCENE
     | {"seed": True, "demos": {"noop_filter", "euler"}, "frames": True, "collapse": {"classes"}},
-    modules=(*_DEMONSTRATIONS, *_in("diagnosis", "frames", "segments")),
+    modules=(*_DEMONSTRATIONS, *_in("diagnosis", "drawing", "frames", "segments")),
     when=_has_own_model,
     seeded=True,
     scratch=True,
@@ -627,7 +627,6 @@ _STAGES["attention"] = Stage(
     modules=(
         *_PRETRAINING,
         *_in("diagnosis", "attention", "frames", "knockout", "models"),
-        "unblind.sim",
     ),
     inputs=(BASE, Input("training", ADAPTER_FILES), Input("frames", ("episodes.parquet",))),
     per=ACTING_MODELS,
@@ -643,7 +642,6 @@ _STAGES["collapse"] = Stage(
     modules=(
         *_PRETRAINING,
         *_in("diagnosis", "attention", "collapse", "frames", "models"),
-        "unblind.sim",
     ),
     inputs=(*_STAGES["answers"].inputs[:-1], Input("frames", ("classes.parquet",))),
     per=MODELS,
