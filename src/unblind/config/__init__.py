@@ -31,6 +31,7 @@ from unblind.config.sections import (
     Model,
     Name,
     PretrainingDemos,
+    Probe,
     Questions,
     Render,
     Replay,
@@ -59,6 +60,7 @@ __all__ = [
     "Gates",
     "Model",
     "PretrainingDemos",
+    "Probe",
     "Questions",
     "Render",
     "Replay",
@@ -122,6 +124,7 @@ class Config(Section):
     )
     runs: dict[Name, Run] = Field(description="Policies under evaluation by name.")
     answers: Answers = Field(description="Held-out questions to models.")
+    probe: Probe = Field(description="Linear probes of visual tokens.")
     gates: Gates = Field(description="Marks to reach before a table is worth reading.")
     table1: Table1 = Field(description="Table 1 (success rates by condition).")
     # Decides no result: it is in no dump, so in no hash and no sidecar.
@@ -142,6 +145,11 @@ class Config(Section):
             raise ValueError(
                 f"answers.pictures ({self.answers.pictures}) is more than "
                 f"base.questions.held_out ({self.base.questions.held_out})"
+            )
+        if self.probe.site not in self.base.model.sites:
+            raise ValueError(
+                f"probe.site '{self.probe.site}' is no place of visual tokens: there are "
+                f"{', '.join(self.base.model.sites)}"
             )
         for name in (None, *self.runs):
             own = self if name is None else self._of(name)

@@ -13,6 +13,7 @@ Group = Literal[
     "training",
     "rollouts",
     "answers",
+    "probe",
     "tables",
     "audit",
     "store",

@@ -44,6 +44,11 @@ def _is_pulled(config: Any) -> bool:
     return _is_own(config) and not config.rebuild_base
 
 
+def _compares_models(config: Any) -> bool:
+    runs = (config.runs[row] for row in config.table1.rows if row in config.runs)
+    return _is_own(config) and any(map(_acts, runs))
+
+
 def _is_aligned(run: Any) -> bool:
     return run.method == "align"
 
@@ -95,6 +100,9 @@ _DRAWN = {
 #: (`unblind.rollout.told`).
 TOLD_OTHER = {f"{condition}_told_other": condition for condition in ("multi_carrot", "multi_plate")}
 
+#: What models are compared with by linear probes: a record each.
+REFERENCES = ("teacher", "random", "pixels")
+
 _MODEL = ("unblind.hub", "unblind.vla", "unblind.weights")
 _DEMONSTRATIONS = ("unblind.demos", "unblind.png", "unblind.sim")
 _FRAMES = (
@@ -127,6 +135,12 @@ _ROLLOUT = (
     *_in("rollout", "draw", "factory", "loop", "policies", "records", "run", "told", "trained"),
     "unblind.rollout.worker",
 )
+_PROBING = (
+    *_MODEL,
+    "unblind.png",
+    *_in("diagnosis", "layers", "probe_pictures", "probing"),
+)
+_PROBE = {"standardised", "optimizer", "momentum", "rate", "weight_decay", "epochs", "batch"}
 _REPORT = ("unblind.report", *_in("sim", "conditions", "success"))
 _WARM_UP = {
     "seed": True,
@@ -460,6 +474,61 @@ _STAGES["answers"] = Stage(
     when=_is_own,
     unit_cpu_s=0.02,
 )
+_STAGES["probe_pictures"] = Stage(
+    title="Make the pictures of the linear probes",
+    command="probe-pictures",
+    group="probe",
+    outputs=(f"{{results}}/probe-pictures/{MANIFEST}",),
+    settings={
+        "seed": True,
+        "catalog": True,
+        "base": {"model": {"image_size"}},
+        "probe": {
+            *("imagenet", "icons", "portraits", "portraits_test", "stills", "stills_test"),
+        },
+    },
+    modules=(
+        *("unblind.pictures", "unblind.png", "unblind.sim"),
+        *_in("diagnosis", "emblems", "imagenet", "probe_pictures", "targets"),
+    ),
+    when=_compares_models,
+    seeded=True,
+    scratch=True,
+    unit_cpu_s=0.008,
+)
+_STAGES["probe"] = Stage(
+    title="Probe the visual tokens of a model",
+    command="probe",
+    group="probe",
+    outputs=("{results}/probe/{run}/{seed}.parquet",),
+    settings={"seed": True, "probe": _PROBE},
+    modules=(*_PROBING, "unblind.diagnosis.models"),
+    inputs=(
+        BASE,
+        Input("pull_vlm", when=_is_vlm),
+        Input("vlm_copy", when=_is_vlm),
+        Input("training", ADAPTER_FILES),
+        Input("probe_pictures"),
+    ),
+    per=MODELS,
+    when=_compares_models,
+    unit_cpu_s=0.018,
+)
+_STAGES["probe_references"] = Stage(
+    title="Probe teacher, pixels and a network with random weights",
+    command="probe-references",
+    group="probe",
+    outputs=tuple(f"{{results}}/probe/{name}.parquet" for name in REFERENCES),
+    settings={
+        "seed": True,
+        "probe": _PROBE,
+        "training": {"align": {"teacher", "teacher_weights", "interpolate"}},
+    },
+    modules=(*_PROBING, *_in("vla", "random"), "unblind.teachers", "unblind.machine"),
+    inputs=(Input("base", ("config.json",)), Input("probe_pictures")),
+    when=_compares_models,
+    unit_cpu_s=0.06,
+)
 
 
 def _page(page: str, command: str, outputs: tuple[str, ...], **facts: Any) -> Stage:
@@ -500,6 +569,18 @@ _PAGES = {
             "paper/claims.yaml",
             *(f"paper/templates/table1.{kind}.j2" for kind in ("md", "tex")),
         ),
+    ),
+    "table3": _page(
+        "Table 3",
+        "table3",
+        ("table3.md", "table3.tex", "table3.png"),
+        settings=_keys("scale", "seeds", "runs", "probe"),
+        inputs=(Input("probe"), Input("probe_references")),
+        sources=(
+            "paper/claims.yaml",
+            *(f"paper/templates/table3.{kind}.j2" for kind in ("md", "tex")),
+        ),
+        when=_compares_models,
     ),
     "table9": _settings_table(9),
     "table14": _settings_table(14),

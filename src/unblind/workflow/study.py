@@ -194,7 +194,7 @@ class Study:
 
     def pages(self) -> list[str]:
         """Return all tables and pages of a study, what it is built for."""
-        pages = [Job(self.config, name) for name in STAGES if STAGES[name].page]
+        pages = [Job(self.config, name) for name in self.rules if STAGES[name].page]
         return [str(path) for job in pages for path in job.outputs]
 
     def log(self, rule: str) -> str:
