@@ -44,8 +44,10 @@ def test_the_powered_study(project):
     """Three methods and three seeds; base and VLM answer once, whatever the seeds."""
     study = ("--configfile", "workflow/config/study.yaml")
     once = ("pull", "demos", "replay", "features_low", "features_teacher", "held_out")
-    pages = dict.fromkeys(("table1", "table9", "table14", "audit", "costs", "all"), 1)
+    once += ("probe_pictures", "probe_references")
+    pages = dict.fromkeys(("table1", "table3", "table9", "table14", "audit", "costs", "all"), 1)
     runs = {"training": 3 * 3, "rollout": 7 * 3, "told_other": 4 * 3, "answers": 3 * 3 + 2}
+    runs |= {"probe": 3 * 3 + 2}
     wanted = {**dict.fromkeys(once, 1), **runs, **pages}
     assert toy_study.jobs(project, *study, target="all") == wanted
 

@@ -243,7 +243,7 @@ def test_scripted_policies_know_nothing_of_the_model():
 @pytest.fixture(scope="module")
 def pages(study):
     """The study with all pages that captions are written for."""
-    names = ("table9.md", "table14.md", "costs.md", "audit.html")
+    names = ("table3.md", "table9.md", "table14.md", "costs.md", "audit.html")
     wanted = (TABLE, *(f"results/{name}" for name in names))
     done = snakemake(study, "--cores", "2", *wanted, *SMOKE)
     assert done.returncode == 0, done.stdout
@@ -258,6 +258,7 @@ def test_the_report_is_one_page_with_captions(study, pages, tmp_path):
     told = {
         "workflow": "at scale <strong>smoke</strong>",
         "table1": "success at the last step in percent",
+        "table3": "what linear probes read",
         "table9": "hyper-parameters of fine-tuning",
         "table14": "settings of the linear probe",
         "costs": "What every stage took",
@@ -286,8 +287,8 @@ def test_the_study_exports_as_a_crate_that_conforms(study, pages, tmp_path):
     steps = [step["name"] for step in graph.of_type("HowToStep")]
     assert steps == [
         *("demos", "replay", "features_low", "training", "rollout", "told_other"),
-        *("held_out", "answers"),
-        *("table1", "table9", "table14", "costs", "audit"),
+        *("held_out", "answers", "probe_pictures", "probe", "probe_references"),
+        *("table1", "table3", "table9", "table14", "costs", "audit"),
     ]
     # What was run last has read what was made before, down to the base.
     made = {name for a in graph.of_type("CreateAction") for name in graph.linked(a, "result")}

@@ -9,7 +9,7 @@ import whole_study
 from unblind.demos import collect
 from unblind.pictures import shards
 from unblind.rollout import replay, run
-from unblind.steps import answering, base, finetuning
+from unblind.steps import answering, base, finetuning, probing
 from unblind.study import jobs, making, stages
 from unblind.study.jobs import Origin
 
@@ -95,6 +95,15 @@ def test_held_out_pictures_and_answers(study, captured):
     for name in ("default", "align"):
         answering.ask(study, name, 0)
     check(study, captured, {"answers"})
+
+
+def test_probes(study, captured):
+    probing.pictures(study)
+    whole_study.make(next(a for a in whole_study.study(study) if "probe-pictures" in a.path.parts))
+    for name in ("default", "align"):
+        probing.model(study, name, 0)
+    probing.references(study)
+    check(study, captured, {"probe"})
 
 
 def test_the_making_of_a_base(tmp_path, monkeypatch, captured):

@@ -20,6 +20,7 @@ RECORD = Path("results/rollouts/align/0/carrot.parquet")
 DEMOS = Path("results/demos/manifest.json")
 LOW = Path("results/features/low.npy")
 TABLE1 = {Path(f"results/table1.{kind}") for kind in ("md", "csv", "tex")}
+TABLE3 = {Path(f"results/table3.{kind}") for kind in ("md", "tex", "png")}
 COSTS = {Path(f"results/costs.{kind}") for kind in ("md", "tex")}
 AUDIT = {Path(f"results/audit.{kind}") for kind in ("md", "json", "html")}
 
@@ -30,6 +31,10 @@ def records(run):
 
 def answers(run):
     return {Path("results/answers", run, "0.parquet")}
+
+
+def probes(run):
+    return {Path("results/probe", run, "0.parquet")}
 
 
 def findings(config):
@@ -57,9 +62,9 @@ def test_a_whole_study_is_intact(study):
     found = findings(study)
     assert states(study) == {}
     # 5 files of the base, demonstrations, replay, 2 kinds of features, 2 adapters, 3 runs under
-    # 14 conditions, held-out pictures and answers to them by 2 runs, 9 pages of tables, 3 of the
-    # audit; and the store.
-    assert len(found) == 5 + 1 + 1 + 2 + 2 + 3 * 14 + 2 * 2 + 1 + 2 + 9 + 3 + 1
+    # 14 conditions, held-out pictures and answers to them by 2 runs, pictures and probes of 2
+    # runs and 3 references, 12 pages of tables, 3 of the audit; and the store.
+    assert len(found) == 5 + 1 + 1 + 2 + 2 + 3 * 14 + 2 * 2 + 1 + 2 + 1 + 2 + 3 + 12 + 3 + 1
     assert found[store.PULLED_BASE / "model.safetensors"].source == "pulled"
     assert found[DEMOS].source == "recomputed" and not found[DEMOS].pulled_inputs
     assert found[RECORD].pulled_inputs == ("base",)
@@ -67,7 +72,7 @@ def test_a_whole_study_is_intact(study):
     lines = report.text([*found.values()]).splitlines()
     assert lines[:2] == ["base", "  intact   results/base/config.json [pulled]"]
     assert f"  intact   {RECORD} [recomputed from pulled base]" in lines
-    assert lines[-1] == "73 intact, 0 stale, 0 missing, 0 corrupt; 5 pulled, 67 recomputed"
+    assert lines[-1] == "82 intact, 0 stale, 0 missing, 0 corrupt; 5 pulled, 76 recomputed"
 
 
 # ---- damage ----------------------------------------------------------------------------------
@@ -128,8 +133,8 @@ def test_a_damaged_content_of_the_store_is_found(study):
 def test_a_changed_setting_outdates_exactly_what_depends_on_it(study):
     changed = whole_study.settings(training__align__lambda=0.3)
     pages = TABLE1 | AUDIT | COSTS
-    of_align = {WEIGHTS} | records("align") | answers("align")
-    assert states(changed) == {"stale": of_align | pages | table9()}
+    of_align = {WEIGHTS} | records("align") | answers("align") | probes("align")
+    assert states(changed) == {"stale": of_align | pages | TABLE3 | table9()}
     found = findings(changed)
     assert found[WEIGHTS].why == ("config changed: training.align.lambda 0.2 -> 0.3",)
     assert found[RECORD].why == (f"input stale: {WEIGHTS}",)
@@ -137,8 +142,8 @@ def test_a_changed_setting_outdates_exactly_what_depends_on_it(study):
     learned = {WEIGHTS, DEFAULT, LOW, Path("results/features/lite2-128.npy")}
     outdated = {DEMOS, Path("results/replay.parquet")} | learned | pages
     found = states(changed)["stale"]
-    evaluated = [made(run) for made in (records, answers) for run in ("align", "default")]
-    assert found == outdated.union(*evaluated)
+    evaluated = [made(run) for made in (records, answers, probes) for run in ("align", "default")]
+    assert found == outdated.union(TABLE3, *evaluated)
     changed = whole_study.settings(rollout__max_steps=70)
     everything = records("align") | records("default") | records("oracle")
     assert states(changed)["stale"] == everything | pages
@@ -163,8 +168,8 @@ def test_changed_code_outdates_exactly_its_stages(study, monkeypatch):
     monkeypatch.setattr(changes, "_changed_files", lambda commit, modules: [])
     found = states(study)
     trained = records("align") | records("default") | answers("align") | answers("default")
-    trained |= {WEIGHTS, DEFAULT}
-    assert found == {"stale": trained | TABLE1 | AUDIT}
+    trained |= {WEIGHTS, DEFAULT} | probes("align") | probes("default")
+    assert found == {"stale": trained | TABLE1 | TABLE3 | AUDIT}
     assert findings(study)[WEIGHTS].why[0].startswith("code changed: unblind.align, unblind.")
     more = len(STAGES["training"].modules) - 3
     assert f"and {more} more" in findings(study)[WEIGHTS].why[0]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from unblind.config import Config, Run, Schedule
 from unblind.costs.measured import line_of
 from unblind.errors import UnblindError
-from unblind.sim.conditions import CONDITIONS, Space
+from unblind.sim.conditions import CONDITIONS, OBJECTS, PLATES, Space
 from unblind.study.stages import EPISODE_CPU_S, STAGES, START_CPU_S, TOLD_OTHER
 
 #: Labelled frames of a demonstration, as a mean over mini's.
@@ -145,7 +145,7 @@ def needs(config: Config) -> dict[str, Need]:
         if run.policy == "vla":
             listed.append(_rollouts(config, name, run, "told_other", [*TOLD_OTHER.values()]))
         answers = config.base.source is None and run.policy in ("vla", "vlm")
-        listed += [_answers(config, name, run)] if answers else []
+        listed += [_answers(config, name, run), _probe(config, "probe", name)] if answers else []
     return {need.stage: need for need in listed}
 
 
@@ -194,6 +194,8 @@ def _data(config: Config) -> list[Need]:
         Need("features teacher", amount, MODEL_CPU_S + _units("features_teacher", frames)),
         Need("pictures", amount, _units("pictures", frames), disk=stored),
         _pictures(config, "held_out", 2 * config.base.questions.held_out),
+        _pictures(config, "probe_pictures", _probed(config)),
+        _probe(config, "probe_references", None),
     ]
 
 
@@ -274,6 +276,20 @@ def _answers(config: Config, name: str, run: Run) -> Need:
     pictures = 2 * config.answers.pictures * (1 if run.method else 2)
     cpu = MODEL_CPU_S + _units("answers", pictures)
     return Need(line_of("answers", name), f"{pictures:,} pictures", cpu)
+
+
+def _probed(config: Config) -> int:
+    """Return how many pictures a model is probed with: Icon-100 has 100 concepts in 6 styles."""
+    probe, things = config.probe, len(OBJECTS) + len(PLATES)
+    portraits, stills = probe.portraits + probe.portraits_test, probe.stills + probe.stills_test
+    return 100 * 6 * probe.icons + things * portraits + len(OBJECTS) * stills
+
+
+def _probe(config: Config, stage: str, run: str | None) -> Need:
+    """Return what probing a model needs; references are three, the teacher the dearest."""
+    pictures = _probed(config)
+    cpu = MODEL_CPU_S + _units(stage, pictures)
+    return Need(line_of(stage, run), f"{pictures:,} pictures", cpu)
 
 
 def hours(seconds: float | None) -> str:

@@ -27,13 +27,15 @@ from unblind.study.provenance import sidecar_path
 from unblind.study.stages import MODEL_FILES, VLM_FILE
 from unblind.study.store import PULLED_BASE, RESULTS, STORE
 
-TRAINING, ROLLOUTS, ANSWERS = (RESULTS / name for name in ("training", "rollouts", "answers"))
+TRAINING, ROLLOUTS = RESULTS / "training", RESULTS / "rollouts"
+ANSWERS, PROBES = RESULTS / "answers", RESULTS / "probe"
 #: Most bytes of what is stored, if a study has it: git keeps every version for ever.
 LIMITS = {
     PULLED_BASE: base.LIMIT_BYTES,
     TRAINING: 18_000_000,
     ROLLOUTS: 3_000_000,
     ANSWERS: 3_000_000,
+    PROBES: 3_000_000,
 }
 TARGETS = tuple(LIMITS)
 TOTAL_LIMIT = 40 * 2**20
@@ -173,7 +175,7 @@ def _check_only_results(config: Config, listed: Iterable[Artifact]) -> None:
     known = {carried.folder(config) / name for name in carried.names()}
     for artifact in listed:
         known |= {artifact.path, sidecar_path(artifact.path), *artifact.beside}
-    for target in (TRAINING, ROLLOUTS, ANSWERS):
+    for target in (TRAINING, ROLLOUTS, ANSWERS, PROBES):
         for path in store.content(target):
             if path not in known:
                 raise UnblindError(f"{path} is no result of this study", f"move it out of {target}")

@@ -53,7 +53,7 @@ _RIDGE = np.logspace(1, 6, 11)
 
 @dataclass(frozen=True)
 class Features:
-    """What a site makes of pictures: the mean over tokens (n, w), and all tokens in a row (n, f)."""
+    """What a site makes of pictures: the mean over tokens (n, w), and all in a row (n, f)."""
 
     mean: Tensor
     whole: Tensor

@@ -1,4 +1,4 @@
-"""Linear probes of the models of a study: their pictures, every model, and what it is held against."""
+"""Linear probes: their pictures, every model of a study, and what models are held against."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -63,7 +63,13 @@ RUN_STEPS = (
         for run in ("default", "freeze", "align", "base", "oracle", "random", "noop")
     ),
     Step(("base", "held-out"), workers=True),
-    *(Step(("answers", "--run", run)) for run in ("default", "freeze", "align", "base", "vlm")),
+    Step(("probe-pictures",)),
+    Step(("probe-references",)),
+    *(
+        Step((asked, "--run", run))
+        for asked in ("answers", "probe")
+        for run in ("default", "freeze", "align", "base", "vlm")
+    ),
 )
 
 

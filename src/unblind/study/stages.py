@@ -574,7 +574,7 @@ _PAGES = {
         "Table 3",
         "table3",
         ("table3.md", "table3.tex", "table3.png"),
-        settings=_keys("scale", "seeds", "runs", "probe"),
+        settings=_keys("scale", "seeds", "runs", "probe") | {"training": {"align": {"teacher"}}},
         inputs=(Input("probe"), Input("probe_references")),
         sources=(
             "paper/claims.yaml",
