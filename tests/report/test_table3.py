@@ -131,7 +131,7 @@ def test_the_page_shows_the_papers_values_as_those_of_other_data(page):
 
 def test_one_sentence_says_what_is_seen_here(page):
     said = page.splitlines()[2]
-    assert said.startswith("at block 3 less is read from Default than from Base")
+    assert said.startswith("At block 3 less is read from Default than from Base")
     assert "; at block 3 more is read from Align than from Default (+20.0 points" in said
     assert page.count(said) == 2, "above and under the figure"
 

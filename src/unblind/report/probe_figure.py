@@ -81,10 +81,14 @@ def _panel(
         label = probed[name].label
         axes.axhline(measure.scale * rate.value, color=color, linestyle=dash, lw=1, label=label)
     axes.axhline(measure.scale * chance, color="#BBBBBB", linewidth=1, label="without a picture")
-    axes.set_xticks(range(len(sites)), [site.removeprefix("block ") for site in sites], fontsize=8)
-    axes.set_xlabel("tokens of tower, projector, decoder block", fontsize=8)
+    axes.set_xticks(range(len(sites)), [_short(site) for site in sites])
+    axes.set_xlabel("tokens of: T tower, P projector, 1 ... decoder block", fontsize=8)
     n = next(iter(next(iter(rates.values())).values())).n
     axes.set_ylabel(measure.title, fontsize=8)
     axes.set_title(f"{measure.key} (n = {n})", fontsize=9)
     axes.tick_params(labelsize=8)
     axes.set_ylim(bottom=0)
+
+
+def _short(site: str) -> str:
+    return {"tower": "T", "projector": "P"}.get(site, site.removeprefix("block "))

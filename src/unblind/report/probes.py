@@ -319,7 +319,8 @@ def sentence(found: Sequence[Difference], site: str) -> str:
     ]
     if not told:
         return "Without the base, Default and Align there is nothing to compare."
-    return "; ".join(_clause(one, site) for one in told) + "."
+    text = "; ".join(_clause(one, site) for one in told) + "."
+    return text[0].upper() + text[1:]
 
 
 def _clause(one: Difference, site: str) -> str:
