@@ -298,6 +298,67 @@ def write_landscape(config: Config, inputs=()):
                 frame.to_parquet(place)
 
 
+def write_probe_pictures(config: Config):
+    """Write a manifest of the probes' pictures, of no use beside its name and checksum."""
+    job = jobs.Job(config, "probe_pictures")
+    with provenance.record(job.outputs[0], **vars(job.origin)):
+        write_json(job.outputs[0], {"shards": {}})
+
+
+#: Names of made-up pictures of each task, and how many pictures each name has.
+PROBED = {"icons": ("anchor", "bell", "cat", "dog"), "portraits": ("carrot", "plate")}
+PROBED |= {"stills": ("carrot", "cup")}
+VIEWS = 10
+
+
+def probe_frame(right: dict, sites: tuple[str, ...], off_cm: float = 1.0) -> pd.DataFrame:
+    """Return the guesses about made-up pictures, ten a name and site.
+
+    Args:
+        right: by task the share named right, the first pictures of every name.
+        sites: of the model.
+        off_cm: by how much distances are guessed too long; heights by half of it; columns by 10 %
+            of the width.
+    """
+    rows = [
+        {
+            "task": task,
+            "look": "still" if task == "stills" else "line",
+            "site": site,
+            "picture": VIEWS * number + view,
+            "name": name,
+            "guess": name if view < right[task] * VIEWS else "nothing",
+            **(
+                {"row": 0.5, "column": 0.1 * view, "distance_cm": 50.0 + view, "height_cm": 2.0}
+                | {"guessed_row": 0.5, "guessed_column": 0.1 * view + 0.1}
+                | {"guessed_distance_cm": 50.0 + view + off_cm, "guessed_height_cm": 2 + off_cm / 2}
+                if task == "stills"
+                else {}
+            ),
+        }
+        for task, names in PROBED.items()
+        for site in sites
+        for number, name in enumerate(names)
+        for view in range(VIEWS)
+    ]
+    return pd.DataFrame(rows)
+
+
+#: What made-up probes name right.
+READ = {"icons": 0.5, "portraits": 0.8, "stills": 0.6}
+
+
+def write_probes(job: jobs.Job, inputs=(), right=None, folder: Path | None = None, off_cm=1.0):
+    """Write the records of a job of probes: of a model, or of all references."""
+    sites = job.config.base.model.sites
+    for path in job.outputs:
+        path = path if folder is None else folder / path.relative_to(f"{job.config.results}/probe")
+        own = (path.stem,) if path.stem in ("teacher", "pixels") else sites
+        made_from = {**vars(job.origin), "inputs": inputs}
+        with provenance.record(path, **made_from), atomic_path(path) as place:
+            probe_frame(right or READ, own, off_cm).to_parquet(place)
+
+
 def write_adapter(config: Config, run: str, seed: int, inputs=()):
     """Write the files of a trained run, of no use beside names and checksums, unless they stand."""
     folder, told = jobs.run_folder(config, run, seed), {"training_seed": seed}

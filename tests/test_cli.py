@@ -100,6 +100,9 @@ def test_wrong_usage_is_exit_code_2(words):
     assert unblind(*words).returncode == 2
 
 
+_MODELS = ("vlm", "base", "default")
+
+
 def test_costs_are_estimated_and_then_measured(tmp_path):
     import synthetic
 
@@ -110,12 +113,14 @@ def test_costs_are_estimated_and_then_measured(tmp_path):
     rows = ["demos", "replay", "features low", "training of default"]
     rows += [f"rollout of {run}" for run in ("default", "base", "oracle", "random", "noop")]
     rows += ["arms of default", "arms of base", "drift of default"]
-    rows += ["held out", *(f"answers of {run}" for run in ("vlm", "base", "default"))]
-    rows += ["frames", *(f"attention of {run}" for run in ("base", "default"))]
-    rows += [f"collapse of {run}" for run in ("vlm", "base", "default")]
+    rows += ["held out", "probe pictures", "probe references", "frames", "think frames"]
+    asked = ("answers", "probe", "collapse", "think answers")
+    rows += [f"{what} of {run}" for what in asked for run in _MODELS]
+    rows += [f"attention of {run}" for run in ("base", "default")]
+    rows += [f"think of {run}" for run in ("base", "default", "oracle", "always_left")]
     told = [line[:24].strip() for line in before[1:]]
     assert sorted(told) == sorted([*rows, "together"]) and told[-1] == "together"
-    assert [line.split()[-1] for line in before[1:]] == ["-"] * len(rows + ["together"])
+    assert {line.split()[-1] for line in before[1:]} == {"-"}
     assert all(float(line.split()[-2]) > 0 for line in before[1:])
     synthetic.write_demos(config, tmp_path / "demos")
     meta = tmp_path / "demos" / "manifest.json.meta.json"

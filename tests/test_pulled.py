@@ -84,6 +84,7 @@ def test_one_commit_holds_pointers_store_records_and_readers_copies(published):
         "results/rollouts.dvc",
         "results/answers.dvc",
         "results/drift.dvc",
+        "results/probe.dvc",
     }
     for page in ("table1.md", "table1.csv", "table1.tex", "table9.md", "audit.md"):
         copy = published / "paper" / "published" / page
@@ -98,9 +99,9 @@ def test_one_commit_holds_pointers_store_records_and_readers_copies(published):
 def test_committed_records_name_no_place_of_the_publisher(published):
     names = git(published, "ls-files", ".snakemake/metadata").split()
     # 5 files of the base, 2 manifests, 1 replay, 1 feature file, 5 of the run, 5 x 14 records, 2
-    # more of 2 models that are told of the other thing, the answers of 3 models, and 2 records of
-    # the drift of the run.
-    assert len(names) == 5 + 2 + 1 + 1 + 5 + 5 * 14 + 2 * 2 + 3 + 2
+    # more of 2 models that are told of the other thing, the answers of 3 models, 2 records of the
+    # drift of the run; and pictures, probes of 3 models and of 3 references.
+    assert len(names) == 5 + 2 + 1 + 1 + 5 + 5 * 14 + 2 * 2 + 3 + 2 + 1 + 3 + 3
     for name in names:
         text = (published / name).read_text()
         assert str(published) not in text
@@ -155,7 +156,8 @@ def test_with_everything_pulled_only_the_table_is_rendered(published, clone):
     done = python(clone, "unblind.cli", "pull")
     assert done.returncode == 0, done.stdout
     assert done.stdout.splitlines() == [
-        f"results/{name}: pulled" for name in ("answers", "base", "drift", "rollouts", "training")
+        f"results/{name}: pulled"
+        for name in ("answers", "base", "drift", "probe", "rollouts", "training")
     ]
     assert jobs(clone, *SMOKE) == {"table1": 1}
     assert snakemake(clone, "--cores", "1", TABLE, *SMOKE).returncode == 0
@@ -199,8 +201,8 @@ def test_published_and_pulled_studies_verify(published, pulled):
     assert " 0 stale, 0 missing, 0 corrupt; " in done.stdout
     done = python(pulled, *verify)
     assert done.returncode == 0, done.stdout
-    # Base, run, two copies, records, answers.
-    assert done.stdout.count("[pulled]") == 5 + 1 + 1 + 1 + 5 * 14 + 2 * 2 + 3
+    # Base, run, two copies, records, answers, probes.
+    assert done.stdout.count("[pulled]") == 5 + 1 + 1 + 1 + 5 * 14 + 2 * 2 + 3 + 3 + 3
     assert "recomputed" not in done.stdout
     assert python(pulled, *verify, "--strict").returncode == 3  # no table yet
 
@@ -308,7 +310,7 @@ def test_only_what_a_change_concerns_is_made_again(published, clone):
         "table1: {rows: [default, align, base, oracle, random, noop]}\n"
     )
     old = sorted((clone / "results").rglob("*/default/0/*.meta.json"))
-    assert len(old) == 1 + 16
+    assert len(old) == 1 + 16 + 2
     before = [path.read_bytes() for path in old]
     once = dict.fromkeys(("demos", "features_low", "features_teacher", "table1"), 1)
     more = {"training": 2, "rollout": 2, "arms": 2, "held_out": 1, "answers": 4}

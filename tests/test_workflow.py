@@ -249,7 +249,15 @@ def test_scripted_policies_know_nothing_of_the_model():
 @pytest.fixture(scope="module")
 def pages(study):
     """The study with all pages that captions are written for."""
-    names = ("table2.md", "attention.md", "collapse.md", "drift.md", "table9.md", "table14.md")
+    names = (
+        "table2.md",
+        "table3.md",
+        "attention.md",
+        "collapse.md",
+        "drift.md",
+        "table9.md",
+        "table14.md",
+    )
     names += ("costs.md", "audit.html")
     wanted = (TABLE, *(f"results/{name}" for name in names))
     done = snakemake(study, "--cores", "2", *wanted, *SMOKE)
@@ -269,6 +277,7 @@ def test_the_report_is_one_page_with_captions(study, pages, tmp_path):
         "table2": "on which board policies put the carrot",
         "figure4": "attention of the prompt's last token to the picture",
         "figure5": "How far apart models keep objects of different classes",
+        "table3": "what linear probes read",
         "table9": "hyper-parameters of fine-tuning",
         "table14": "settings of the linear probe",
         "costs": "What every stage took",
@@ -301,8 +310,9 @@ def test_the_study_exports_as_a_crate_that_conforms(study, pages, tmp_path):
         *("demos", "replay", "features_low", "training", "rollout", "arms"),
         *("think_scripted", "think", "think_frames", "held_out", "answers", "think_answers"),
         *("drift", "frames", "attention", "collapse"),
-        *("table1", "table2", "forgetting", "figure4", "figure5", "table9", "table14", "costs"),
-        "audit",
+        *("probe_pictures", "probe", "probe_references"),
+        *("table1", "table2", "forgetting", "figure4", "figure5", "table3", "table9", "table14"),
+        *("costs", "audit"),
     ]
     # What was run last has read what was made before, down to the base.
     made = {name for a in graph.of_type("CreateAction") for name in graph.linked(a, "result")}

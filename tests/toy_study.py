@@ -84,6 +84,18 @@ FAKES = {
         "    inputs = check_inputs(Job(config, 'collapse', run, seed))\n"
         "    write_collapse(config, run, seed, inputs=inputs)\n"
     ),
+    "steps/probing.py": (
+        "from unblind.study.jobs import Job\n"
+        "from unblind.study.making import check_inputs\n\n\n"
+        "def pictures(config):\n"
+        "    write_probe_pictures(config)\n\n\n"
+        "def _write(job):\n"
+        "    write_probes(job, check_inputs(job))\n\n\n"
+        "def model(config, run, seed):\n"
+        "    _write(Job(config, 'probe', run, seed))\n\n\n"
+        "def references(config):\n"
+        "    _write(Job(config, 'probe_references'))\n"
+    ),
     "steps/finetuning.py": (
         "from unblind.study.jobs import Job\n"
         "from unblind.study.making import check_inputs\n\n\n"

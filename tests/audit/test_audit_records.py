@@ -62,7 +62,7 @@ def test_what_no_record_can_answer_is_not_run_and_says_why(study):
     reasons = {
         "2/align/Color": "there are no records of VL-Think",
         "2/ovis2.5-2b/Arrow": "a model that this package does not evaluate",
-        "3/base/Accuracy": "there are no records of the linear probe",
+        "3/base/Accuracy": "our linear probe is of other data (results/table3.md)",
         "12/layer-20/Tex05": "the configuration has no run 'layer-20'",
     }
     for name, why in reasons.items():

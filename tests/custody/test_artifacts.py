@@ -9,7 +9,7 @@ import whole_study
 from unblind.demos import collect
 from unblind.pictures import shards
 from unblind.rollout import replay, run
-from unblind.steps import answering, base, drifting, finetuning, surveying
+from unblind.steps import answering, base, drifting, finetuning, probing, surveying
 from unblind.study import jobs, making
 from unblind.study.jobs import Origin
 
@@ -97,6 +97,15 @@ def test_held_out_pictures_and_answers(study, captured):
         drifting.drift(study, name, 0)
     surveying.landscape(study)
     check(study, captured, {"answers", "diagnosis"})
+
+
+def test_probes(study, captured):
+    probing.pictures(study)
+    whole_study.make(next(a for a in whole_study.study(study) if "probe-pictures" in a.path.parts))
+    for name in ("default", "align"):
+        probing.model(study, name, 0)
+    probing.references(study)
+    check(study, captured, {"probe"})
 
 
 def test_the_making_of_a_base(tmp_path, monkeypatch, captured):

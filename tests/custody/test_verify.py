@@ -20,6 +20,7 @@ RECORD = Path("results/rollouts/align/0/carrot.parquet")
 DEMOS = Path("results/demos/manifest.json")
 LOW = Path("results/features/low.npy")
 TABLE1 = {Path(f"results/table1.{kind}") for kind in ("md", "csv", "tex")}
+TABLE3 = {Path(f"results/table3.{kind}") for kind in ("md", "tex", "png")}
 COSTS = {Path(f"results/costs.{kind}") for kind in ("md", "tex")}
 LANDSCAPE = {Path(f"results/landscape/{name}.parquet") for name in ("points", "values")}
 FIGURES = {Path(f"results/{name}.md") for name in ("attention", "collapse", "drift", "landscape")}
@@ -52,6 +53,10 @@ def thought(run):
     return acted | {Path("results/think-answers", run, "0.parquet")}
 
 
+def probes(run):
+    return {Path("results/probe", run, "0.parquet")}
+
+
 def findings(config):
     return {one.path: one for one in verify.verify(config, whole_study.PAPER)}
 
@@ -79,10 +84,10 @@ def test_a_whole_study_is_intact(study):
     # 5 files of the base, demonstrations, replay, 2 kinds of features, 2 adapters, 3 runs under
     # 14 conditions, 2 told of other things, held-out pictures and answers to them by 2 runs, 2
     # files of frames and 4 records of the inside of 2 runs, 2 of the drift of each, 2 of the
-    # landscape, 8 domains of 3 runs, first frames and answers of 2; 12 pages of tables, 4 x 2 of
-    # figures, 3 of the audit; and the store.
+    # landscape, 8 domains of 3 runs, first frames and answers of 2, pictures and probes of 2 runs
+    # and 3 references; 15 pages of tables, 4 x 2 of figures, 3 of the audit; and the store.
     made = 5 + 1 + 1 + 2 + 2 + 3 * 14 + 2 * 2 + 1 + 2 + 2 + 4 * 2 + 2 * 2 + 2 + 8 * 3 + 1 + 2
-    assert len(found) == made + 12 + 8 + 3 + 1
+    assert len(found) == made + 1 + 2 + 3 + 15 + 8 + 3 + 1
     assert found[store.PULLED_BASE / "model.safetensors"].source == "pulled"
     assert found[DEMOS].source == "recomputed" and not found[DEMOS].pulled_inputs
     assert found[RECORD].pulled_inputs == ("base",)
@@ -90,7 +95,7 @@ def test_a_whole_study_is_intact(study):
     lines = report.text([*found.values()]).splitlines()
     assert lines[:2] == ["base", "  intact   results/base/config.json [pulled]"]
     assert f"  intact   {RECORD} [recomputed from pulled base]" in lines
-    assert lines[-1] == "127 intact, 0 stale, 0 missing, 0 corrupt; 5 pulled, 121 recomputed"
+    assert lines[-1] == "136 intact, 0 stale, 0 missing, 0 corrupt; 5 pulled, 130 recomputed"
 
 
 # ---- damage ----------------------------------------------------------------------------------
@@ -152,8 +157,9 @@ def test_a_changed_setting_outdates_exactly_what_depends_on_it(study):
     changed = whole_study.settings(training__align__lambda=0.3)
     pages = TABLE1 | AUDIT | COSTS
     of_align = {WEIGHTS} | records("align") | answers("align") | drift("align")
-    of_align |= looked_into("align") | thought("align")
-    assert states(changed) == {"stale": of_align | LANDSCAPE | pages | TABLE2 | table9() | FIGURES}
+    of_align |= looked_into("align") | thought("align") | probes("align")
+    shown = pages | TABLE2 | TABLE3 | table9() | FIGURES
+    assert states(changed) == {"stale": of_align | LANDSCAPE | shown}
     found = findings(changed)
     assert found[WEIGHTS].why == ("config changed: training.align.lambda 0.2 -> 0.3",)
     assert found[RECORD].why == (f"input stale: {WEIGHTS}",)
@@ -161,9 +167,9 @@ def test_a_changed_setting_outdates_exactly_what_depends_on_it(study):
     learned = {WEIGHTS, DEFAULT, LOW, Path("results/features/lite2-128.npy")}
     outdated = {DEMOS, Path("results/replay.parquet")} | learned | pages | FIGURES
     found = states(changed)["stale"]
-    kinds = (records, answers, looked_into, drift, thought)
+    kinds = (records, answers, looked_into, drift, thought, probes)
     evaluated = [made(run) for made in kinds for run in ("align", "default")]
-    assert found == outdated.union(*evaluated) | LANDSCAPE | TABLE2
+    assert found == outdated.union(*evaluated) | LANDSCAPE | TABLE2 | TABLE3
     changed = whole_study.settings(rollout__max_steps=70)
     everything = records("align") | records("default") | records("oracle")
     assert states(changed)["stale"] == everything | pages
@@ -189,9 +195,9 @@ def test_changed_code_outdates_exactly_its_stages(study, monkeypatch):
     found = states(study)
     trained = records("align") | records("default") | answers("align") | answers("default")
     trained |= {WEIGHTS, DEFAULT} | LANDSCAPE
-    for made in (looked_into, drift, thought):
+    for made in (looked_into, drift, thought, probes):
         trained |= made("align") | made("default")
-    assert found == {"stale": trained | TABLE1 | TABLE2 | AUDIT | FIGURES}
+    assert found == {"stale": trained | TABLE1 | TABLE2 | TABLE3 | AUDIT | FIGURES}
     assert findings(study)[WEIGHTS].why[0].startswith("code changed: unblind.align, unblind.")
     more = len(STAGES["training"].modules) - 3
     assert f"and {more} more" in findings(study)[WEIGHTS].why[0]

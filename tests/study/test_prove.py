@@ -174,11 +174,14 @@ def test_the_probe_study_is_mini_with_counts_cut_and_nothing_else(tmp_path):
 def test_the_probe_study_calls_every_stage_and_run_of_mini():
     words = [step.words for step in (*BASE_STEPS, *RUN_STEPS)]
     runs = read(ROOT / "workflow" / "config" / "mini.yaml")["runs"]
-    asked = {w[2] for w in words if w[0] == "answers"}
-    assert asked == {run for run, about in runs.items() if about["policy"] in ("vla", "vlm")}
+    asked, probed = ({w[2] for w in words if w[0] == name} for name in ("answers", "probe"))
+    assert (
+        asked == probed == {run for run, about in runs.items() if about["policy"] in ("vla", "vlm")}
+    )
     trained = {run for run, about in runs.items() if about["method"]}
     assert {w[2] for w in words if w[0] == "drift"} == trained and ("landscape",) in words
     assert {w[2] for w in words if w[0] == "collapse"} == asked
+    assert {w[2] for w in words if w[0] == "think-answers" and w[1] == "--run"} == asked
     assert {w[2] for w in words if w[0] == "attention"} == asked - {"vlm"}
     assert {w[2] for w in words if w[0] == "rollout"} == runs.keys() - {"vlm"}
     assert {w[2] for w in words if w[0] == "train"} == trained

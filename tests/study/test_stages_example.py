@@ -19,16 +19,16 @@ from unblind.study import jobs
 
 PAPER = Path("workflow/config/paper.yaml")
 config = load("workflow/config/mini.yaml", {
-    "cluster.jobs.probe": {"minutes": 7, "memory_mb": 70, "gpus": 0, "group": None},
+    "cluster.jobs.norm": {"minutes": 7, "memory_mb": 70, "gpus": 0, "group": None},
 })
 requests.check_names(config)
-made = [job for job in jobs.of_study(config) if job.name in ("probe", "probes")]
+made = [job for job in jobs.of_study(config) if job.name in ("norm", "norms")]
 print(json.dumps({
     "calls": [job.call for job in made],
     "outputs": [str(path) for job in made for path in job.outputs],
     "inputs": [[str(path) for path in job.inputs] for job in made],
     "settings": made[0].settings,
-    "request": requests.jobs(config)["probe"].minutes,
+    "request": requests.jobs(config)["norm"].minutes,
     "verified": [str(one.path) for one in artifacts.study(config, PAPER)],
 }))
 """
@@ -43,9 +43,9 @@ def project(tmp_path_factory):
     text = table.read_text()
     assert text.count(MARK) == 1
     table.write_text(text.replace(MARK, f"{rows}{MARK}"))
-    (folder / "src" / "unblind" / "probing.py").write_text('"""Probing."""\n')
-    (folder / "paper" / "templates" / "probes.md.j2").write_text("Probes\n")
-    (folder / "workflow" / "report" / "probes.rst").write_text("Probes\n")
+    (folder / "src" / "unblind" / "measuring.py").write_text('"""Measuring."""\n')
+    (folder / "paper" / "templates" / "norms.md.j2").write_text("Norms\n")
+    (folder / "workflow" / "report" / "norms.rst").write_text("Norms\n")
     return folder
 
 
@@ -59,12 +59,12 @@ def known(project):
 
 def test_a_job_exists_for_each_trained_run_and_one_for_the_page(known):
     runs = ("default", "freeze", "align")
-    probes = [f"results/probe/{run}/0.json" for run in runs]
+    probes = [f"results/norm/{run}/0.json" for run in runs]
     assert known["calls"] == [
-        *(f"unblind probe --run {run} --seed 0" for run in runs),
-        "unblind probes",
+        *(f"unblind norm --run {run} --seed 0" for run in runs),
+        "unblind norms",
     ]
-    assert known["outputs"] == [*probes, "results/probes.md"]
+    assert known["outputs"] == [*probes, "results/norms.md"]
     assert known["inputs"][-1] == probes
     assert "results/demos/manifest.json" in known["inputs"][0]
     assert "results/training/default/0/adapter_model.safetensors" in known["inputs"][0]
@@ -77,7 +77,7 @@ def test_verify_lists_the_results_and_a_cluster_can_be_asked_for_resources(known
 
 
 def test_the_rules_run_what_the_page_needs_and_everything_includes_the_page(project):
-    counts = toy_study.jobs(project, *toy_study.SMOKE, target="results/probes.md")
-    assert {counts[rule] for rule in ("probes", "probe", "training", "demos")} == {1}
+    counts = toy_study.jobs(project, *toy_study.SMOKE, target="results/norms.md")
+    assert {counts[rule] for rule in ("norms", "norm", "training", "demos")} == {1}
     assert "rollout" not in counts
-    assert toy_study.jobs(project, *toy_study.SMOKE, target="all")["probes"] == 1
+    assert toy_study.jobs(project, *toy_study.SMOKE, target="all")["norms"] == 1

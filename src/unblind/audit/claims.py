@@ -32,7 +32,7 @@ _MEASURES = {
 }
 _NO_RECORDS = {
     "vl_think": "there are no records of VL-Think",
-    "probe": "there are no records of the linear probe",
+    "probe": "our linear probe is of other data (results/table3.md)",
 }
 
 

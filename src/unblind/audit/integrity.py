@@ -57,9 +57,9 @@ def _render(config: Config) -> Mapping[Path, str]:
 
 
 def _artifacts(results: Path) -> list[Path]:
-    """Return what has a sidecar: tables, replay, demonstrations' manifest, weights, answers."""
+    """Return what has a sidecar: tables, replay, manifest, weights, answers, probes."""
     places_of = ("*.meta.json", "demos/*.meta.json", "training/*/*/*.meta.json")
-    places_of += ("answers/*/*.meta.json",)
+    places_of += ("answers/*/*.meta.json", "probe/*.meta.json", "probe/*/*.meta.json")
     sidecars = sorted(path for pattern in places_of for path in results.glob(pattern))
     paths = (path.with_name(path.name.removesuffix(".meta.json")) for path in sidecars)
     return [path for path in paths if path.is_file()]

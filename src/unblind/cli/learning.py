@@ -1,4 +1,4 @@
-"""The commands of fine-tuning: features, training, and asking a trained model."""
+"""The commands of fine-tuning: features, training, asking and probing a trained model."""
 
 import json
 import sys
@@ -94,6 +94,38 @@ def answers(
     from unblind.steps import answering
 
     answering.ask(settings, run, seed)
+
+
+@app.command("probe-pictures")
+def probe_pictures(config: ConfigFile = MINI, override: Overrides = None) -> None:
+    """Make the pictures of the linear probes: Icon-100, portraits and still lifes."""
+    settings = load_config(config, override)
+    from unblind.steps import probing
+
+    probing.pictures(settings)
+
+
+@app.command()
+def probe(
+    run: Annotated[str, typer.Option(help="A run with a model; 'vlm': before robot pretraining.")],
+    seed: RunSeed = 0,
+    config: ConfigFile = MINI,
+    override: Overrides = None,
+) -> None:
+    """Probe a model's visual tokens at every layer (`unblind probe-pictures`)."""
+    settings = load_config(config, override)
+    from unblind.steps import probing
+
+    probing.model(settings, run, seed)
+
+
+@app.command("probe-references")
+def probe_references(config: ConfigFile = MINI, override: Overrides = None) -> None:
+    """Probe what models are held against: the teacher, random weights, and pixels."""
+    settings = load_config(config, override)
+    from unblind.steps import probing
+
+    probing.references(settings)
 
 
 @app.command()

@@ -180,3 +180,13 @@ def figure5(config: ConfigFile = MINI, override: Overrides = None) -> None:
 
     for path in page(settings):
         print(path)
+
+
+@app.command()
+def table3(config: ConfigFile = MINI, override: Overrides = None) -> None:
+    """Render Table 3, the linear probes, from the records alone: Markdown, LaTeX and a figure."""
+    settings = load_config(config, override)
+    from unblind.report.table3 import table3 as render
+
+    for path in render(settings, Path(settings.results)):
+        print(path)

@@ -38,6 +38,7 @@ from unblind.config.sections import (
     Model,
     Name,
     PretrainingDemos,
+    Probe,
     Questions,
     Render,
     Replay,
@@ -70,6 +71,7 @@ __all__ = [
     "Landscape",
     "Model",
     "PretrainingDemos",
+    "Probe",
     "Questions",
     "Render",
     "Replay",
@@ -140,6 +142,7 @@ class Config(Section):
     frames: Frames = Field(description="Frames with the place of every thing.")
     attention: Attention = Field(description="Attention to the picture (Figure 4).")
     collapse: Collapse = Field(description="Separation of objects' classes (Figure 5).")
+    probe: Probe = Field(description="Linear probes of visual tokens.")
     gates: Gates = Field(description="Marks to reach before a table is worth reading.")
     table1: Table1 = Field(description="Table 1 (success rates by condition).")
     ablations: dict[Literal[ABLATIONS], Annotated[list[Name], Field(min_length=1)]] = Field(
@@ -186,6 +189,11 @@ class Config(Section):
                 raise ValueError(f"table1.rows names '{row}', whose policy '{policy}' does not act")
         if self.catalog == "builtin" and "released" in self.think.styles:
             raise ValueError("think.styles names 'released', and the built-in catalog has no such")
+        if self.probe.site not in self.base.model.sites:
+            raise ValueError(
+                f"probe.site '{self.probe.site}' is no place of visual tokens: there are "
+                f"{', '.join(self.base.model.sites)}"
+            )
         asked: dict[str, tuple[str | None, bool]] = {}
         for name in (None, *self.runs):
             own = self if name is None else self._of(name)

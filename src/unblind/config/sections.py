@@ -141,6 +141,11 @@ class Model(Section):
         ge=0, description="Amplitude of the sine positions added to visual tokens (paper: none)."
     )
 
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Where visual tokens are taken, as `unblind.diagnosis.layers.sites` names them."""
+        return ("tower", "projector", *(f"block {n + 1}" for n in range(self.layers)))
+
 
 class Schedule(Section):
     """One stage of training."""
@@ -596,6 +601,38 @@ class Collapse(Section):
                 "told apart without the picture"
             )
         return self
+
+
+class Probe(Section):
+    """Linear probes of the models' visual tokens (paper, section 7.5, tables 3 and 14)."""
+
+    imagenet: FileName | None = Field(
+        description="Folder of ImageNet-100 with the folders train and val, each with one folder "
+        "of pictures for each of 100 classes; null: the generated Icon-100 takes its place."
+    )
+    icons: Count = Field(description="Icon-100: pictures of each concept in each drawing style.")
+    portraits: Count = Field(
+        description="Training pictures of each object and plate of the study alone."
+    )
+    portraits_test: Count = Field(description="The same for the test.")
+    stills: Count = Field(
+        description="Training still lifes with each object of the study; at least 2."
+    )
+    stills_test: Count = Field(description="The same for the test.")
+    site: str = Field(
+        description="Whose tokens stand for the paper's 'intermediate visual layers': 'tower', "
+        "'projector' or 'block N'. All are probed."
+    )
+    standardised: bool = Field(
+        description="Whether features are scaled by mean and deviation of the training pictures; "
+        "the paper does not say."
+    )
+    optimizer: Literal["sgd"] = Field(description="Stochastic gradient descent (paper).")
+    momentum: float = Field(ge=0, lt=1, description="Its momentum (paper: 0.9).")
+    rate: float = Field(gt=0, description="Learning rate, constant (paper: 0.1).")
+    weight_decay: float = Field(ge=0, description="Of the weights (paper: 0).")
+    epochs: Count = Field(description="Passes over the training pictures (paper: 40).")
+    batch: Count = Field(description="Pictures a step (paper: 128).")
 
 
 class Gates(Section):

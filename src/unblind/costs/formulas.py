@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from unblind.config import Config, Run, Schedule
 from unblind.costs.measured import line_of
 from unblind.errors import UnblindError
-from unblind.sim.conditions import CONDITIONS, Space
+from unblind.sim.conditions import CONDITIONS, OBJECTS, PLATES, Space
 from unblind.study import jobs
 from unblind.study.stages import EPISODE_CPU_S, STAGES, START_CPU_S, THINK_DOMAINS
 
@@ -152,6 +152,7 @@ def needs(config: Config) -> dict[str, Need]:
             listed.append(_rollouts(config, name, run, "think", _thought(config)))
         answers = config.base.source is None and run.policy in ("vla", "vlm")
         listed += [_answers(config, name, run), _collapse(config, name)] if answers else []
+        listed += [_probe(config, "probe", name)] if answers else []
         listed += [_attention(config, name)] if answers and run.policy == "vla" else []
         listed += [_drift(config, name)] if answers and run.method else []
     listed += [_landscape(config)] if STAGES["landscape"].when(config) else []
@@ -206,6 +207,8 @@ def _data(config: Config) -> list[Need]:
         Need("pictures", amount, _units("pictures", frames), disk=stored),
         _pictures(config, "held_out", 2 * config.base.questions.held_out),
         _frames(config),
+        _pictures(config, "probe_pictures", _probed(config)),
+        _probe(config, "probe_references", None),
     ]
 
 
@@ -336,6 +339,20 @@ def _collapse(config: Config, name: str) -> Need:
     pictures = len(config.collapse.classes) * config.frames.class_episodes
     cpu = MODEL_CPU_S + _units("collapse", len(config.collapse.layers))
     return Need(line_of("collapse", name), f"{pictures:,} pictures", cpu)
+
+
+def _probed(config: Config) -> int:
+    """Return how many pictures a model is probed with: Icon-100 has 100 concepts in 6 styles."""
+    probe, things = config.probe, len(OBJECTS) + len(PLATES)
+    portraits, stills = probe.portraits + probe.portraits_test, probe.stills + probe.stills_test
+    return 100 * 6 * probe.icons + things * portraits + len(OBJECTS) * stills
+
+
+def _probe(config: Config, stage: str, run: str | None) -> Need:
+    """Return what probing a model needs; references are three, the teacher the dearest."""
+    pictures = _probed(config)
+    cpu = MODEL_CPU_S + _units(stage, pictures)
+    return Need(line_of(stage, run), f"{pictures:,} pictures", cpu)
 
 
 def hours(seconds: float | None) -> str:

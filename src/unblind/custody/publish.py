@@ -27,8 +27,8 @@ from unblind.study.provenance import sidecar_path
 from unblind.study.stages import MODEL_FILES, VLM_FILE
 from unblind.study.store import PULLED_BASE, RESULTS, STORE
 
-TRAINING, ROLLOUTS, ANSWERS, DRIFT, LANDSCAPE = (
-    RESULTS / name for name in ("training", "rollouts", "answers", "drift", "landscape")
+TRAINING, ROLLOUTS, ANSWERS, DRIFT, LANDSCAPE, PROBES = (
+    RESULTS / name for name in ("training", "rollouts", "answers", "drift", "landscape", "probe")
 )
 #: Most bytes of what is stored, if a study has it: git keeps every version for ever.
 LIMITS = {
@@ -38,6 +38,7 @@ LIMITS = {
     ANSWERS: 3_000_000,
     DRIFT: 2_000_000,
     LANDSCAPE: 1_000_000,
+    PROBES: 3_000_000,
 }
 TARGETS = tuple(LIMITS)
 TOTAL_LIMIT = 40 * 2**20

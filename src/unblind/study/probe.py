@@ -67,12 +67,23 @@ RUN_STEPS = (
         for run in ("default", "freeze", "align", "base", "oracle", "always_left")
     ),
     Step(("base", "held-out"), workers=True),
-    *(Step(("answers", "--run", run)) for run in ("default", "freeze", "align", "base", "vlm")),
+    Step(("probe-pictures",)),
+    Step(("probe-references",)),
+    *(
+        Step((asked, "--run", run))
+        for asked in ("answers", "probe")
+        for run in ("default", "freeze", "align", "base", "vlm")
+    ),
     *(Step(("drift", "--run", run)) for run in ("default", "freeze", "align")),
     Step(("landscape",)),
     Step(("frames",)),
     *(Step(("attention", "--run", run)) for run in ("default", "freeze", "align", "base")),
     *(Step(("collapse", "--run", run)) for run in ("default", "freeze", "align", "base", "vlm")),
+    Step(("think-answers", "--frames")),
+    *(
+        Step(("think-answers", "--run", run))
+        for run in ("default", "freeze", "align", "base", "vlm")
+    ),
 )
 
 

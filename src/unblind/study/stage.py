@@ -15,6 +15,7 @@ Group = Literal[
     "think",
     "answers",
     "diagnosis",
+    "probe",
     "tables",
     "audit",
     "store",

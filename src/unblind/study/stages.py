@@ -125,6 +125,9 @@ THINK_DOMAINS = (
     *("public_info", "parity"),
 )
 
+#: What models are compared with by linear probes: a record each.
+REFERENCES = ("teacher", "random", "pixels")
+
 _MODEL = ("unblind.hub", "unblind.vla", "unblind.weights")
 _DEMONSTRATIONS = ("unblind.demos", "unblind.png", "unblind.sim")
 _FRAMES = (
@@ -157,6 +160,12 @@ _ROLLOUT = (
     *_in("rollout", "draw", "factory", "loop", "policies", "records", "run", "told", "trained"),
     "unblind.rollout.worker",
 )
+_PROBING = (
+    *_MODEL,
+    "unblind.png",
+    *_in("diagnosis", "layers", "probe_pictures", "probing"),
+)
+_PROBE = {"standardised", "optimizer", "momentum", "rate", "weight_decay", "epochs", "batch"}
 _REPORT = ("unblind.report", *_in("sim", "conditions", "success"))
 _WARM_UP = {
     "seed": True,
@@ -648,6 +657,61 @@ _STAGES["collapse"] = Stage(
     when=_has_own_model,
     unit_cpu_s=2.0,
 )
+_STAGES["probe_pictures"] = Stage(
+    title="Make the pictures of the linear probes",
+    command="probe-pictures",
+    group="probe",
+    outputs=(f"{{results}}/probe-pictures/{MANIFEST}",),
+    settings={
+        "seed": True,
+        "catalog": True,
+        "base": {"model": {"image_size"}},
+        "probe": {
+            *("imagenet", "icons", "portraits", "portraits_test", "stills", "stills_test"),
+        },
+    },
+    modules=(
+        *("unblind.pictures", "unblind.png", "unblind.sim"),
+        *_in("diagnosis", "emblems", "imagenet", "probe_pictures", "targets"),
+    ),
+    when=_has_own_model,
+    seeded=True,
+    scratch=True,
+    unit_cpu_s=0.008,
+)
+_STAGES["probe"] = Stage(
+    title="Probe the visual tokens of a model",
+    command="probe",
+    group="probe",
+    outputs=("{results}/probe/{run}/{seed}.parquet",),
+    settings={"seed": True, "probe": _PROBE},
+    modules=(*_PROBING, "unblind.diagnosis.models"),
+    inputs=(
+        BASE,
+        Input("pull_vlm", when=_is_vlm),
+        Input("vlm_copy", when=_is_vlm),
+        Input("training", ADAPTER_FILES),
+        Input("probe_pictures"),
+    ),
+    per=MODELS,
+    when=_has_own_model,
+    unit_cpu_s=0.018,
+)
+_STAGES["probe_references"] = Stage(
+    title="Probe teacher, pixels and a network with random weights",
+    command="probe-references",
+    group="probe",
+    outputs=tuple(f"{{results}}/probe/{name}.parquet" for name in REFERENCES),
+    settings={
+        "seed": True,
+        "probe": _PROBE,
+        "training": {"align": {"teacher", "teacher_weights", "interpolate"}},
+    },
+    modules=(*_PROBING, *_in("vla", "random"), "unblind.teachers", "unblind.machine"),
+    inputs=(Input("base", ("config.json",)), Input("probe_pictures")),
+    when=_has_own_model,
+    unit_cpu_s=0.06,
+)
 
 
 def _page(page: str, command: str, outputs: tuple[str, ...], **facts: Any) -> Stage:
@@ -757,6 +821,18 @@ _PAGES = {
         inputs=(Input("collapse"),),
         modules=(*_REPORT, "unblind.png"),
         sources=("paper/templates/collapse.md.j2",),
+        when=_has_own_model,
+    ),
+    "table3": _page(
+        "Table 3",
+        "table3",
+        ("table3.md", "table3.tex", "table3.png"),
+        settings=_keys("scale", "seeds", "runs", "probe") | {"training": {"align": {"teacher"}}},
+        inputs=(Input("probe"), Input("probe_references")),
+        sources=(
+            "paper/claims.yaml",
+            *(f"paper/templates/table3.{kind}.j2" for kind in ("md", "tex")),
+        ),
         when=_has_own_model,
     ),
     "table9": _settings_table(9),

@@ -1,0 +1,103 @@
+"""Table 3 and its figure: linear probes of visual tokens, from the records alone."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from unblind.config import Config
+from unblind.files import atomic_path, write_text
+from unblind.report import probes
+from unblind.report.answers import Rate
+from unblind.report.probe_figure import draw
+from unblind.report.probes import MEASURES, Measure, Probed
+from unblind.report.published import PAPER, load_claims
+from unblind.report.render import render
+from unblind.study import jobs, provenance
+from unblind.study.stages import STAGES
+
+_TEMPLATES = ("md", "tex")
+#: Row of the paper's table that a reference stands beside; runs are named in the table itself.
+_PUBLISHED_TEACHER = "c-radiov3"
+
+
+def table3(config: Config, results: Path) -> list[Path]:
+    """Write ``results/table3`` + ``.md``, ``.tex`` and ``.png``, each with its sidecar.
+
+    Args:
+        config: the study.
+        results: folder with the folder ``probe`` of records.
+
+    Raises:
+        UnblindError: a record is missing, corrupt or does not belong to ``config``. Nothing is
+            written then.
+    """
+    folder = results / "probe"
+    models = probes.load_models(config, folder)
+    references = probes.load_references(config, folder)
+    probed = {**models, **references}
+    shown = {key: _rates(probed, measure) for key, measure in _by_key().items()}
+    context = _context(config, models, references, shown)
+    texts = {kind: render(f"table3.{kind}.j2", context) for kind in _TEMPLATES}
+    inputs = [path for one in probed.values() for path in one.paths]
+    inputs += [PAPER / "claims.yaml", *(PAPER / "templates" / f"table3.{k}.j2" for k in _TEMPLATES)]
+    made = []
+    for kind in (*_TEMPLATES, "png"):
+        path = results / f"table3.{kind}"
+        with _recorded(config, path, inputs):
+            if kind == "png":
+                with atomic_path(path) as temporary:
+                    draw(models, references, shown, context["chances"], temporary)
+            else:
+                write_text(path, texts[kind])
+        made.append(path)
+    return made
+
+
+def _recorded(config: Config, path: Path, inputs: Iterable[Path]) -> Any:
+    settings, code = jobs.settings(config, "table3"), STAGES["table3"].modules
+    return provenance.record(path, config=settings, code=code, inputs=inputs)
+
+
+def _by_key() -> dict[str, Measure]:
+    return {measure.key: measure for measure in MEASURES}
+
+
+def _rates(probed: Mapping[str, Probed], measure: Measure) -> dict[str, dict[str, Rate]]:
+    return {name: probes.rates(model, measure) for name, model in probed.items()}
+
+
+def _context(
+    config: Config,
+    models: Mapping[str, Probed],
+    references: Mapping[str, Probed],
+    shown: Mapping[str, Mapping[str, Mapping[str, Rate]]],
+) -> dict[str, Any]:
+    """Return what the templates show."""
+    site, any_model = config.probe.site, next(iter(models.values()))
+    found = probes.differences(models, site)
+    published = load_claims().tables["3"]
+    printed = {row.run: row for row in published.rows.values() if row.run}
+    printed |= {"teacher": published.row(_PUBLISHED_TEACHER)}
+    (column,) = published.columns
+    return {
+        "config": config,
+        "site": site,
+        "sites": any_model.sites,
+        "measures": MEASURES,
+        "models": models,
+        "references": references,
+        "shown": shown,
+        # A reference has all the sites of a model, or one of its own.
+        "at": {
+            n: site if site in m.sites else m.sites[0] for n, m in (models | references).items()
+        },
+        "chances": {measure.key: probes.chance(any_model, measure) for measure in MEASURES},
+        "spreads": {name: probes.spread(m, MEASURES[0], site) for name, m in models.items()},
+        "differences": found,
+        "alpha": probes.ALPHA,
+        "published": {name: row.cells[column][0] for name, row in printed.items()},
+        "published_labels": {name: row.label for name, row in printed.items()},
+        "location": published.location,
+        "data": "ImageNet-100" if config.probe.imagenet else "Icon-100",
+        "sentence": probes.sentence(found, site),
+    }

@@ -1,0 +1,89 @@
+"""Linear probes: their pictures, every model of a study, and what models are held against."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from unblind import files
+from unblind.config import Config
+from unblind.study import jobs, making
+from unblind.study.jobs import Job
+
+
+def pictures(config: Config) -> None:
+    """Make the pictures that all models are probed with.
+
+    Raises:
+        UnblindError: a package of icons is missing, `probe.imagenet` is no such folder, no renderer
+            can be set up, or the disk is full.
+    """
+    job = Job(config, "probe_pictures")
+
+    def work() -> None:
+        from unblind.diagnosis import probe_pictures
+
+        probe_pictures.write(config, job.outputs[0].parent, job.stage.unit_cpu_s)
+
+    making.run(job, work)
+
+
+def model(config: Config, run: str, seed: int) -> None:
+    """Probe the visual tokens of a run's model at every site, and record what is guessed.
+
+    Raises:
+        UnblindError: the run is unknown or no model, the pictures or the model are missing or
+            damaged, or the disk is full.
+    """
+    job = Job(config, jobs.stage_of(config, "probe", run), run, seed)
+
+    def work() -> None:
+        from unblind.diagnosis import models, probing
+
+        (out,) = job.outputs
+        _write(job, out, lambda: probing.of_model(models.load(job)))
+
+    making.run(job, work)
+
+
+def references(config: Config) -> None:
+    """Probe the teacher, a model with random weights, and pixels, likewise.
+
+    Raises:
+        UnblindError: the pictures or the base's config.json are missing or damaged, the teacher
+            cannot give the student's grid, or the disk is full.
+    """
+    job = Job(config, "probe_references")
+
+    def work() -> None:
+        from unblind.diagnosis import probing
+        from unblind.teachers.loading import load_teacher
+        from unblind.vla.prismatic import PrismaticConfig
+
+        align = config.training.align
+        (text,) = (path.read_text() for path in job.inputs if path.name == "config.json")
+        student = PrismaticConfig.from_json(text)
+        teacher = load_teacher(
+            align.teacher, align.teacher_weights or "", interpolate=align.interpolate
+        )
+        readers = {
+            "teacher": lambda: probing.of_teacher(teacher, student),
+            "random": lambda: probing.of_random(student, config.seed),
+            "pixels": lambda: probing.of_pixels,
+        }
+        for out in job.outputs:
+            _write(job, out, readers[out.stem])
+
+    making.run(job, work)
+
+
+def _write(job: Job, out: Path, reader: Callable) -> None:
+    """Probe what ``reader()`` returns, and write the record."""
+    import pyarrow.parquet as pq
+    import torch
+
+    from unblind.diagnosis import probing
+
+    torch.set_num_threads(1)
+    config, folder = job.config, jobs.path(job.config, "probe_pictures").parent
+    made = probing.record(reader(), folder, config.probe, config.seed, job.stage.unit_cpu_s)
+    with files.atomic_path(out) as temporary:
+        pq.write_table(made, temporary, compression="zstd")
