@@ -9,7 +9,16 @@ import whole_study
 from unblind.demos import collect
 from unblind.pictures import shards
 from unblind.rollout import replay, run
-from unblind.steps import answering, base, drifting, finetuning, probing, surveying
+from unblind.steps import (
+    answering,
+    attending,
+    base,
+    drifting,
+    finetuning,
+    probing,
+    surveying,
+    thinking,
+)
 from unblind.study import jobs, making
 from unblind.study.jobs import Origin
 
@@ -95,8 +104,20 @@ def test_held_out_pictures_and_answers(study, captured):
     for name in ("default", "align"):
         answering.ask(study, name, 0)
         drifting.drift(study, name, 0)
+        attending.attend(study, name, 0)
+        attending.collapse(study, name, 0)
+        thinking.answer(study, name, 0)
+    attending.frames(study)
     surveying.landscape(study)
+    thinking.frames(study)
     check(study, captured, {"answers", "diagnosis"})
+
+
+def test_vl_think(study, captured):
+    for name in study.runs:
+        job = rollouts(study, name, "think")
+        captured |= dict.fromkeys(job.outputs, Origin(**run.made_from(job)))
+    check(study, captured, {"think"})
 
 
 def test_probes(study, captured):

@@ -152,7 +152,7 @@ def needs(config: Config) -> dict[str, Need]:
             listed.append(_rollouts(config, name, run, "think", _thought(config)))
         answers = config.base.source is None and run.policy in ("vla", "vlm")
         listed += [_answers(config, name, run), _collapse(config, name)] if answers else []
-        listed += [_probe(config, "probe", name)] if answers else []
+        listed += [_probe(config, "probe", name), _first_frames(config, name)] if answers else []
         listed += [_attention(config, name)] if answers and run.policy == "vla" else []
         listed += [_drift(config, name)] if answers and run.method else []
     listed += [_landscape(config)] if STAGES["landscape"].when(config) else []
@@ -207,6 +207,7 @@ def _data(config: Config) -> list[Need]:
         Need("pictures", amount, _units("pictures", frames), disk=stored),
         _pictures(config, "held_out", 2 * config.base.questions.held_out),
         _frames(config),
+        _first_frames(config, None),
         _pictures(config, "probe_pictures", _probed(config)),
         _probe(config, "probe_references", None),
     ]
@@ -319,6 +320,16 @@ def _landscape(config: Config) -> Need:
     lines = 3 * (asked.edge + 2) * (asked.edge_frames + asked.edge_pictures)
     cpu = MODEL_CPU_S + _units("landscape", grid + lines)
     return Need(line_of("landscape", None), f"{grid + lines:,} frames and pictures", cpu)
+
+
+def _first_frames(config: Config, run: str | None) -> Need:
+    """Return what VL-Think's first frames need, or a run's answers about each and a grey one."""
+    frames = len(THINK_DOMAINS) * config.think.frames * len(config.think.styles)
+    if run is None:
+        cpu = START_CPU_S + _units("think_frames", frames)
+        return Need(line_of("think_frames", None), f"{frames:,} frames", cpu)
+    cpu = MODEL_CPU_S + _units("think_answers", 2 * frames)
+    return Need(line_of("think_answers", run), f"{2 * frames:,} pictures", cpu)
 
 
 def _frames(config: Config) -> Need:
