@@ -165,8 +165,8 @@ def test_whoever_follows_the_instruction_succeeds_less_when_told_of_the_other_th
         assert (gain["rate"], gain["n"]) == ("0.3750", "32")
         assert 0.2 < float(gain["lo"]) < 0.375 < float(gain["hi"]) < 0.55
         assert found["freeze", "told of the other", column]["rate"] == "0.0000"
-        # 12 pairs won and none lost; Holm counts the lines of four models and two columns.
-        assert float(gain["p"]) == pytest.approx(8 * 2 * 0.5**12, abs=1e-4)
+        # 12 pairs won and none lost. Of eight lines, Align's two with 20 won come first.
+        assert float(gain["p"]) == pytest.approx(6 * 2 * 0.5**12, abs=1e-4)
     shown = line(made[".md"], "| **Default** | MultiCarrot |")
     begins = "| **Default** | MultiCarrot | of the other | 50 [34, 66] | 12 [5, 28] | +37.5 ["
     assert shown.startswith(begins)
