@@ -134,7 +134,7 @@ _ROLLOUT = (
     *_in("rollout", "draw", "factory", "loop", "policies", "records", "run", "told", "trained"),
     "unblind.rollout.worker",
 )
-_REPORT = ("unblind.report", *_in("sim", "conditions", "success"))
+_REPORT = ("unblind.png", "unblind.report", *_in("sim", "conditions", "success"))
 _WARM_UP = {
     "seed": True,
     "demos": {"noop_filter"},
@@ -561,7 +561,6 @@ _PAGES = {
         ("attention.md", "figure4.png"),
         settings=_keys("runs", "seeds", "attention", "seed") | {"training": {"align": {"layers"}}},
         inputs=(Input("attention"),),
-        modules=(*_REPORT, "unblind.png"),
         sources=("paper/templates/attention.md.j2",),
         when=_has_own_model,
     ),
@@ -571,7 +570,6 @@ _PAGES = {
         ("collapse.md", "figure5.png"),
         settings=_keys("runs", "seeds", "collapse"),
         inputs=(Input("collapse"),),
-        modules=(*_REPORT, "unblind.png"),
         sources=("paper/templates/collapse.md.j2",),
         when=_has_own_model,
     ),
