@@ -183,7 +183,7 @@ def test_the_probe_study_calls_every_stage_and_run_of_mini():
     assert {w[2] for w in words if w[0] == "collapse"} == asked
     assert {w[2] for w in words if w[0] == "think-answers" and w[1] == "--run"} == asked
     assert {w[2] for w in words if w[0] == "attention"} == asked - {"vlm"}
-    assert {w[2] for w in words if w[0] == "rollout"} == runs.keys() - {"vlm"}
+    assert {w[2] for w in words if w[0] == "rollout"} == runs.keys() - {"vlm", "always_left"}
     assert {w[2] for w in words if w[0] == "train"} == trained
 
 

@@ -160,6 +160,17 @@ ONLY_FOR = {
     ("training.finetune", "teachers.loading"): ("training",),
     ("training.losses", "align.objective"): ("training",),
     ("training.cache", "teachers.teacher"): ("features_teacher",),
+    # Probes read pictures from files: their contents count.
+    **{
+        ("diagnosis.probe_pictures", name): ("probe_pictures",)
+        for name in (
+            *(f"diagnosis.{one}" for one in ("emblems", "imagenet", "targets")),
+            *("pictures.portraits", "pictures.scenes", "sim.camera", "sim.catalogs"),
+        )
+    },
+    ("diagnosis.pictures", "pictures.shards"): (),
+    # Of what is probed, one is the teacher.
+    ("diagnosis.probing", "teachers.teacher"): ("probe_references",),
     # Scripted policies need no model.
     ("rollout.factory", "training.base"): ("rollout", "think"),
     ("rollout.factory", "vla.decode"): ("rollout", "think"),

@@ -129,6 +129,11 @@ THINK_DOMAINS = (
 REFERENCES = ("teacher", "random", "pixels")
 
 _MODEL = ("unblind.hub", "unblind.vla", "unblind.weights")
+#: What draws VL-Think's boards and puts them on the table.
+_BOARD_DRAWING = (
+    *_in("pictures", "collages", "icons", "pictograms", "scenes"),
+    *_in("think", "boards", "domains", "drawings", "episodes"),
+)
 _DEMONSTRATIONS = ("unblind.demos", "unblind.png", "unblind.sim")
 _FRAMES = (
     *_in("demos", "labels", "shards"),
@@ -166,7 +171,7 @@ _PROBING = (
     *_in("diagnosis", "layers", "probe_pictures", "probing"),
 )
 _PROBE = {"standardised", "optimizer", "momentum", "rate", "weight_decay", "epochs", "batch"}
-_REPORT = ("unblind.report", *_in("sim", "conditions", "success"))
+_REPORT = ("unblind.png", "unblind.report", *_in("sim", "conditions", "success"))
 _WARM_UP = {
     "seed": True,
     "demos": {"noop_filter"},
@@ -476,9 +481,8 @@ _STAGES["think_scripted"] = Stage(
     settings=_SCENE | {"demos": {"euler"}, "think": _BOARDS, "rollout": {"purpose", "max_steps"}},
     modules=(
         *_ROLLOUT,
-        *_in("pictures", "collages", "icons", "pictograms", "scenes"),
         "unblind.rollout.thinking",
-        *_in("think", "boards", "domains", "drawings", "episodes"),
+        *_BOARD_DRAWING,
     ),
     per=PLANNERS,
     seeded=True,
@@ -509,7 +513,7 @@ _STAGES["think_frames"] = Stage(
     group="answers",
     outputs=("{results}/think-answers/frames.parquet",),
     settings=_SCENE | {"seed": True, "think": {"frames", "styles"}, "rollout": {"purpose"}},
-    modules=("unblind.pictures", "unblind.png", "unblind.sim", "unblind.think"),
+    modules=("unblind.png", "unblind.sim", *_BOARD_DRAWING),
     when=_is_own,
     scratch=True,
     unit_cpu_s=0.25,
@@ -553,7 +557,11 @@ _STAGES["think_answers"] = replace(
     command="think-answers",
     outputs=("{results}/think-answers/{run}/{seed}.parquet",),
     settings={"seed": True, "fidelity": True, "think": {"frames", "styles"}},
-    modules=(*_STAGES["answers"].modules, "unblind.think"),
+    modules=(
+        *_STAGES["answers"].modules,
+        *("unblind.pictures.questions", "unblind.sim", "unblind.think.questions"),
+        *_BOARD_DRAWING,
+    ),
     inputs=(*_STAGES["answers"].inputs[:-1], Input("think_frames")),
 )
 _STAGES["drift"] = Stage(
@@ -570,7 +578,6 @@ _STAGES["drift"] = Stage(
     modules=(
         *_PRETRAINING,
         *_in("diagnosis", "drift", "forgetting", "layers", "models", "pictures"),
-        "unblind.pictures.shards",
         "unblind.sim.conditions",
         "unblind.training.evaluate",
     ),
@@ -595,7 +602,6 @@ _STAGES["landscape"] = Stage(
         *_CACHE,
         "unblind.align",
         *_in("diagnosis", "landscape", "models", "plane"),
-        "unblind.pictures.shards",
         "unblind.sim.conditions",
         "unblind.training.evaluate",
     ),
@@ -671,7 +677,8 @@ _STAGES["probe_pictures"] = Stage(
         },
     },
     modules=(
-        *("unblind.pictures", "unblind.png", "unblind.sim"),
+        *("unblind.png", "unblind.sim"),
+        *_in("pictures", "collages", "icons", "pictograms", "portraits", "scenes", "stills"),
         *_in("diagnosis", "emblems", "imagenet", "probe_pictures", "targets"),
     ),
     when=_has_own_model,
@@ -809,7 +816,6 @@ _PAGES = {
         ("attention.md", "figure4.png"),
         settings=_keys("runs", "seeds", "attention", "seed") | {"training": {"align": {"layers"}}},
         inputs=(Input("attention"),),
-        modules=(*_REPORT, "unblind.png"),
         sources=("paper/templates/attention.md.j2",),
         when=_has_own_model,
     ),
@@ -819,7 +825,6 @@ _PAGES = {
         ("collapse.md", "figure5.png"),
         settings=_keys("runs", "seeds", "collapse"),
         inputs=(Input("collapse"),),
-        modules=(*_REPORT, "unblind.png"),
         sources=("paper/templates/collapse.md.j2",),
         when=_has_own_model,
     ),
