@@ -26,7 +26,7 @@ def test_with_a_checkpoint_that_is_warmed_up_already(project):
     (project / "warm.yaml").write_text("rebuild_base: false\n")
     found = toy_study.jobs(project, *PAPER, "warm.yaml", target="all")
     assert "warm_up" not in found and "warm_up_demos" not in found
-    assert found["fetch"] == 1 and sum(found.values()) == 92 + 8 * SEEDS
+    assert found["fetch"] == 1 and sum(found.values()) == 93 + 8 * SEEDS
 
 
 def test_the_smallest_study_on_twins(project):
