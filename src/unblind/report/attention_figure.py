@@ -87,7 +87,7 @@ def _overlays(grid: np.ndarray, shown: Sequence[Measured], frames: Sequence[pd.D
         grid[number, 0].set_ylabel(name.split(" (")[0], fontsize=8)
     image = grid[1, 0].images[-1]
     bar = grid[0, 0].figure.colorbar(image, ax=grid, shrink=0.8, aspect=30)
-    bar.set_label("attention / that of an even map", fontsize=7)
+    bar.set_label("attention (even map: 1)", fontsize=7)
     bar.ax.tick_params(labelsize=7)
 
 
