@@ -32,7 +32,7 @@ def config(request, tmp_path, monkeypatch):
 
 def test_frames_are_the_first_of_the_episodes_that_are_asked_about(config):
     thinking.frames(config)
-    rows = pq.read_table("results/think-answers/frames.parquet").to_pylist()
+    rows = pq.read_table("results/think-frames/frames.parquet").to_pylist()
     assert [row["domain"] for row in rows] == [domain.name for domain in DOMAINS]
     assert {row["style"] for row in rows} == {"unseen"}
     pictures = [decode(row["image"]) for row in rows]
@@ -62,7 +62,7 @@ def test_answers_are_recorded_one_a_row(config):
         "absent": 21,
     }
     inputs = provenance.read("results/think-answers/base/0.parquet")["inputs"]
-    assert "results/think-answers/frames.parquet" in inputs
+    assert "results/think-frames/frames.parquet" in inputs
 
 
 def test_without_frames_or_a_model_there_is_one_error(config):

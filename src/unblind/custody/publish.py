@@ -27,18 +27,15 @@ from unblind.study.provenance import sidecar_path
 from unblind.study.stages import MODEL_FILES, VLM_FILE
 from unblind.study.store import PULLED_BASE, RESULTS, STORE
 
-TRAINING, ROLLOUTS, ANSWERS, DRIFT, LANDSCAPE, PROBES = (
-    RESULTS / name for name in ("training", "rollouts", "answers", "drift", "landscape", "probe")
-)
+TRAINING, ROLLOUTS = RESULTS / "training", RESULTS / "rollouts"
 #: Most bytes of what is stored, if a study has it: git keeps every version for ever.
 LIMITS = {
     PULLED_BASE: base.LIMIT_BYTES,
     TRAINING: 18_000_000,
     ROLLOUTS: 3_000_000,
-    ANSWERS: 3_000_000,
-    DRIFT: 2_000_000,
-    LANDSCAPE: 1_000_000,
-    PROBES: 3_000_000,
+    **{RESULTS / name: 3_000_000 for name in ("answers", "think", "think-answers", "probe")},
+    **{RESULTS / name: 2_000_000 for name in ("drift", "attention", "attention-maps", "knockout")},
+    **{RESULTS / name: 1_000_000 for name in ("landscape", "collapse")},
 }
 TARGETS = tuple(LIMITS)
 TOTAL_LIMIT = 40 * 2**20
