@@ -489,7 +489,6 @@ _STAGES["drift"] = Stage(
     modules=(
         *_PRETRAINING,
         *_in("diagnosis", "drift", "forgetting", "layers", "models", "pictures"),
-        "unblind.pictures.shards",
         "unblind.sim.conditions",
         "unblind.training.evaluate",
     ),
@@ -514,7 +513,6 @@ _STAGES["landscape"] = Stage(
         *_CACHE,
         "unblind.align",
         *_in("diagnosis", "landscape", "models", "plane"),
-        "unblind.pictures.shards",
         "unblind.sim.conditions",
         "unblind.training.evaluate",
     ),
@@ -527,7 +525,7 @@ _STAGES["landscape"] = Stage(
         Input("held_out"),
     ),
     when=_has_plane,
-    unit_cpu_s=0.012,
+    unit_cpu_s=0.022,
 )
 
 
