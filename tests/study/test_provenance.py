@@ -142,6 +142,7 @@ ONLY_FOR = {
     ("sim.conditions", "sim.catalog"): (),
     # Pictures with questions are read from files: their contents count.
     ("training.evaluate", "pictures.shards"): ("questions",),
+    ("diagnosis.pictures", "pictures.shards"): ("questions",),
     # Questions about demonstrations are asked in robot pretraining only.
     ("training.data", "sim.camera"): ("robot",),
     ("training.data", "sim.conditions"): ("robot",),
@@ -202,6 +203,8 @@ def test_a_stage_lists_all_modules_that_it_imports(stage):
     ("stage", "module"),
     [
         ("answers", "unblind.training.losses"),
+        ("drift", "unblind.diagnosis.layers"),
+        ("landscape", "unblind.align"),
         ("features_teacher", "unblind.teachers"),
         ("robot", "unblind.training.vlm"),
         ("rollout", "unblind.rollout.factory"),

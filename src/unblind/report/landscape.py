@@ -29,6 +29,8 @@ MEASURES: Mapping[str, tuple[str, str, bool]] = {
     "alignment loss": ("alignment loss", "mean -cosine", True),
     ANSWERS: ("right held-out answers", "share", False),
 }
+#: A barrier below this is none, however sure: it would vanish in the second digit.
+LEAST_BARRIER = 0.005
 _POINTS = ("point", "part", "name", "t", "step", "first", "second", "x", "y", "off")
 _VALUES = ("point", "measure", "item", "kind", "value")
 
@@ -56,8 +58,8 @@ class Barrier:
 
     @property
     def is_seen(self) -> bool:
-        """Whether the interval leaves zero out, on the worse side."""
-        return self.height.low > 0
+        """Whether the whole interval is worse than by `LEAST_BARRIER`."""
+        return self.height.low > LEAST_BARRIER
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,6 +177,8 @@ def figure2c(config: Config, folder: Path, out: Path) -> list[Path]:
         "paths": land.paths(),
         "edge": lambda edge: between(edge, names),
         "counts": _counts(config),
+        "least": LEAST,
+        "least_barrier": LEAST_BARRIER,
     }
     text = render("landscape.md.j2", context)
     figure = draw(land, names)

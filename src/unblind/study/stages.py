@@ -614,7 +614,7 @@ _STAGES["landscape"] = Stage(
         Input("held_out"),
     ),
     when=_has_plane,
-    unit_cpu_s=0.012,
+    unit_cpu_s=0.022,
 )
 _STAGES["frames"] = Stage(
     title="Draw frames with the place of every thing",
