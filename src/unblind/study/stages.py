@@ -494,7 +494,7 @@ _STAGES["probe_pictures"] = Stage(
     when=_compares_models,
     seeded=True,
     scratch=True,
-    unit_cpu_s=0.008,
+    unit_cpu_s=0.017,
 )
 _STAGES["probe"] = Stage(
     title="Probe the visual tokens of a model",
@@ -512,7 +512,7 @@ _STAGES["probe"] = Stage(
     ),
     per=MODELS,
     when=_compares_models,
-    unit_cpu_s=0.018,
+    unit_cpu_s=0.021,
 )
 _STAGES["probe_references"] = Stage(
     title="Probe teacher, pixels and a network with random weights",
