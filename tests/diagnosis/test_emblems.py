@@ -25,7 +25,7 @@ def test_every_set_draws_every_concept(source):
     pads = {name: emblems.drawing(source, name) for name in CONCEPTS}
     for name, pad in pads.items():
         assert pad.shape == (128, 128, 4), name
-        assert 0.02 < (pad[..., 3] > 127).mean() < 0.95, name
+        assert (pad[..., 3] > 127).mean() > 0.02, name
         assert (pad[..., :3] <= pad[..., 3:]).all(), "colours are multiplied by coverage"
     assert len({pad.tobytes() for pad in pads.values()}) == 100, "no two are drawn alike"
 

@@ -100,7 +100,7 @@ def test_openvlas_layout_is_read_likewise_and_large_grids_are_averaged(images, m
 
 def tiny_openvla():
     sizes = PrismaticConfig(**models.TINY_OPENVLA)
-    model = random.model(sizes, 0, dtype=torch.float32)
+    model = random.model(sizes, 0)  # in bfloat16, as published
     means, deviations = ((0.5,) * 3,) * 2, ((0.5,) * 3,) * 2
     return Checkpoint(model, models.VOCABULARY, Released(28, means, deviations), {}, Path("x"))
 

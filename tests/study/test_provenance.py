@@ -169,7 +169,6 @@ ONLY_FOR = {
             *("pictures.portraits", "pictures.scenes", "sim.camera", "sim.catalogs"),
         )
     },
-    ("diagnosis.pictures", "pictures.shards"): (),
     # Of what is probed, one is the teacher.
     ("diagnosis.probing", "teachers.teacher"): ("probe_references",),
     # Scripted policies need no model.

@@ -48,7 +48,7 @@ _PIXELS = (16, 12)
 """Width and height to which a picture is reduced where pixels are the features."""
 _BATCH = 8
 #: Strengths of the ridge, of which leave-one-out errors choose for each number that is regressed.
-_RIDGE = np.logspace(1, 6, 11)
+_RIDGE = np.logspace(-1, 6, 15)
 
 
 @dataclass(frozen=True)

@@ -684,7 +684,7 @@ _STAGES["probe_pictures"] = Stage(
     when=_has_own_model,
     seeded=True,
     scratch=True,
-    unit_cpu_s=0.008,
+    unit_cpu_s=0.017,
 )
 _STAGES["probe"] = Stage(
     title="Probe the visual tokens of a model",
@@ -702,7 +702,7 @@ _STAGES["probe"] = Stage(
     ),
     per=MODELS,
     when=_has_own_model,
-    unit_cpu_s=0.018,
+    unit_cpu_s=0.021,
 )
 _STAGES["probe_references"] = Stage(
     title="Probe teacher, pixels and a network with random weights",
