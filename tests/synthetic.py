@@ -386,7 +386,7 @@ def write_frames(config: Config):
 
 
 #: Frames of made-up attention: 2 conditions, 3 episodes each, 2 frames of an episode.
-LOOKED_AT = pd.DataFrame(
+SEEN_FRAMES = pd.DataFrame(
     {
         "frame": np.arange(12),
         "condition": ["carrot"] * 6 + ["plate"] * 6,
@@ -407,13 +407,13 @@ def attention_frame(lift: float) -> pd.DataFrame:
     for prompt in ("action", "question"):
         for variant in ("raw", "divided"):
             for layer in (1, 2):
-                own = 1.0 if layer == 1 else lift + 0.1 * (-1) ** LOOKED_AT["frame"]
+                own = 1.0 if layer == 1 else lift + 0.1 * (-1) ** SEEN_FRAMES["frame"]
                 raw = variant == "raw"
                 columns = {"prompt": prompt, "variant": variant, "layer": layer, "target_lift": own}
                 columns |= {"target": AREA * own, "entropy": 0.9, "sink": 0.2, "plate_lift": 1.0}
                 columns |= {"distractor_lift": np.nan, "robot_lift": 0.5}
                 columns["visual"] = 0.6 if raw else np.nan
-                some = LOOKED_AT.assign(**columns)
+                some = SEEN_FRAMES.assign(**columns)
                 # The second head looks twice as much.
                 heads = [[x * 2 / 3, x * 4 / 3] if raw else None for x in some["target"]]
                 frames.append(some.assign(target_by_head=heads))
@@ -461,10 +461,10 @@ def knockout_frame(cost: float) -> pd.DataFrame:
     for task in ("action", "where"):
         for hidden, mode, layer in arms:
             counts = layer == 2 or mode == "from"
-            added = costs[hidden] * counts * (1 + 0.1 * (-1) ** LOOKED_AT["frame"])
+            added = costs[hidden] * counts * (1 + 0.1 * (-1) ** SEEN_FRAMES["frame"])
             columns = {"task": task, "hidden": hidden, "mode": mode, "layer": layer}
             columns |= {"loss": 2.0 + added, "right": 0.5 if hidden == "nothing" else 0.25}
-            frames.append(LOOKED_AT.assign(**columns))
+            frames.append(SEEN_FRAMES.assign(**columns))
     return pd.concat(frames, ignore_index=True)
 
 
