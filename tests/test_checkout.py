@@ -16,6 +16,7 @@ MINI = "workflow/config/mini.yaml"
 #: Commands of a study, with what each needs first.
 OF_A_STUDY = {
     ("pull",): ".dvc/config",
+    ("ablation", "6"): "workflow/config/ablations.yaml",
     ("pull", "base"): ".dvc/config",
     ("base", "pull"): ".dvc/config",
     ("base", "promote", "x"): ".dvc/config",
@@ -26,6 +27,10 @@ OF_A_STUDY = {
             *("audit", "bench", "cluster-check", "costs", "crate out", "demos", "publish"),
             *("features low", "hyperparameters 9", "predict p.png carrot", "replay", "survey"),
             "prove HEAD",
+            *("attention --run base", "collapse --run base", "drift --run align", "frames"),
+            *("landscape", "probe --run base", "probe-pictures", "probe-references"),
+            *("think --run oracle", "think-answers --frames", "think-answers --run base"),
+            *("table2", "table3", "figure2c", "figure4", "figure5", "forgetting"),
             *("rollout --run oracle", "table1", "train --run align", "verify", "watch carrot 5"),
             *(
                 "base fetch",
