@@ -85,8 +85,6 @@ def test_the_log_tells_the_terms_apart(study, finished):
 
 def test_a_run_tells_what_tables_need(study, finished):
     facts = {m: json.loads((finished / m / "run.json").read_text()) for m in METHODS}
-    assert -1 <= facts["align"]["final_alignment_loss"] < 1
-    assert "final_alignment_loss" not in facts["default"]
     loaded, training = checkpoint.load(study.inputs.base), study.configured().training
     for method in METHODS:
         modules = lora.target_modules(loaded.model, vision=method != "freeze")
@@ -190,7 +188,7 @@ def test_shuffled_teacher_features_end_less_aligned(mini, tmp_path):
 
 
 def test_a_layer_that_does_not_exist_is_refused(study, tmp_path):
-    deep, known = study.layers + 1, ", ".join(map(str, range(1, study.layers + 1)))
+    deep, known = study.layers + 1, ", ".join(map(str, range(study.layers + 1)))
     with pytest.raises(UnblindError, match=rf"layers \[{deep}\].*valid layers, each once: {known}"):
         study.train("align", tmp_path, **{"training.align.layers": [deep]})
 

@@ -7,7 +7,6 @@ for all three. The warm-up is Default on few demonstrations, merged into the bas
 chain is base, warm-up on 140 episodes, merge; then every method starts a new LoRA.
 """
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -104,9 +103,6 @@ def train(
     )
     wrapped, objective = tune(team, config, loaded, task, inputs)
     facts = _facts(config, method, seed, wrapped, loaded.identity)
-    if objective is not None:
-        last_line = (out / loop.LOG).read_text(encoding="utf-8").splitlines()[-1]
-        facts["final_alignment_loss"] = round(json.loads(last_line)["alignment"], 3)
     if team.leads:
         lora.save_adapter(wrapped, out, loaded.identity)
         if config.base.source is not None:
