@@ -223,7 +223,7 @@ RUNS = ("default", "align", "base")
         ({"base.questions.turns": 2}, {"robot"}),
         ({"base.vlm.turns": 2}, {"vlm"}),
         ({"base.jittered_copies": 3}, {"robot"}),
-        ({"base.model.layers": 2}, {"tower"}),
+        ({"base.model.layers": 4}, {"tower"}),
         ({"base.tower.loss": "clip"}, {"tower"}),
         ({"base.warm_up.steps": 8}, {"warm_up"}),
         ({"training.rank": 8}, {"warm_up", "training default", "training align"}),
