@@ -10,6 +10,23 @@ import toy_study
 from toy_study import SMOKE, TABLE, jobs, python, snakemake
 
 ROLLOUTS = {"rollout": 5, "arms": 2, "held_out": 1, "answers": 3}
+STORED = (
+    *("answers", "attention", "attention-maps", "base", "collapse", "drift", "knockout", "probe"),
+    *("rollouts", "think", "think-answers", "training"),
+)
+#: Records by stage: Default, the base and three that are scripted act in 14 conditions; models are
+#: told something else in 2 more. Models and two planners act in the 8 domains of VL-Think.
+RECORDS = {
+    "rollout": 5 * 14,
+    "arms": 2 * 2,
+    "think": 4 * 8,
+    "answers": 3,
+    "think_answers": 3,
+    "drift": 2,
+    "attention": 2 * 3,
+    "collapse": 3,
+    "probe": 3 + 3,
+}
 IDENTITY = ("-c", "user.name=a", "-c", "user.email=a@b.c")
 PUBLISH = ("unblind.cli", "publish", *toy_study.OPTIONS)
 AUTHOR = toy_study.AUTHOR | {"PATH": os.environ.get("PATH", os.defpath)}
@@ -79,13 +96,8 @@ def test_one_commit_holds_pointers_store_records_and_readers_copies(published):
     assert names[0] == "Publish the smoke study"
     folders = {name.split("/")[0] for name in names[2:]}
     assert folders == {".snakemake", "dvcstore", "paper", "results"}
-    assert {name for name in names if name.startswith("results")} == {
-        "results/training.dvc",
-        "results/rollouts.dvc",
-        "results/answers.dvc",
-        "results/drift.dvc",
-        "results/probe.dvc",
-    }
+    told = {name for name in names if name.startswith("results")}
+    assert told == {f"results/{name}.dvc" for name in STORED if name != "base"}
     for page in ("table1.md", "table1.csv", "table1.tex", "table9.md", "audit.md"):
         copy = published / "paper" / "published" / page
         assert copy.read_bytes() == (published / "results" / page).read_bytes()
@@ -98,10 +110,9 @@ def test_one_commit_holds_pointers_store_records_and_readers_copies(published):
 
 def test_committed_records_name_no_place_of_the_publisher(published):
     names = git(published, "ls-files", ".snakemake/metadata").split()
-    # 5 files of the base, 2 manifests, 1 replay, 1 feature file, 5 of the run, 5 x 14 records, 2
-    # more of 2 models that are told of the other thing, the answers of 3 models, 2 records of the
-    # drift of the run; and pictures, probes of 3 models and of 3 references.
-    assert len(names) == 5 + 2 + 1 + 1 + 5 + 5 * 14 + 2 * 2 + 3 + 2 + 1 + 3 + 3
+    # 5 files of the base, 1 replay, 1 feature file, 5 of the run; manifests of demonstrations, of
+    # held-out and of probes' pictures; 3 files of frames.
+    assert len(names) == 5 + 1 + 1 + 5 + 3 + 3 + sum(RECORDS.values())
     for name in names:
         text = (published / name).read_text()
         assert str(published) not in text
@@ -155,10 +166,7 @@ def test_a_corrupt_record_is_refused(published):
 def test_with_everything_pulled_only_the_table_is_rendered(published, clone):
     done = python(clone, "unblind.cli", "pull")
     assert done.returncode == 0, done.stdout
-    assert done.stdout.splitlines() == [
-        f"results/{name}: pulled"
-        for name in ("answers", "base", "drift", "probe", "rollouts", "training")
-    ]
+    assert done.stdout.splitlines() == [f"results/{name}: pulled" for name in STORED]
     assert jobs(clone, *SMOKE) == {"table1": 1}
     assert snakemake(clone, "--cores", "1", TABLE, *SMOKE).returncode == 0
     for kind in ("md", "csv", "tex"):
@@ -201,8 +209,8 @@ def test_published_and_pulled_studies_verify(published, pulled):
     assert " 0 stale, 0 missing, 0 corrupt; " in done.stdout
     done = python(pulled, *verify)
     assert done.returncode == 0, done.stdout
-    # Base, run, two copies, records, answers, probes.
-    assert done.stdout.count("[pulled]") == 5 + 1 + 1 + 1 + 5 * 14 + 2 * 2 + 3 + 3 + 3
+    # Base, run, two copies.
+    assert done.stdout.count("[pulled]") == 5 + 1 + 1 + 1 + sum(RECORDS.values())
     assert "recomputed" not in done.stdout
     assert python(pulled, *verify, "--strict").returncode == 3  # no table yet
 
@@ -310,7 +318,7 @@ def test_only_what_a_change_concerns_is_made_again(published, clone):
         "table1: {rows: [default, align, base, oracle, random, noop]}\n"
     )
     old = sorted((clone / "results").rglob("*/default/0/*.meta.json"))
-    assert len(old) == 1 + 16 + 2
+    assert len(old) == 1 + 16 + 8  # adapter, records, VL-Think
     before = [path.read_bytes() for path in old]
     once = dict.fromkeys(("demos", "features_low", "features_teacher", "table1"), 1)
     more = {"training": 2, "rollout": 2, "arms": 2, "held_out": 1, "answers": 4}

@@ -10,6 +10,7 @@ import pytest
 import toy_study
 from toy_study import SMOKE, TABLE, environment, jobs, snakemake
 
+from unblind.config.sections import ABLATIONS
 from unblind.study.provenance import source_hash
 from unblind.study.stages import STAGES
 
@@ -283,9 +284,9 @@ def test_the_report_is_one_page_with_captions(study, pages, tmp_path):
         "costs": "What every stage took",
         "audit": "a verdict on every number and claim",
     }
-    # A study of one trained run has no landscape.
+    # A study of one trained run has no landscape, and none but its own has ablations.
     captions = {path.stem for path in (study / "workflow" / "report").iterdir()}
-    assert captions == {*told, "figure2c"}
+    assert captions == {*told, "figure2c", *(f"table{number}" for number in ABLATIONS)}
     assert [words for words in told.values() if words not in text] == []
     assert "{{" not in text.partition('<script id="results">')[2].partition("</script>")[0]
     assert str(study) not in text, "no path of this machine"
@@ -308,7 +309,7 @@ def test_the_study_exports_as_a_crate_that_conforms(study, pages, tmp_path):
     steps = [step["name"] for step in graph.of_type("HowToStep")]
     assert steps == [
         *("demos", "replay", "features_low", "training", "rollout", "arms"),
-        *("think_scripted", "think", "think_frames", "held_out", "answers", "think_answers"),
+        *("think", "think_frames", "held_out", "answers", "think_answers"),
         *("drift", "frames", "attention", "collapse"),
         *("probe_pictures", "probe", "probe_references"),
         *("table1", "table2", "forgetting", "figure4", "figure5", "table3", "table9", "table14"),

@@ -30,11 +30,19 @@ def artifact(config, path):
     return next(one for one in whole_study.study(config) if one.path == path)
 
 
+def behind(artifacts, path):
+    """Return all artifacts that one was made from, however indirectly, and itself."""
+    if path not in artifacts:
+        return set()
+    one = artifacts[path]
+    read = (*(one.origin.inputs if one.origin else ()), *one.optional)
+    return {path}.union(*(behind(artifacts, other) for other in read))
+
+
 def test_everything_behind_a_table_is_in_its_tree(study):
     nodes = trace.trace(TABLE)
     assert next(iter(nodes)) == TABLE
-    wanted = {one.path for one in whole_study.study(study)}
-    wanted -= {one for one in wanted if one.parent == Path("results") and one.suffix != ".parquet"}
+    wanted = behind({one.path: one for one in whole_study.study(study)}, TABLE) - {TABLE}
     made = {path for path, node in nodes.items() if node.sidecar}
     assert made == (wanted | {TABLE}) - {store.PULLED_BASE / "vlm.safetensors"}
     beside = {WEIGHTS.with_name(name) for name in ("adapter_config.json", "identity.json")}
@@ -52,7 +60,7 @@ def test_the_tree_as_text(study):
     meta = provenance.read(TABLE)
     assert lines[2].startswith(f"│  made {meta['started']} at commit {meta['commit'][:12]}")
     assert lines[3] == f"│  code {meta['code_hash'][:12]}: {changes.some(meta['code'])}"
-    assert meta["code"][0] == "unblind.report"
+    assert "unblind.report" in meta["code"]
     assert lines[4].startswith(f"│  config {meta['config_hash'][:12]}: {{")
     assert (lines[5], lines[6][:8]) == ("│  seed none", "│  cost ")
     # Records of a run are alike, and the base is told once.

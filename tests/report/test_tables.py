@@ -27,7 +27,7 @@ CODE = ("unblind.errors",)
 
 
 def write_study(config, folder):
-    for run in jobs.table_rows(config):
+    for run in jobs.page_rows(config):
         for seed in config.seeds:
             finals = ORACLE if run == "oracle" else {}
             place = folder / "rollouts" / run / str(seed)

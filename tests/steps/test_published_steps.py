@@ -153,6 +153,7 @@ def test_a_closed_loop_of_two_steps(study, renderer, tmp_path):
         study,
         **{
             "catalog": "builtin",
+            "think.styles": ["seen"],
             "render": {"width": 64, "height": 48, "shader": "minimal"},
             "rollout.episodes": 1,
             "rollout.in_distribution_episodes": 1,
