@@ -11,8 +11,9 @@ from unblind.config import Config
 from unblind.files import atomic_path, sha256, write_json
 from unblind.sim.conditions import CONDITIONS
 from unblind.sim.success import MILESTONES
-from unblind.study import jobs, provenance, stages
-from unblind.study.stages import STAGES, THINK_DOMAINS
+from unblind.study import jobs, provenance
+from unblind.study.rows.names import RUN_FILES, THINK_DOMAINS
+from unblind.study.stages import STAGES
 
 
 def write_records(
@@ -364,7 +365,7 @@ def write_adapter(config: Config, run: str, seed: int, inputs=()):
     folder, told = jobs.run_folder(config, run, seed), {"training_seed": seed}
     settings, code = jobs.settings(config, "training", run), STAGES["training"].modules
     made_from = {"config": settings, "code": code, "seed": seed, "inputs": inputs}
-    weights, *others = (folder / name for name in stages.RUN_FILES)
+    weights, *others = (folder / name for name in RUN_FILES)
     if config.run(run).method == "align":
         others.append(folder / "projector.safetensors")
     if provenance.is_current(weights, **made_from):

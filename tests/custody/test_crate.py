@@ -26,7 +26,8 @@ from unblind.files import write_json, write_text
 from unblind.report.tables import table1
 from unblind.study import jobs, making
 from unblind.study.jobs import Job, Origin
-from unblind.study.stages import MODEL_FILES, STAGES
+from unblind.study.rows.names import MODEL_FILES
+from unblind.study.stages import STAGES
 from unblind.study.store import PULLED_BASE
 
 ROOT = Path(__file__).parents[2]

@@ -19,8 +19,9 @@ from unblind.custody import carried, publish
 from unblind.custody.artifacts import Artifact
 from unblind.custody.verify import Finding
 from unblind.errors import UnblindError
-from unblind.study import jobs, stages, store
+from unblind.study import jobs, store
 from unblind.study.making import Origin
+from unblind.study.rows.names import MANIFEST, MODEL_FILES, RUN_FILES
 
 ROOT = Path(__file__).parents[2]
 CONFIG = load(ROOT / "workflow" / "config" / "smoke.yaml")
@@ -36,9 +37,9 @@ def git(*words):
 
 
 def listed():
-    weights, *beside = (RUN / name for name in stages.RUN_FILES)
+    weights, *beside = (RUN / name for name in RUN_FILES)
     return [
-        *(Artifact("base", store.PULLED_BASE / name, None) for name in stages.MODEL_FILES),
+        *(Artifact("base", store.PULLED_BASE / name, None) for name in MODEL_FILES),
         Artifact("training", weights, ORIGIN, tuple(beside)),
         Artifact("rollouts", RECORD, ORIGIN),
         Artifact("tables", PAGE, ORIGIN),
@@ -72,7 +73,7 @@ def checkout(tmp_path, monkeypatch):
     git("commit", "-qm", "settings")
     synthetic.write_base(store.PULLED_BASE)
     store.add(store.PULLED_BASE)
-    for path in (*(RUN / name for name in stages.RUN_FILES), PAGE):
+    for path in (*(RUN / name for name in RUN_FILES), PAGE):
         write(path)
     write(RECORD, "one record")
     for one in listed():
@@ -105,7 +106,7 @@ def test_results_are_published_in_one_commit(checkout):
     assert done.commit == git("rev-parse", "HEAD").strip()
     assert done.pages == (Path("paper/published/table1.md"),)
     assert done.sizes[publish.ROLLOUTS] == len("one record")
-    assert done.sizes[publish.TRAINING] == len(stages.RUN_FILES) * len("something")
+    assert done.sizes[publish.TRAINING] == len(RUN_FILES) * len("something")
     names = git("ls-files").split()
     assert {"results/training.dvc", "results/rollouts.dvc", "results/base.dvc"} <= set(names)
     assert sum(name.startswith(".snakemake/") for name in names) == 4 + 5 + 1
@@ -228,7 +229,7 @@ def study(tmp_path, monkeypatch):
     """Demonstrations and their replay, in the working folder."""
     monkeypatch.chdir(tmp_path)
     synthetic.write_demos(CONFIG, jobs.demos_folder(CONFIG))
-    manifest = jobs.demos_folder(CONFIG) / stages.MANIFEST
+    manifest = jobs.demos_folder(CONFIG) / MANIFEST
     synthetic.write_replay(CONFIG, carried.own_replay(CONFIG), [manifest])
     return jobs.demos_folder(CONFIG), carried.own_replay(CONFIG)
 

@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 from unblind.custody import artifacts, carried, changes, report, verify
 from unblind.errors import UnblindError
 from unblind.study import code, provenance, store
-from unblind.study.stages import STAGES, THINK_DOMAINS
+from unblind.study.rows.names import THINK_DOMAINS
+from unblind.study.stages import STAGES
 
 TRAINED = Path("results/training/align/0")
 WEIGHTS = TRAINED / "adapter_model.safetensors"

@@ -8,7 +8,8 @@ from unblind.config import Config, load
 from unblind.custody import artifacts
 from unblind.custody.artifacts import Artifact
 from unblind.files import sha256, write_json, write_text
-from unblind.study import jobs, provenance, stages, store
+from unblind.study import jobs, provenance, store
+from unblind.study.rows.names import MANIFEST
 
 ROOT = Path(__file__).parents[2]
 SMOKE = ROOT / "workflow" / "config" / "smoke.yaml"
@@ -57,7 +58,7 @@ def make(one: Artifact, text: str = "", inputs: tuple[Path, ...] | None = None):
     made = {"config": origin.config, "code": origin.code, "seed": origin.seed, "inputs": inputs}
     with provenance.record(path, **made) as facts:
         write_text(path, f"{path} {text}")
-        if path.name == stages.MANIFEST:
+        if path.name == MANIFEST:
             shards = [path.with_name(f"train-{k:05d}.parquet") for k in range(2)]
             for shard in shards:
                 write_text(shard, str(shard))

@@ -6,7 +6,6 @@ import pytest
 import toy_study
 from fences import blocks, read
 
-MARK = "#: The graph: every stage by name"
 #: What the study's parts know of the new stages, printed by a process that imports their table.
 KNOWN = """
 import json
@@ -38,11 +37,10 @@ print(json.dumps({
 def project(tmp_path_factory):
     """A copy of the repository with the page's rows, and with the files that they name."""
     folder = toy_study.make(tmp_path_factory.mktemp("a new stage"))
-    (rows,) = blocks(read("docs/architecture.md"), "python")
-    table = folder / "src" / "unblind" / "study" / "stages.py"
-    text = table.read_text()
-    assert text.count(MARK) == 1
-    table.write_text(text.replace(MARK, f"{rows}{MARK}"))
+    rows = blocks(read("docs/architecture.md"), "python")
+    for name, row in zip(("knowledge.py", "pages.py"), rows, strict=True):
+        table = folder / "src" / "unblind" / "study" / "rows" / name
+        table.write_text(f"{table.read_text()}{row}")
     (folder / "src" / "unblind" / "measuring.py").write_text('"""Measuring."""\n')
     (folder / "paper" / "templates" / "norms.md.j2").write_text("Norms\n")
     (folder / "workflow" / "report" / "norms.rst").write_text("Norms\n")

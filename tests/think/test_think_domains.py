@@ -7,7 +7,7 @@ import pytest
 from unblind.errors import UnblindError
 from unblind.pictures.scenes import COLORS
 from unblind.sim import released_files
-from unblind.study.stages import THINK_DOMAINS
+from unblind.study.rows.names import THINK_DOMAINS
 from unblind.think import domains, drawings
 from unblind.think.domains import DOMAINS
 

@@ -9,7 +9,7 @@ import small_study
 import torch
 from safetensors.torch import load_file
 
-from unblind.study import stages
+from unblind.study.rows.names import STATISTICS
 from unblind.teachers.teacher import Teacher
 from unblind.training import feed, finetune
 from unblind.training.team import Team
@@ -79,7 +79,7 @@ def test_the_log_tells_how_many_tokens_are_read(published, aligned):
 
 
 def test_a_run_keeps_its_own_action_statistics(published, aligned):
-    own = json.loads((aligned / stages.STATISTICS).read_text())
+    own = json.loads((aligned / STATISTICS).read_text())
     numbers = json.loads((published.inputs.demos / "manifest.json").read_text())["statistics"]
     assert own["sft"]["action"]["q99"] == numbers["q99"]
     assert own["sft"]["action"]["min"] == numbers["minimum"]

@@ -16,7 +16,7 @@ import torch
 from unblind.align.objective import Objective
 from unblind.config import METHODS, Config
 from unblind.study import jobs
-from unblind.study.stages import MODEL_FILES
+from unblind.study.rows.names import MODEL_FILES
 from unblind.teachers.loading import load_teacher
 from unblind.training import finetune, loop, pretrain
 from unblind.training.feed import Cached

@@ -11,7 +11,8 @@ from unblind.cli.options import MINI, ConfigFile, Overrides, RunSeed, Workers, l
 from unblind.config import DemoSet
 from unblind.custody import carried
 from unblind.files import write_json
-from unblind.study import jobs, stages
+from unblind.study import jobs
+from unblind.study.rows.names import MANIFEST
 
 app = typer.Typer()
 
@@ -31,7 +32,7 @@ def demos(
     from unblind.demos.collect import collect
 
     out = out or jobs.demos_folder(settings, which)
-    with locks.alone(out / stages.MANIFEST):
+    with locks.alone(out / MANIFEST):
         collect(settings, out, workers or settings.rollout.workers, which)
 
 

@@ -12,7 +12,8 @@ from unblind.costs.measured import line_of
 from unblind.errors import UnblindError
 from unblind.sim.conditions import CONDITIONS, OBJECTS, PLATES, Space
 from unblind.study import jobs
-from unblind.study.stages import EPISODE_CPU_S, STAGES, START_CPU_S, THINK_DOMAINS
+from unblind.study.rows.names import THINK_DOMAINS
+from unblind.study.stages import EPISODE_CPU_S, STAGES, START_CPU_S
 
 #: Labelled frames of a demonstration, as a mean over mini's.
 FRAMES = 31

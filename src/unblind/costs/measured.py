@@ -11,7 +11,8 @@ from unblind.config import Config, digest
 from unblind.errors import UnblindError
 from unblind.study import jobs, provenance
 from unblind.study.jobs import Job
-from unblind.study.stages import MANIFEST, RECORD, rule_of
+from unblind.study.rows.names import MANIFEST, RECORD
+from unblind.study.stages import rule_of
 
 
 @dataclass(frozen=True)

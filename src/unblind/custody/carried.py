@@ -13,8 +13,9 @@ from typing import Any
 from unblind import files
 from unblind.config import Config, digest
 from unblind.errors import UnblindError
-from unblind.study import jobs, provenance, stages
+from unblind.study import jobs, provenance
 from unblind.study.code import code_hash, known_as
+from unblind.study.rows.names import MANIFEST
 from unblind.study.stages import STAGES
 
 _REPLAY = "replay.parquet"
@@ -37,7 +38,7 @@ def own_replay(config: Config) -> Path:
 
 def names() -> list[str]:
     """Return the names of the copies: two artifacts and their sidecars."""
-    return [name for file in (stages.MANIFEST, _REPLAY) for name in (file, f"{file}.meta.json")]
+    return [name for file in (MANIFEST, _REPLAY) for name in (file, f"{file}.meta.json")]
 
 
 def carry(config: Config) -> None:
@@ -46,7 +47,7 @@ def carry(config: Config) -> None:
     Raises:
         UnblindError: the disk is full or the folder cannot be written.
     """
-    for own in (jobs.demos_folder(config) / stages.MANIFEST, own_replay(config)):
+    for own in (jobs.demos_folder(config) / MANIFEST, own_replay(config)):
         if own.is_file():
             for path in (own, provenance.sidecar_path(own)):
                 with files.atomic_path(folder(config) / path.name) as temporary:
@@ -60,10 +61,10 @@ def sources(config: Config) -> tuple[Path, Path]:
     absent and the copy has the settings and code that the study would make it with.
     """
     copies, own = folder(config), jobs.demos_folder(config)
-    if not (own / stages.MANIFEST).is_file() and _has_manifest(config, copies):
+    if not (own / MANIFEST).is_file() and _has_manifest(config, copies):
         own = copies
     replay = own_replay(config)
-    if not replay.is_file() and _has_replay(config, copies, own / stages.MANIFEST):
+    if not replay.is_file() and _has_replay(config, copies, own / MANIFEST):
         replay = copies / _REPLAY
     return own, replay
 
@@ -71,13 +72,13 @@ def sources(config: Config) -> tuple[Path, Path]:
 def substituted(config: Config, paths: Iterable[Path]) -> list[Path]:
     """Return paths of results, those of copies in the place of originals (see `sources`)."""
     demos, replay = sources(config)
-    copies = {own_manifest(config): demos / stages.MANIFEST, own_replay(config): replay}
+    copies = {own_manifest(config): demos / MANIFEST, own_replay(config): replay}
     return [copies.get(path, path) for path in paths]
 
 
 def _has_manifest(config: Config, copies: Path) -> bool:
     made_from = (jobs.settings(config, "demos"), STAGES["demos"].modules)
-    return any(_standing(copies / stages.MANIFEST, *made_from))
+    return any(_standing(copies / MANIFEST, *made_from))
 
 
 def _has_replay(config: Config, copies: Path, manifest: Path) -> bool:

@@ -21,10 +21,10 @@ from unblind.custody import carried
 from unblind.custody.artifacts import Artifact, study
 from unblind.custody.verify import verify
 from unblind.errors import UnblindError
-from unblind.study import dryrun, stages, store
+from unblind.study import dryrun, store
 from unblind.study import pulled_base as base
 from unblind.study.provenance import sidecar_path
-from unblind.study.stages import MODEL_FILES, VLM_FILE
+from unblind.study.rows.names import MODEL_FILES, RUN_FILES, VLM_FILE
 from unblind.study.store import PULLED_BASE, RESULTS, STORE
 
 TRAINING, ROLLOUTS = RESULTS / "training", RESULTS / "rollouts"
@@ -164,7 +164,7 @@ def _outputs(artifact: Artifact) -> list[Path]:
     if artifact.group in ("tables", "audit"):
         return []
     if artifact.group == "training":
-        return [folder / file for file in stages.RUN_FILES] if name == stages.RUN_FILES[0] else []
+        return [folder / file for file in RUN_FILES] if name == RUN_FILES[0] else []
     if artifact.group == "base":
         return [artifact.path] if name in (*MODEL_FILES, VLM_FILE) else []
     return [artifact.path]

@@ -12,7 +12,8 @@ from unblind.custody.artifacts import Artifact
 from unblind.custody.parts import adapter_damage, shards
 from unblind.custody.sidecars import Sidecar
 from unblind.errors import UnblindError
-from unblind.study import provenance, stages
+from unblind.study import provenance
+from unblind.study.rows.names import ADAPTER_FILES, MANIFEST, RUN_FILES
 
 #: 'as read': the input still has the bytes that were read. 'absent': it is not here.
 InputState = Literal["as read", "changed", "absent"]
@@ -116,9 +117,9 @@ def carrier(path: Path) -> Path:
 
 def _carriers(path: Path) -> Iterator[Path]:
     """Yield artifacts that a file without a sidecar may belong to."""
-    if path.name in (*stages.RUN_FILES, "projector.safetensors"):
-        yield path.with_name(stages.ADAPTER_FILES[0])
-    manifest = path.with_name(stages.MANIFEST)
+    if path.name in (*RUN_FILES, "projector.safetensors"):
+        yield path.with_name(ADAPTER_FILES[0])
+    manifest = path.with_name(MANIFEST)
     if manifest.is_file() and path in shards(manifest):
         yield manifest
 
@@ -152,13 +153,13 @@ def _changed(
 ) -> Iterator[str]:
     if artifact.is_file() and now.sha256(artifact) != sidecar.sha256:
         yield "its content differs from its sidecar"
-    if artifact.name == stages.MANIFEST and artifact.is_file():
+    if artifact.name == MANIFEST and artifact.is_file():
         known = shards(artifact).items()
         if wrong := [
             file.name for file, sha in known if file.is_file() and now.sha256(file) != sha
         ]:
             yield f"shard differs from its checksum: {changes.some(wrong)}"
-    if artifact.name == stages.ADAPTER_FILES[0]:
+    if artifact.name == ADAPTER_FILES[0]:
         yield from adapter_damage(artifact, sidecar)
     if artifact in settings:
         yield from changes.settings(sidecar, settings[artifact])

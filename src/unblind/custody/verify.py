@@ -13,7 +13,8 @@ from unblind.custody.parts import adapter_damage, shards
 from unblind.custody.sidecars import Sidecar
 from unblind.custody.stored import Stored, damaged_blobs
 from unblind.errors import UnblindError
-from unblind.study import provenance, stages, store
+from unblind.study import provenance, store
+from unblind.study.rows.names import ADAPTER_FILES, MANIFEST
 
 #: 'intact': whole, and what the study asks for now. 'stale': whole, but made from something else.
 State = Literal["intact", "stale", "missing", "corrupt"]
@@ -166,7 +167,7 @@ class _Checker:
         path = artifact.path
         if self._now.sha256(path) != sidecar.sha256:
             yield "its content differs from its sidecar"
-        if path.name == stages.ADAPTER_FILES[0]:
+        if path.name == ADAPTER_FILES[0]:
             yield from adapter_damage(path, sidecar)
         sidecar_file = provenance.sidecar_path(path)
         if self._named(sidecar_file) == store.md5(
@@ -246,7 +247,7 @@ def _parts(artifact: Artifact) -> Mapping[Path, str | None]:
         UnblindError: it is an unreadable manifest.
     """
     # The copy of a manifest that runs bring along has no shards beside it.
-    if artifact.path.name == stages.MANIFEST and artifact.group != "training":
+    if artifact.path.name == MANIFEST and artifact.group != "training":
         return shards(artifact.path)
     return dict.fromkeys(artifact.beside)
 

@@ -10,7 +10,7 @@ from unblind import weights
 from unblind.errors import UnblindError
 from unblind.study import jobs
 from unblind.study.jobs import Job
-from unblind.study.stages import ADAPTER_FILES, VLM_FILE
+from unblind.study.rows.names import ADAPTER_FILES, VLM_FILE
 from unblind.vla import checkpoint, loading, lora, policy
 from unblind.vla.checkpoint import Checkpoint
 

@@ -7,7 +7,7 @@ from unblind import locks
 from unblind.config import Config
 from unblind.study.jobs import Job
 from unblind.study.provenance import is_current
-from unblind.study.stages import MANIFEST
+from unblind.study.rows.names import MANIFEST
 
 
 def replay(config: Config, demos: Path, out: Path, n_workers: int) -> None:

@@ -13,7 +13,7 @@ from unblind.files import explained
 from unblind.study import store
 from unblind.study.jobs import Job
 from unblind.study.provenance import sidecar_path
-from unblind.study.stages import MODEL_FILES, VLM_FILE
+from unblind.study.rows.names import MODEL_FILES, VLM_FILE
 from unblind.study.store import PULLED_BASE
 
 #: What a published base consists of.

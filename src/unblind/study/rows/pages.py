@@ -1,0 +1,163 @@
+"""Stages that render tables, figures and pages."""
+
+from typing import Any
+
+from unblind.config.sections import ABLATIONS
+from unblind.study.rows.scope import has_own_model, has_plane, has_trained
+from unblind.study.rows.shared import DEMOS, REPORT, keys, within
+from unblind.study.stage import Input, Stage
+
+
+def _page(page: str, command: str, outputs: tuple[str, ...], **facts: Any) -> Stage:
+    """Return a stage that renders a page, in several formats, from results."""
+    facts = {"title": f"Render {page}", "group": "tables", "settings": None} | facts
+    facts = {"modules": REPORT} | facts
+    paths = tuple(f"{{results}}/{name}" for name in outputs)
+    return Stage(command=command, outputs=paths, page=page, **facts)
+
+
+def _settings_table(number: int) -> Stage:
+    return _page(
+        f"Table {number}",
+        f"hyperparameters {number}",
+        (f"table{number}.md", f"table{number}.tex"),
+        sources=(
+            "paper/hyperparameters.yaml",
+            *(f"paper/templates/hyperparameters.{kind}.j2" for kind in ("md", "tex")),
+        ),
+    )
+
+
+def _ablation(number: str) -> Stage:
+    """Return the stage that renders one of the paper's tables of ablations."""
+    return _page(
+        f"Table {number}",
+        f"ablation {number}",
+        tuple(f"table{number}.{kind}" for kind in ("md", "csv", "tex")),
+        settings=keys("scale", "seed", "seeds", "runs", "ablations", "rollout"),
+        inputs=(Input("rollout"), Input("answers")),
+        sources=(
+            "paper/claims.yaml",
+            *(f"paper/templates/ablation.{kind}.j2" for kind in ("md", "tex")),
+        ),
+        rows=lambda config: ["align", "default", *config.ablations[number]],
+        when=lambda config: number in config.ablations,
+    )
+
+
+ROWS = {
+    "table1": _page(
+        "Table 1",
+        "table1",
+        ("table1.md", "table1.csv", "table1.tex"),
+        settings=keys("scale", "seed", "seeds", "runs", "gates", "table1", "rollout", "answers"),
+        inputs=(
+            Input("rollout"),
+            Input("rollout_scripted"),
+            Input("arms"),
+            Input("answers"),
+            DEMOS,
+            Input("replay"),
+        ),
+        sources=(
+            "paper/claims.yaml",
+            *(f"paper/templates/table1.{kind}.j2" for kind in ("md", "tex")),
+        ),
+    ),
+    "table2": _page(
+        "Table 2",
+        "table2",
+        tuple(f"table2.{kind}" for kind in ("md", "csv", "tex")),
+        settings=keys("scale", "seeds", "runs", "table1", "think"),
+        inputs=(Input("think"), Input("think_scripted"), Input("think_answers")),
+        sources=(
+            "paper/claims.yaml",
+            *(f"paper/templates/table2.{kind}.j2" for kind in ("md", "tex")),
+        ),
+    ),
+    **{f"table{number}": _ablation(number) for number in ABLATIONS},
+    "forgetting": _page(
+        "Drift and forgetting",
+        "forgetting",
+        ("drift.md", "drift.png"),
+        settings=keys("scale", "seed", "seeds", "runs", "drift", "table1")
+        | {"training": {"align": {"layers"}}},
+        inputs=(Input("drift"),),
+        sources=("paper/templates/drift.md.j2",),
+        modules=REPORT,
+        when=has_trained,
+    ),
+    "figure2c": _page(
+        "Figure 2c",
+        "figure2c",
+        ("landscape.md", "figure2c.png"),
+        settings=keys("scale", "seed", "seeds", "runs", "landscape"),
+        inputs=(Input("landscape"),),
+        sources=("paper/templates/landscape.md.j2",),
+        modules=REPORT,
+        when=has_plane,
+    ),
+    "figure4": _page(
+        "Figure 4",
+        "figure4",
+        ("attention.md", "figure4.png"),
+        settings=keys("runs", "seeds", "attention", "seed") | {"training": {"align": {"layers"}}},
+        inputs=(Input("attention"),),
+        sources=("paper/templates/attention.md.j2",),
+        when=has_own_model,
+    ),
+    "figure5": _page(
+        "Figure 5",
+        "figure5",
+        ("collapse.md", "figure5.png"),
+        settings=keys("runs", "seeds", "collapse"),
+        inputs=(Input("collapse"),),
+        sources=("paper/templates/collapse.md.j2",),
+        when=has_own_model,
+    ),
+    "table3": _page(
+        "Table 3",
+        "table3",
+        ("table3.md", "table3.tex", "table3.png"),
+        settings=keys("scale", "seeds", "runs", "probe") | {"training": {"align": {"teacher"}}},
+        inputs=(Input("probe"), Input("probe_references")),
+        sources=(
+            "paper/claims.yaml",
+            *(f"paper/templates/table3.{kind}.j2" for kind in ("md", "tex")),
+        ),
+        when=has_own_model,
+    ),
+    "table9": _settings_table(9),
+    "table14": _settings_table(14),
+    # What the stages took is known when the table is there, whose footer quotes them too.
+    "costs": _page(
+        "Costs",
+        "costs --page",
+        ("costs.md", "costs.tex"),
+        after=(Input("table1", ("table1.md",)),),
+        modules=(
+            *REPORT,
+            *within("costs", "formulas", "measured", "page"),
+            *within("study", "jobs", "rows", "stages"),
+        ),
+        sources=(
+            *(f"workflow/config/{name}.yaml" for name in ("paper", "mini")),
+            *(f"paper/templates/costs.{kind}.j2" for kind in ("md", "tex")),
+        ),
+    ),
+    "audit": _page(
+        "Audit",
+        "audit",
+        ("audit.md", "audit.json", "audit.html"),
+        title="Judge the published claims",
+        after=(Input("rollout"), Input("rollout_scripted"), Input("table1")),
+        group="audit",
+        settings=True,
+        # Checks of the release's defects run code of every part; an audit takes seconds.
+        modules=("unblind",),
+        sources=(
+            *("paper/claims.yaml", "paper/defects.yaml"),
+            *(f"paper/templates/audit.{name}" for name in ("md.j2", "html.j2", "css", "js")),
+        ),
+    ),
+}

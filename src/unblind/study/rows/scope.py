@@ -1,0 +1,82 @@
+"""Which studies and runs a stage is for."""
+
+from typing import Any
+
+from unblind.study.stage import Runs
+
+
+def is_published(config: Any) -> bool:
+    """Tell whether methods start from a published checkpoint."""
+    return config.base.source is not None
+
+
+def is_own(config: Any) -> bool:
+    """Tell whether methods start from a model of our own making."""
+    return config.base.source is None
+
+
+def has_own_model(config: Any) -> bool:
+    """Tell whether a row of Table 1 is a model that starts from our own base."""
+    rows = [config.runs[row] for row in config.table1.rows if row in config.runs]
+    return is_own(config) and any(map(acts, rows))
+
+
+def is_rebuilt(config: Any) -> bool:
+    """Tell whether our own base is made here."""
+    return is_own(config) and config.rebuild_base
+
+
+def is_pulled(config: Any) -> bool:
+    """Tell whether our own base is the published one."""
+    return is_own(config) and not config.rebuild_base
+
+
+def is_aligned(run: Any) -> bool:
+    """Tell whether a run is trained with alignment."""
+    return run.method == "align"
+
+
+def is_trained(run: Any) -> bool:
+    """Tell whether a run has weights of its own."""
+    return run.method is not None
+
+
+def acts(run: Any) -> bool:
+    """Tell whether a run is a model that acts."""
+    return run.policy == "vla"
+
+
+def is_vlm(run: Any) -> bool:
+    """Tell whether a run is the base before robot pretraining."""
+    return run.policy == "vlm"
+
+
+#: Runs with weights of their own, for each seed; models that act, and scripted policies, which
+#: have episodes of their own for each seed; models, those that act or of any kind, of which those
+#: that no run has trained are the same for all seeds: the base, and the VLM before robot
+#: pretraining; planners that go to a board of VL-Think, once.
+TRAINED = Runs(is_trained)
+ACTING = Runs(acts)
+SCRIPTED = Runs(lambda run: run.policy in ("oracle", "random", "noop"))
+PLANNERS = Runs(lambda run: run.policy in ("oracle", "always_left"), each_seed=lambda run: False)
+ACTING_MODELS = Runs(acts, each_seed=is_trained)
+MODELS = Runs(lambda run: acts(run) or is_vlm(run), each_seed=is_trained)
+
+
+def has_trained(config: Any) -> bool:
+    """Tell whether a row of Table 1 is a trained run of our own base."""
+    rows = (config.runs[row] for row in config.table1.rows if row in config.runs)
+    return is_own(config) and any(map(is_trained, rows))
+
+
+def has_plane(config: Any) -> bool:
+    """Tell whether both runs of the landscape are trained, and rows of Table 1."""
+    rows = [run for run in config.table1.rows if run in config.runs]
+    return is_own(config) and all(
+        run in rows and is_trained(config.runs[run]) for run in config.landscape.runs
+    )
+
+
+def spans_plane(config: Any, run: str, seed: int) -> bool:
+    """Tell whether a trained run spans the plane of the landscape."""
+    return run in config.landscape.runs and seed == config.seeds[0]
