@@ -10,7 +10,7 @@ import pytest
 import toy_study
 from toy_study import SMOKE, TABLE, environment, jobs, snakemake
 
-from unblind.config.sections import ABLATIONS
+from unblind.config.kinds import ABLATIONS
 from unblind.study.provenance import source_hash
 from unblind.study.stages import STAGES
 

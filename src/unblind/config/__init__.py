@@ -16,41 +16,38 @@ from pydantic import Field, ValidationError, model_validator
 
 from unblind.config.cluster import Cluster
 from unblind.config.files import EXTENDS, overlay, read, replace, without_null_runs
-from unblind.config.sections import (
-    ABLATIONS,
-    METHODS,
-    RECIPE,
+from unblind.config.kinds import ABLATIONS, METHODS, RECIPE, FileName, Name, Section, Seed
+from unblind.config.knowledge import (
+    Answers,
+    Attention,
+    Collapse,
+    Drift,
+    Frames,
+    Landscape,
+    Probe,
+    Think,
+)
+from unblind.config.learning import (
     ActionLoss,
     Alignment,
-    Answers,
-    Arm,
-    Attention,
     Augmentation,
     Base,
-    Collapse,
-    Demos,
-    Drift,
-    ExecutedNoise,
-    FileName,
-    Frames,
-    Gates,
-    Landscape,
     Model,
-    Name,
-    PretrainingDemos,
-    Probe,
     Questions,
+    Run,
+    Schedule,
+    Training,
+)
+from unblind.config.simulation import (
+    Arm,
+    Demos,
+    ExecutedNoise,
+    PretrainingDemos,
     Render,
     Replay,
     Rollout,
-    Run,
-    Schedule,
-    Section,
-    Seed,
-    Table1,
-    Think,
-    Training,
 )
+from unblind.config.tables import Gates, Table1
 from unblind.errors import UnblindError, near
 from unblind.teachers.registry import TEACHERS, Vit
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from unblind.config.sections import Count, Name, Section
+from unblind.config.kinds import Count, Name, Section
 
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
 #: A folder; variables that the compute node knows may be part of it.

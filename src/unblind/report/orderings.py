@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from unblind.config.sections import Share
+from unblind.config.kinds import Share
 from unblind.errors import near
 from unblind.report.printed import Measure, Part, PublishedTable, Slug, Suite, Text
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from unblind.config.sections import Name, Section, Share
+from unblind.config.kinds import Name, Section, Share
 from unblind.errors import UnblindError, near
 from unblind.sim.conditions import CONDITIONS
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from unblind.config.sections import Share
+from unblind.config.kinds import Share
 from unblind.errors import UnblindError
 from unblind.report.orderings import Ordering, OrderingBlock
 from unblind.report.printed import Part, PublishedRow, PublishedTable, Slug, Text

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from unblind.config.sections import ABLATIONS
+from unblind.config.kinds import ABLATIONS
 from unblind.study.rows.scope import has_own_model, has_plane, has_trained
 from unblind.study.rows.shared import DEMOS, REPORT, keys, within
 from unblind.study.stage import Input, Stage

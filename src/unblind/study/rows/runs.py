@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from unblind.config.sections import RECIPE
+from unblind.config.kinds import RECIPE
 from unblind.study.rows.names import ADAPTER_FILES, MANIFEST, RUN_FILES, STATISTICS
 from unblind.study.rows.scope import ACTING, SCRIPTED, TRAINED, is_aligned, is_own, is_published
 from unblind.study.rows.shared import (

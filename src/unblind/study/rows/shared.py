@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from unblind.config.sections import RECIPE
+from unblind.config.kinds import RECIPE
 from unblind.study.rows.names import MODEL_FILES
 from unblind.study.stage import Input
 
