@@ -80,16 +80,15 @@ def test_what_is_told_is_nothing_the_same_words_or_the_same_in_other_words():
 
 
 def test_a_study_has_the_arms_that_it_names():
-    assert tuple(jobs.told(load(MINI))) == OTHER
-    job = jobs.Job(load(MINI, MORE), "arms", "base", 0)
+    assert tuple(jobs.told(load(MINI.with_name("study.yaml")))) == OTHER
+    job = jobs.Job(load(MINI.with_name("study.yaml"), MORE), "arms", "base", 0)
     names = [path.stem for path in job.outputs]
     assert names == [
         *OTHER,
         *(f"{c}_{arm}" for arm in WORDS for c in ("in_distribution", "instruct")),
     ]
     assert {jobs.condition_of(name) for name in names[2:]} == {"in_distribution", "instruct"}
-    none = load(MINI, {"rollout.arms": {}})
-    assert not [job for job in jobs.of_study(none) if job.name == "arms"]
+    assert not [job for job in jobs.of_study(load(MINI)) if job.name == "arms"]
 
 
 @pytest.mark.parametrize(
