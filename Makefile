@@ -41,7 +41,7 @@ audit: setup
 
 test: setup
 	@sh scripts/browser.sh
-	.venv/bin/python -m pytest -n 2 --dist loadfile
+	.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 25
 
 # A real one-node SLURM, started and stopped by the tests; Debian as root. About 15 minutes.
 test-slurm: setup

@@ -15,6 +15,13 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 processor.pin()
 
 ROOT = Path(__file__).parents[1]
+#: Files of a minute and more. They are run first, so that two processes end at the same time.
+LONGEST = ("test_docs_commands", "test_pulled", "test_workflow", "test_finetune")
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the longest files; the others keep their order."""
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
 
 
 @pytest.fixture(scope="session")
