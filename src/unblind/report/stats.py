@@ -352,6 +352,38 @@ def minimum_detectable_difference(
     return None if missing(1.0) > 0 else float(brentq(missing, 0.0, 1.0, xtol=1e-6))
 
 
+def detectable_mean(
+    low: float, high: float, power: float = 0.8, level: float = 0.95, of_interval: float = 0.95
+) -> float | None:
+    """Return the smallest mean difference that a two-sided normal test finds.
+
+    It is (z of level + z of power) standard errors; the error is taken from a normal interval.
+    None for an interval without width: it tells no error.
+
+    Args:
+        low, high: the interval.
+        power: wanted chance of detection.
+        level: of the test; see `minimum_detectable_difference` for tests that Holm adjusts.
+        of_interval: level of the interval.
+
+    Raises:
+        UnblindError: the interval is reversed.
+    """
+    if high < low:
+        raise UnblindError(f"no error of the interval [{low}, {high}]", _REMEDY)
+    error = (high - low) / (2 * norm.isf((1 - of_interval) / 2))
+    return float((norm.isf((1 - level) / 2) + norm.ppf(power)) * error) if error else None
+
+
+def least_p(units: int) -> float:
+    """Return the smallest two-sided p that a sign test over so many independent units can give.
+
+    Where few units happen to agree, a normal test has no error and its p is 0: it is not to be
+    believed below this.
+    """
+    return min(1.0, 2.0 ** (1 - units))
+
+
 def _check_pairs(won: int, lost: int) -> None:
     if won < 0 or lost < 0:
         raise UnblindError(f"no comparison with {won} pairs won and {lost} lost", _REMEDY)
