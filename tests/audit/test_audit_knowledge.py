@@ -118,9 +118,7 @@ def test_probes_of_the_same_pictures(study, found):
     assert one["why"].startswith("concepts of Icon-100 at block 3; ")
     folder = Path(study.results, "probe")
     listed = probes.differences(probes.load_models(study, folder), study.probe.site)
-    (page,) = (
-        d for d in listed if d.runs == ("align", "default") and d.measure is probes.CONCEPTS
-    )
+    (page,) = (d for d in listed if d.runs == ("align", "default") and d.measure is probes.CONCEPTS)
     rate = page.sites[study.probe.site]
     assert (rate.value, rate.low, rate.high) == pytest.approx(
         (gain["delta"], gain["low"], gain["high"]), abs=1e-6
@@ -180,8 +178,9 @@ def test_every_claim_of_the_diagnosing_half_is_judged(found):
     for one in ours:
         if one["effect"]:
             assert {"delta", "low", "high", "n", "p_holm", "detectable"} <= one["effect"].keys()
-            assert one["command"].endswith(f"unblind audit --cell {one['id']}") or "--set" in (
-                one["command"]
+            assert (
+                one["command"].endswith(f"unblind audit --cell {one['id']}")
+                or "--set" in (one["command"])
             )
 
 

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from unblind.audit.commands import Commands
+from unblind.audit.knowledge import File
 from unblind.audit.measure import Effect, Ours
 from unblind.audit.records import CONDITIONS_OF, Evidence, Piece, conditions
 from unblind.audit.verdicts import Judgement, Verdict, with_origin
@@ -16,16 +17,10 @@ from unblind.custody.stored import Origin
 from unblind.report.published import Claims
 from unblind.study import jobs
 
-
-class Record(Protocol):
-    """A file behind a claim: `unblind.audit.records.Piece` or `unblind.audit.knowledge.File`."""
-
-    @property
-    def path(self) -> Path: ...
-    @property
-    def origin(self) -> Origin: ...
-    @property
-    def commit(self) -> str: ...
+#: A file behind a claim.
+Record = Piece | File
+#: Why a claim about a model without a run is not judged.
+NOT_EVALUATED = "a model that this package does not evaluate"
 
 
 @dataclass(frozen=True)
@@ -107,9 +102,6 @@ def rollouts(
             return pieces
         collected += pieces
     return collected
-
-
-NOT_EVALUATED = "a model that this package does not evaluate"
 
 
 def command(

@@ -98,9 +98,7 @@ def _judge(
     return of_value(printed, spread, ours, rule.z, rule.level, config.scale)
 
 
-def _command(
-    study: Study, measure: str, run: str | None, column: str, claim: str
-) -> str | None:
+def _command(study: Study, measure: str, run: str | None, column: str, claim: str) -> str | None:
     if run is None or measure == "success":
         return command(study, claim, [run], [column])
     (stage,) = knowledge.stages(study.config, measure, [run])

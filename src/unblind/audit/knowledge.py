@@ -14,7 +14,6 @@ from unblind.config import Config
 from unblind.custody.stored import Origin, Stored
 from unblind.errors import UnblindError
 from unblind.report import attention, by_model, collapse, probes, thinking
-from unblind.report.answers import Rate
 from unblind.report.by_model import Measured
 from unblind.report.comparisons import Comparison, Layer
 from unblind.report.probes import CONCEPTS, REFERENCES, Probed
@@ -163,9 +162,7 @@ def stages(config: Config, measure: str, runs: Sequence[str]) -> list[str]:
     return ["think_answers" if asked else "think"] * len(runs)
 
 
-def value(
-    config: Config, measure: str, known: Known, columns: Sequence[str], level: float
-) -> Ours:
+def value(config: Config, measure: str, known: Known, columns: Sequence[str], level: float) -> Ours:
     """Return a rate of Table 2 or 3, as its page has it.
 
     Args:

@@ -25,7 +25,6 @@ from unblind.report.published import Ordering
 from unblind.report.stats import holm
 
 
-
 @dataclass(frozen=True)
 class _Order:
     """A claim that one run has more of something than another.

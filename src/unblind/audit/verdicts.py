@@ -102,7 +102,9 @@ def of_ordering(
     if effect.low > margin and significant:
         return Judgement("reproduced", f"the interval lies above {_whole(margin, unit)}; {chance}")
     if effect.high < -margin and significant:
-        return Judgement("contradicted", f"the interval lies below {_whole(-margin, unit)}; {chance}")
+        return Judgement(
+            "contradicted", f"the interval lies below {_whole(-margin, unit)}; {chance}"
+        )
     if effect.detectable is None:
         return Judgement("inconclusive", f"{chance}; so few pairs detect no difference")
     power = f"so many pairs detect {amount(effect.detectable, unit)} with a power of 80 %"

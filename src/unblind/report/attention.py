@@ -185,9 +185,7 @@ def change(first: Measured, second: Measured, prompt: str, variant: str) -> Chan
     rows = [Row(str(n), [estimate(some, m) for m in TESTED]) for n, some in by_layer.items()]
     verdicts = {}
     for column, name in enumerate(TESTED):
-        p = holm(
-            [by_model.p_value(some, name, STRATA, CLUSTERS) for some in by_layer.values()]
-        )
+        p = holm([by_model.p_value(some, name, STRATA, CLUSTERS) for some in by_layer.values()])
         found = [
             (n, row.cells[column].value)
             for n, row, adjusted in zip(by_layer, rows, p, strict=True)
@@ -273,9 +271,7 @@ def reliance(cut: Mapping[str, Measured], task: str) -> dict[str, dict[str, list
     found = {}
     for number, model in enumerate(cut.values()):
         beyond = {key: of_models[number][1] for key, of_models in arms.items()}
-        p = holm(
-            [by_model.p_value(some, "loss", STRATA, CLUSTERS) for some in beyond.values()]
-        )
+        p = holm([by_model.p_value(some, "loss", STRATA, CLUSTERS) for some in beyond.values()])
         needed = [
             key
             for (key, some), adjusted in zip(beyond.items(), p, strict=True)

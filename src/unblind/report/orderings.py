@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -100,20 +100,16 @@ class OrderingBlock(Part):
             named = [words["better"]] * (len(betters) > 1)
             named += [words["worse"]] * isinstance(self.worse, list)
             parts = [better] * (len(betters) > 1) + [worse] * (len(worses) > 1)
-            yield Ordering(
+            yield self._made(
+                table,
+                margin,
                 id="-".join([self.id, *parts, *([heading.lower()] if heading else [])]),
-                title=self.title,
                 label=", ".join(named + [heading] * bool(heading)) or words["worse"],
                 text=_filled(self.text, {**words, "suite": heading, "column": heading}),
-                location=self.location,
-                table=self.table,
-                measure=table.measure,
                 better=better,
                 worse=worse,
                 columns=columns,
                 suite=suite,
-                margin=margin if self.margin is None else self.margin,
-                kind=self.kind,
             )
 
     def of_own_rows(
@@ -128,24 +124,29 @@ class OrderingBlock(Part):
         better = _listed(self.better)[0]
         for (run, label), suite in itertools.product(runs.items(), self.suites):
             if self.own_rows:
-                yield Ordering(
+                words = {"better": table.rows[better].label, "worse": label, "suite": suite}
+                yield self._made(
+                    table,
+                    margin,
                     id=f"{self.id}-{run.replace('_', '-')}-{suite}",
-                    title=self.title,
                     label=f"{label}, {suite}",
-                    text=_filled(
-                        self.text,
-                        {"better": table.rows[better].label, "worse": label, "suite": suite},
-                    ),
-                    location=self.location,
-                    table=self.table,
-                    measure=table.measure,
+                    text=_filled(self.text, words),
                     better=better,
                     worse=run,
                     columns=table.headings(suite),
                     suite=suite,
-                    margin=margin if self.margin is None else self.margin,
-                    kind=self.kind,
                 )
+
+    def _made(self, table: PublishedTable, margin: float, **own: Any) -> Ordering:
+        return Ordering(
+            title=self.title,
+            location=self.location,
+            table=self.table,
+            measure=table.measure,
+            margin=margin if self.margin is None else self.margin,
+            kind=self.kind,
+            **own,
+        )
 
     def _require(self, key: str, known: Iterable[str], table: PublishedTable) -> None:
         if key not in known:
