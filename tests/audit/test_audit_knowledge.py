@@ -192,6 +192,9 @@ def test_a_record_that_must_not_be_believed_affects_its_run_alone(tmp_path):
     for name in ("2/align/Color", "2/align/Arrow", "ordering/align-restores-shape"):
         assert after[name]["verdict"] == "not run"
         assert after[name]["why"].startswith(f"{path.as_posix()} is refused: is corrupt")
+    # What is there and was not refused counts as read.
+    read = build.evidence(config).paths
+    assert path not in read and path.with_name("arrow.parquet") in read
     assert after["2/default/Color"]["ours"] and after["3/align/Accuracy"]["ours"]
     problems = integrity.findings(config, build.evidence(config), tmp_path / "audit")
     assert [one.path for one in problems] == [path.as_posix()]

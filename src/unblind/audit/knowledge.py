@@ -20,17 +20,17 @@ from unblind.report.probes import CONCEPTS, REFERENCES, Probed
 from unblind.report.stats import clustered_rate
 from unblind.study import jobs, provenance
 from unblind.study.jobs import Job
+from unblind.study.rows.names import JUDGED
 from unblind.study.stages import STAGES
 
-#: What is recorded of knowledge, by the stage that records it, and how pages call it.
-KINDS: Mapping[str, str] = {
-    "think": "VL-Think",
-    "think_answers": "answers about VL-Think",
-    "probe": "linear probes",
-    "probe_references": "linear probes",
-    "attention": "attention",
-    "collapse": "classes",
-}
+#: What the records of each of `JUDGED` stages are called.
+_CALLED = dict(
+    zip(
+        JUDGED,
+        ("VL-Think", "answers about VL-Think", *["linear probes"] * 2, "attention", "classes"),
+        strict=True,
+    )
+)
 #: The stage and the unit of each quantity that figures compare.
 QUANTITIES: Mapping[str, tuple[str, str]] = {
     "target_lift": ("attention", "in lift"),
@@ -93,11 +93,13 @@ class Knowledge:
             the study has no such.
         known: by the same, those that are all there.
         refused: by the same, which record must not be believed, and what is wrong with it.
+        present: records that are there, also where others of a run are not, but not refused.
     """
 
     paths: Mapping[tuple[str, str], Sequence[Path]] = field(default_factory=dict)
     known: Mapping[tuple[str, str], Known] = field(default_factory=dict)
     refused: Mapping[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    present: Sequence[Path] = ()
 
     @property
     def files(self) -> list[File]:
@@ -121,7 +123,10 @@ def read(config: Config) -> Knowledge:
         else:
             files = (File(path, stored.origin(path), provenance.read(path)) for path in paths)
             known[stage, run] = Known(content, tuple(files))
-    return Knowledge(listed, known, refused)
+    wrong = {path for path, _ in refused.values()}
+    there = [path for paths in listed.values() for path in paths if path.is_file()]
+    present = [path for path in there if path.as_posix() not in wrong]
+    return Knowledge(listed, known, refused, present)
 
 
 def _paths(config: Config, stage: str, run: str) -> list[Path]:
@@ -144,7 +149,7 @@ def missing(config: Config, knowledge: Knowledge, stage: str, run: str) -> str:
     paths = knowledge.paths.get((stage, run), ())
     lacking = [path for path in paths if not path.is_file()]
     if not lacking:
-        return f"this study records no {KINDS[stage]} of '{run}'"
+        return f"this study records no {_CALLED[stage]} of '{run}'"
     return f"{len(lacking)} of {len(paths)} records: {lacking[0].as_posix()} is not there"
 
 
@@ -258,7 +263,7 @@ def _layer(config: Config, name: Layer) -> int:
 
 
 def _listed(config: Config) -> list[tuple[str, str]]:
-    of_runs = [stage for stage in KINDS if stage != "probe_references"]
+    of_runs = [stage for stage in JUDGED if stage != "probe_references"]
     listed = [(stage, run) for stage in of_runs for run in config.runs]
     return listed + [("probe_references", name) for name in REFERENCES]
 

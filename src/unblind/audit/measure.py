@@ -125,7 +125,10 @@ def clustered_effect(
     strata, clusters = groups
     own, other = (pairs[name].to_numpy(dtype=float) for name in _RUNS)
     delta, low, high = stats.clustered_difference(own - other, strata, clusters, level)
-    units = len(np.unique(clusters))
+    units, first_level = len(np.unique(clusters)), _first_level(level, family)
+    detectable = stats.detectable_mean(low, high, level=first_level, of_interval=level)
+    # So few clusters can never reach that level.
+    detectable = None if stats.least_p(units) > 1 - first_level else detectable
     return Effect(
         delta=delta,
         low=low,
@@ -134,9 +137,7 @@ def clustered_effect(
         first=stats.clustered_difference(own, strata, clusters)[0],
         second=stats.clustered_difference(other, strata, clusters)[0],
         p=max(stats.clustered_p(own - other, strata, clusters), stats.least_p(units)),
-        detectable=stats.detectable_mean(
-            low, high, level=_first_level(level, family), of_interval=level
-        ),
+        detectable=detectable,
         clusters=units,
     )
 

@@ -112,8 +112,8 @@ class Evidence:
 
     @property
     def paths(self) -> list[Path]:
-        """All records."""
-        return [record.path for record in (*self.pieces.values(), *self.knowledge.files)]
+        """All records that are there and not refused."""
+        return [*(piece.path for piece in self.pieces.values()), *self.knowledge.present]
 
     @property
     def _metas(self) -> list[Mapping[str, Any]]:

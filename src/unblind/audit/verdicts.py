@@ -106,7 +106,7 @@ def of_ordering(
             "contradicted", f"the interval lies below {_whole(-margin, unit)}; {chance}"
         )
     if effect.detectable is None:
-        return Judgement("inconclusive", f"{chance}; so few pairs detect no difference")
+        return Judgement("inconclusive", f"{chance}; these pairs can detect no difference")
     power = f"so many pairs detect {amount(effect.detectable, unit)} with a power of 80 %"
     return Judgement("inconclusive", f"{chance}; {power}")
 

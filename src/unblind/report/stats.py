@@ -20,6 +20,8 @@ from unblind.errors import UnblindError
 _REMEDY = "check the records"
 #: Differences of per-seed rates are rounded to this many decimals before they are ranked.
 _DECIMALS = 9
+#: Width of an interval up to which it has none: what rounding leaves of equal values.
+_NO_WIDTH = 1e-9
 #: Tail of the number of discordant pairs that the power leaves out.
 _RARE = 1e-9
 #: Fractions that the betting test stakes on a pair, all with the same weight: Chebyshev's nodes, so
@@ -358,7 +360,7 @@ def detectable_mean(
     """Return the smallest mean difference that a two-sided normal test finds.
 
     It is (z of level + z of power) standard errors; the error is taken from a normal interval.
-    None for an interval without width: it tells no error.
+    None for an interval without width (below 1e-9): it tells no error.
 
     Args:
         low, high: the interval.
@@ -371,8 +373,10 @@ def detectable_mean(
     """
     if high < low:
         raise UnblindError(f"no error of the interval [{low}, {high}]", _REMEDY)
+    if high - low < _NO_WIDTH:
+        return None
     error = (high - low) / (2 * norm.isf((1 - of_interval) / 2))
-    return float((norm.isf((1 - level) / 2) + norm.ppf(power)) * error) if error else None
+    return float((norm.isf((1 - level) / 2) + norm.ppf(power)) * error)
 
 
 def least_p(units: int) -> float:
