@@ -13,9 +13,12 @@ def claim(name, kind, verdict, **changes):
         "row": None,
         "column": None,
         "text": f"What {name} says",
+        "title": None,
+        "label": None,
         "paper": None,
         "ours": None,
         "effect": None,
+        "unit": None,
         "verdict": verdict,
         "why": "Because of the numbers.",
         "origin": None,
@@ -40,7 +43,13 @@ def effect(delta):
     values = {"delta": delta, "low": delta - 0.02, "high": delta + 0.02, "n": 208, "won": 31}
     p = 0.16 if abs(delta) < 0.01 else 0.0004
     values |= {"lost": 20, "p": p, "p_holm": 1.0, "cohens_h": 0.05, "detectable": 0.061}
-    return values | {"first": 0.4, "second": 0.4 - delta, "wilcoxon": None}
+    values |= {"first": 0.4, "second": 0.4 - delta, "wilcoxon": None, "clusters": None}
+    return values | {"family": 4}
+
+
+def of_figure(delta):
+    counts = {"won": None, "lost": None, "cohens_h": None, "n": 48, "clusters": 12}
+    return effect(delta) | counts | {"detectable": None, "family": 2}
 
 
 def table_claims():
@@ -62,7 +71,11 @@ def ordering_claims():
         *(("reproduced", 0.09), ("cached", 0.08), ("contradicted", -0.09), ("inconclusive", 0.005)),
     ):
         said = {"table": "1", "effect": effect(delta), "paper": {"value": 0.12, "spread": None}}
+        said |= {"title": "Align beats Default", "label": f"on {verdict}", "unit": "points"}
         yield claim(verdict, "ordering", verdict, **said, **both)
+    said = {"table": "Figure 4", "title": "Attention leaves", "unit": "in lift"}
+    yield claim("lift", "ordering", "inconclusive", effect=of_figure(-0.2), **said, **both)
+    yield claim("lift-of-align", "ordering", "not run", label="aligned layer", **said)
 
 
 def audit():

@@ -45,8 +45,16 @@ function change() {
 }
 
 function fromAddress() {
-  const hash = location.hash.slice(1);
-  if (!hash.includes("=")) return; // the address of a section or a claim
+  const hash = decodeURIComponent(location.hash.slice(1));
+  if (!hash.includes("=")) { // the address of a section or a claim, which a filter may hide
+    const target = document.getElementById(hash);
+    if (target?.closest("[hidden]")) {
+      verdict = table.value = text.value = "";
+      apply();
+      target.scrollIntoView();
+    }
+    return;
+  }
   const state = new URLSearchParams(hash);
   const known = buttons.some((button) => button.dataset.show === state.get("verdict"));
   verdict = known ? state.get("verdict") : "";

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from made_up_audit import audit
 
-from unblind.audit.html import LOOKS, anchor, groups, link, number, render_html
+from unblind.audit.html import LOOKS, anchor, groups, link, matrix, number, render_html
 from unblind.audit.verdicts import VERDICTS
 from unblind.errors import UnblindError
 
@@ -56,10 +56,42 @@ def test_page_is_the_same_bytes_and_holds_each_claim():
         assert html.escape(one["command"], quote=False)[:8] in row
     assert "+9.0 points [+7.0, +11.0]" in page
     assert "+12.0 points" in page and "208 pairs: 31 won, 20 lost; McNemar p = 0.160" in page
-    assert "McNemar p &lt; 0.001; Cohen's h +0.05" in page
+    assert "McNemar p &lt; 0.001; Cohen's h +0.05; Holm p = 1.000 of 4 tests" in page
+    assert "detectable: 6.1 points" in page
+    assert "-0.200 in lift [-0.220, -0.180]" in page
+    assert "48 pairs in 12 clusters; normal test p &lt; 0.001; Holm p = 1.000 of 2 tests" in page
+    assert "no difference can be detected" in page
     assert "commit <code>0123456789ab | fedcba987654</code>" in page
     assert "0.312 [0.142, 0.556]" in page and "0.61 ± 0.01" in page and "0.605" in page
     assert "<script>document" not in page
+
+
+def test_the_matrix_holds_each_verdict_once_and_links_to_its_evidence():
+    values = audit()
+    places = matrix(values["claims"])
+    assert [(name, [line.title for line in lines]) for name, lines in places.items()] == [
+        ("Table 1", ["Align beats Default", "Printed values"]),
+        ("Table 10", ["Printed values"]),
+        ("Figure 4", ["Attention leaves"]),
+        ("Inside the paper", ["Statements that contradict each other"]),
+        ("Text", ["Numbers outside the tables"]),
+    ]
+    lines = [line for of in places.values() for line in of]
+    marked = sorted(one["id"] for line in lines for one in line.claims)
+    assert marked == sorted(one["id"] for one in values["claims"] if one["kind"] != "value")
+    assert sum(sum(line.counts.values()) for line in lines) == 5
+    page = render_html(values)
+    assert page.index('id="matrix"') < page.index('id="integrity"')
+    links = re.findall(r'<a class="mark .*?</a>', page)
+    assert len(links) == len(marked)
+    for one in (one for one in values["claims"] if one["kind"] == "ordering"):
+        (found,) = [link for link in links if f'href="#{anchor(one["id"])}"' in link]
+        said = f"{one['label'] or one['text']}: {one['verdict']}"
+        sign = LOOKS[one["verdict"]].sign
+        assert f'<span aria-hidden="true">{sign}</span>' in found
+        assert f'<span class="hidden-words">{said}</span>' in found
+    assert '<a href="#section-Table-1">3 not comparable</a>' in page
+    assert 'id="section-Table-1"' in page
 
 
 def test_what_is_missing_is_named(tmp_path):

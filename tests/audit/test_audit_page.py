@@ -157,6 +157,32 @@ def test_works_with_the_keyboard_alone(page):
     assert shown(page) == TABLE_1
 
 
+def test_each_mark_of_the_matrix_leads_to_its_claim_even_where_a_filter_hides_it(page):
+    marks = page.driver.find_elements("css selector", "#matrix td .mark")
+    assert len(marks) == sum(one["kind"] != "value" for one in SHOWN)
+    heading = page.driver.find_element("id", "matrix-title")
+    assert heading.rect["y"] < page.driver.find_element("id", "summary").rect["y"]
+    click(page, "button[data-show='not run']")
+    for mark in marks:
+        page.ask("arguments[0].click()", mark)
+        target = page.driver.find_element("id", mark.get_property("hash")[1:])
+        assert target.is_displayed() and target.tag_name == "tr"
+        verdict = target.get_attribute("data-verdict")
+        assert mark.accessible_name.endswith(f": {verdict}")
+        assert 0 <= page.ask("return arguments[0].getBoundingClientRect().top", target) < 900
+    assert len(shown(page)) == len(SHOWN)
+
+
+def test_the_matrix_is_one_column_on_a_phone_and_marks_can_be_touched(page):
+    page.size(320, 844)
+    marks = page.driver.find_elements("css selector", "#matrix td .mark")
+    for box in (mark.rect for mark in marks):
+        assert min(box["width"], box["height"]) >= 24  # WCAG 2.2, target size
+        assert 0 <= box["x"] and box["x"] + box["width"] <= 320
+    lefts = {e.rect["x"] for e in page.driver.find_elements("css selector", "#matrix tbody th")}
+    assert len(lefts) == 1
+
+
 _FOCUS_IS_SEEN = """
 const one = document.activeElement, box = one.getBoundingClientRect();
 return one.contains(document.elementFromPoint(box.left + 9, box.top + 2)) &&

@@ -60,14 +60,18 @@ def test_claims_of_a_whole_study(study):
 def test_what_no_record_can_answer_is_not_run_and_says_why(study):
     found = claims(study)
     reasons = {
-        "2/align/Color": "there are no records of VL-Think",
         "2/ovis2.5-2b/Arrow": "a model that this package does not evaluate",
-        "3/base/Accuracy": "our linear probe is of other data (results/table3.md)",
+        "2/prismatic-7b/Arrow": "the configuration has no run 'vlm'",
+        "3/base/Accuracy": "the configuration has no run 'base'",
         "12/layer-20/Tex05": "the configuration has no run 'layer-20'",
     }
     for name, why in reasons.items():
         assert (found[name]["verdict"], found[name]["why"]) == ("not run", why)
         assert found[name]["ours"] is found[name]["command"] is None
+    color = found["2/align/Color"]
+    assert (color["verdict"], color["ours"]) == ("not run", None)
+    assert color["why"].startswith("8 of 8 records: ") and color["why"].endswith(" is not there")
+    assert f"{study.results}/think/align/0/color.parquet" in color["command"]
 
 
 def test_a_deleted_record_changes_its_own_claims_alone(study):

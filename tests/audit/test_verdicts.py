@@ -1,20 +1,24 @@
 import math
 from typing import get_args
 
+import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
 
-from unblind.audit.measure import Ours, effect, excess
+from unblind.audit.measure import Ours, clustered_effect, effect, excess
 from unblind.audit.verdicts import (
     VERDICTS,
     Judgement,
     Verdict,
+    amount,
+    difference,
     of_collapse,
     of_ordering,
     of_value,
     with_origin,
 )
-from unblind.report.stats import wilson
+from unblind.report.stats import minimum_detectable_difference, wilson
 
 
 def pairs(first, second, n=16, columns=("Carrot",), seeds=(0,)):
@@ -66,12 +70,48 @@ def test_orderings(first, second, p_holm, margin, verdict):
     assert of_ordering(found, p_holm, margin, 0.95).verdict == verdict
 
 
+def test_a_clustered_effect_by_hand():
+    # Two strata of four rows in four clusters each; differences 1, 1, 0, 0 and 0.5 throughout.
+    frame = pd.DataFrame({"first": [1.0, 1, 0, 0] + [0.5] * 4, "second": [0.0] * 8})
+    groups = (np.repeat(["a", "b"], 4), np.arange(8))
+    found = clustered_effect(frame, groups, 0.95)
+    error = math.sqrt(4 * (0.5 / 8) ** 2 * 8 / 7)
+    assert (found.delta, found.first, found.second) == (0.5, 0.5, 0)
+    assert (found.n, found.clusters, found.won) == (8, 8, None)
+    assert found.high - 0.5 == pytest.approx(norm.isf(0.025) * error)
+    # The normal p is 2e-4; eight clusters that all agree would have a sign test's 2 / 2^8.
+    assert 2 * norm.sf(0.5 / error) < 2**-7 == found.p
+    assert found.detectable == pytest.approx((norm.isf(0.025) + norm.ppf(0.8)) * error)
+    # Of ten tests the first has to reach 0.5 %, which eight clusters cannot.
+    assert clustered_effect(frame, groups, 0.95, family=10).detectable is None
+    # Rows of one cluster are one observation.
+    assert clustered_effect(frame, (groups[0], np.zeros(8)), 0.95).p == 1
+
+
+def test_the_unit_of_an_ordering_is_told():
+    frame = pd.DataFrame({"first": np.tile([2.0, 2.2], 10), "second": 1.5})
+    found = clustered_effect(frame, (np.zeros(20), np.arange(20)), 0.95)
+    judged = of_ordering(found, 0.001, 0.0, 0.95, "in lift")
+    assert judged.why == "the interval lies above 0 in lift; p after Holm 0.001"
+    again = of_ordering(found, 0.2, 0.0, 0.95, "in lift").why
+    assert f"so many pairs detect {found.detectable:.3f} in lift with a power of 80 %" in again
+    assert [difference(-0.0001, "in lift"), difference(0.015, "points")] == ["+0.000", "+1.5"]
+    assert [amount(0.5, "in lift"), amount(0.5, "points")] == ["0.500 in lift", "50.0 points"]
+
+
+def test_holm_s_first_level_decides_what_is_detectable():
+    alone, first = (effect(pairs(14, 8, n=40), 0, 0.95, family) for family in (1, 20))
+    assert alone.detectable == minimum_detectable_difference(40, 6 / 40)
+    assert first.detectable == minimum_detectable_difference(40, 6 / 40, level=1 - 0.05 / 20)
+    assert first.detectable > alone.detectable and first.p == alone.p
+
+
 def test_an_open_ordering_says_what_would_have_been_found():
     assert (
         "points with a power of 80 %" in of_ordering(effect(pairs(8, 8), 0, 0.95), 1, 0, 0.95).why
     )
     few = effect(pairs(2, 1, n=4), 0, 0.95)
-    assert "so few pairs detect no difference" in of_ordering(few, 1, 0, 0.95).why
+    assert "these pairs can detect no difference" in of_ordering(few, 1, 0, 0.95).why
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def test_a_row_that_stands_in_several_tables_has_one_run(claims):
 
 def test_every_ordering_holds_for_the_printed_numbers(claims):
     orderings = claims.orderings
-    assert len(orderings) == 91
+    assert len(orderings) == 161
     for one in orderings:
         table = claims.tables[one.table]
         better, worse = (table.mean(row, one.columns) for row in (one.better, one.worse))
@@ -128,8 +128,34 @@ def test_lists_of_a_block_become_orderings(claims):
         ["Execution"],
         "execution",
     )
+    assert theia.label == "Theia, execution"
+    assert carrot.label == "Carrot" and carrot.title == "Align beats Default"
+    assert by_id["frozen-mlp-beats-whitening-semantic"].label == "Whitening (trainable), semantic"
     assert by_id["freeze-fails-semantic"].kind == "collapse"
     assert by_id["default-beats-align-poschangeto"].worse == "align"
+
+
+def test_a_block_may_speak_of_rows_that_a_study_adds(claims):
+    table, runs = claims.tables["4"], {"teacher_own": "Ours"}
+    (block,) = (one for one in claims.blocks if one.id == "teacher-best")
+    own = list(block.of_own_rows(table, 0.0, runs))
+    assert [one.id for one in own] == [
+        f"teacher-best-teacher-own-{suite}" for suite in ("semantic", "vision", "execution")
+    ]
+    assert (own[0].worse, own[0].label) == ("teacher_own", "Ours, semantic")
+    assert own[0].text == "The teacher C-RADIOv3 beats Ours on the semantic conditions."
+    (other,) = (one for one in claims.blocks if one.id == "backbone-best")
+    assert list(other.of_own_rows(claims.tables["5"], 0.0, runs)) == []
+
+
+def test_comparisons_of_figures_are_one_for_each_layer(claims):
+    by_id = {one.id: one for one in claims.comparisons}
+    assert len(by_id) == 5 + 4 * 3
+    late = by_id["classes-collapse-late"]
+    assert (late.higher, late.lower, late.layer) == ("base", "default", "late")
+    assert late.text.endswith("at the late layer.") and late.label == "late layer"
+    assert by_id["attention-sink"].label == "aligned layer"
+    assert {one.figure for one in by_id.values()} == {"4", "5"}
 
 
 def test_settings_name_keys_of_the_configuration(claims):

@@ -17,8 +17,10 @@ from unblind.report.stats import (
     clustered_difference,
     clustered_rate,
     cohens_h,
+    detectable_mean,
     e_process,
     holm,
+    least_p,
     mcnemar_exact,
     mcnemar_power,
     minimum_detectable_difference,
@@ -27,6 +29,28 @@ from unblind.report.stats import (
     wilcoxon_greater,
     wilson,
 )
+
+
+def test_a_mean_is_detected_with_the_wanted_chance():
+    # Standard error 1: (1.960 + 0.842) times it, and the test then finds it in 80 %.
+    z = NormalDist().inv_cdf(0.975)
+    found = detectable_mean(-z, z)
+    assert found == pytest.approx(2.8016, abs=1e-4)
+    assert 1 - NormalDist(found).cdf(z) == pytest.approx(0.8)
+    # The first of ten tests after Holm, from an interval of 90 %.
+    z = NormalDist().inv_cdf(0.95)
+    wanted = NormalDist().inv_cdf(1 - 0.05 / 20) + NormalDist().inv_cdf(0.8)
+    assert detectable_mean(-z, z, level=1 - 0.05 / 10, of_interval=0.9) == pytest.approx(wanted)
+    assert detectable_mean(0.3, 0.3) is detectable_mean(0.3, 0.3 + 1e-12) is None
+    with pytest.raises(UnblindError, match="no error of the interval"):
+        detectable_mean(1, 0)
+
+
+def test_units_that_all_agree_are_no_more_than_a_sign_test():
+    for units in (1, 2, 5, 6, 10):
+        agree = Fraction(1, 2) ** units * 2
+        assert least_p(units) == min(1, agree)
+    assert least_p(5) > 0.05 > least_p(6)
 
 
 def test_wilson_worked_examples():

@@ -238,6 +238,22 @@ def test_each_seeds_difference_and_their_spread_stand_beside_the_interval(copy):
     assert "| ↳ of each seed | +25.0, +12.5, +0.0 | +20.0, +12.5, +0.0 |" in text
     assert "| ↳ mean ± half-width, SD over seeds | +12.5 ± 31.1, 12.5 |" in text
     assert r"$+12.5 \pm 31.1$ (12.5)" in files[".tex"].read_text()
+    # Align has rates of 24, 20 and 16 of 32, under Carrot of 16, 20 and 16; Default always 16. So
+    # of 9 pairs of seeds 6 are ahead and 3 equal, under Carrot 3 and 6.
+    chance = found["align - default", "all 13", "probability of improvement over seeds"]
+    assert float(chance["rate"]) == pytest.approx((12 * 7.5 / 9 + 6 / 9) / 13, abs=1e-4)
+    assert float(chance["lo"]) < float(chance["rate"]) < float(chance["hi"])
+    above = {run: found[run, "all 13", "rate above 0.5"]["rate"] for run in ("default", "align")}
+    assert above == {"default": "0.0000", "align": f"{25 / 39:.4f}"}
+    assert "of the 13 conditions and 3 seeds in which" in text and "of 3 seeds.]" in text
+
+
+def test_with_one_seed_conditions_are_counted_without_an_interval(made):
+    section = made[".md"].partition("## Conditions and seeds")[2].partition("\n## ")[0]
+    # Ahead under 12 conditions, and equal under Carrot.
+    assert "improvement, Align over Default: 96.2 %\n" in section
+    assert "| **Align** | 100 | 100 | 100 | 100 | 100 | 92 | 92 | 92 | 0 | 0 |" in section
+    assert "With one seed there is no interval" in section
 
 
 def test_every_row_is_there_in_order(made):

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from unblind.audit import defects, integrity
-from unblind.audit.claims import Study, judged
+from unblind.audit.claim import Study
+from unblind.audit.claims import judged
 from unblind.audit.commands import Commands
 from unblind.audit.defects import DefectResult
 from unblind.audit.records import Evidence, gather
@@ -25,7 +26,7 @@ def evidence(config: Config) -> Evidence:
 
 
 def claims(config: Config, collected: Evidence, commands: Commands) -> list[dict[str, Any]]:
-    """Return every claim with its verdict as plain values; see `unblind.audit.claims.Claim`.
+    """Return every claim with its verdict as plain values; see `unblind.audit.claim.Claim`.
 
     Raises:
         UnblindError: the claims' file is malformed, or two compared runs were evaluated on

@@ -38,7 +38,14 @@ class Commands:
     def records(self, runs: Iterable[str], conditions: Iterable[str]) -> str:
         """Return the command that makes records of all seeds, with everything that they need."""
         parts = map(_any_of, (runs, map(str, self._seeds), conditions))
-        words = ["snakemake --cores all", "/".join([self._folder, *parts]) + ".parquet"]
+        return self._snakemake("/".join([self._folder, *parts]) + ".parquet")
+
+    def files(self, paths: Iterable[Path]) -> str:
+        """Return the command that makes these files, with everything that they need."""
+        return self._snakemake(shlex.join(path.as_posix() for path in paths))
+
+    def _snakemake(self, targets: str) -> str:
+        words = ["snakemake --cores all", targets]
         files = ([self._file] if self._file else []) + ([_CHANGED] if self._changed else [])
         words += [shlex.join(["--configfile", *files])] if files else []
         command = " ".join(words)
@@ -47,9 +54,9 @@ class Commands:
         # Snakemake's own option for single values takes no nested numbers.
         return f"echo {shlex.quote(_nested(self._changed))} > {_CHANGED} && {command}"
 
-    def both(self, runs: Iterable[str], conditions: Iterable[str], claim: str) -> str:
-        """Return the command that makes records and then shows the claim they answer."""
-        return f"{self.records(runs, conditions)} && {self.audit(claim)}"
+    def then(self, command: str, claim: str) -> str:
+        """Return a command that makes records, followed by the one that shows a claim."""
+        return f"{command} && {self.audit(claim)}"
 
 
 def _any_of(names: Iterable[str]) -> str:

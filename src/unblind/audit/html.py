@@ -5,18 +5,18 @@ import hashlib
 import posixpath
 import re
 import urllib.parse
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jinja2
 from markupsafe import Markup
 
-from unblind.audit.verdicts import VERDICTS, Verdict
+from unblind.audit.verdicts import VERDICTS, Verdict, amount, difference
 from unblind.errors import UnblindError
 from unblind.report.published import PAPER
-from unblind.report.render import signed
 
 #: The entry of the table filter for claims that belong to no table of the paper.
 NO_TABLE = "no table"
@@ -63,6 +63,23 @@ class Group:
     claims: Sequence[Mapping[str, Any]]
 
 
+@dataclass(frozen=True)
+class Line:
+    """One line of the matrix: a claim of a table or figure, with the verdict on each of its parts.
+
+    Attributes:
+        title: the claim in a few words.
+        claims: entries of ``claims`` of ``audit.json``: a mark for each.
+        section: anchor of the section with them, where there are too many for marks; else ''.
+        counts: then how often there is each verdict.
+    """
+
+    title: str
+    claims: Sequence[Mapping[str, Any]] = ()
+    section: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
 def render_html(
     result: Mapping[str, Any], folder: str = "results", templates: Path = PAPER / "templates"
 ) -> str:
@@ -87,15 +104,18 @@ def render_html(
     environment.filters |= {
         "anchor": anchor,
         "chance": chance,
+        "difference": difference,
+        "amount": amount,
         "link": lambda path: link(path, folder),
         "number": number,
+        "place": place,
         "short": short,
-        "signed": signed,
     }
     try:
         script = environment.get_template("audit.js").render()
         return environment.get_template("audit.html.j2").render(
             result,
+            matrix=matrix(result["claims"]),
             groups=groups(result["claims"]),
             tables=sorted(
                 {claim["table"] or NO_TABLE for claim in result["claims"]}, key=_table_order
@@ -115,6 +135,37 @@ def render_html(
         ) from None
 
 
+def matrix(claims: Sequence[Mapping[str, Any]]) -> dict[str, list[Line]]:
+    """Return every verdict on one page: by table or figure, a line for each claim.
+
+    What the paper says of itself and numbers of its text have a place of their own; printed
+    values are counted.
+    """
+    places: dict[str, list[Line]] = {}
+    names = {one["table"] for one in claims if one["kind"] in ("value", "ordering")} - {None}
+    for name in sorted(names, key=_table_order):
+        of = [one for one in claims if one["table"] == name]
+        ordered = [one for one in of if one["kind"] == "ordering"]
+        titles = dict.fromkeys(one["title"] for one in ordered)
+        lines = [Line(t, [one for one in ordered if one["title"] == t]) for t in titles]
+        counts = Counter(one["verdict"] for one in of if one["kind"] == "value")
+        if counts:
+            section = anchor(place(name), "section")
+            lines.append(Line("Printed values", section=section, counts=_in_order(counts)))
+        places[place(name)] = lines
+    for kind, heading, title in (
+        ("arithmetic", "Inside the paper", "Statements that contradict each other"),
+        ("text", "Text", "Numbers outside the tables"),
+    ):
+        if of := [one for one in claims if one["kind"] == kind]:
+            places[heading] = [Line(title, of)]
+    return places
+
+
+def _in_order(counts: Mapping[str, int]) -> dict[str, int]:
+    return {verdict: counts[verdict] for verdict in VERDICTS if counts.get(verdict)}
+
+
 def groups(claims: Sequence[Mapping[str, Any]]) -> list[Group]:
     """Return the claims by section: orderings, contradictions, each table's values, text."""
     tables = sorted(
@@ -126,7 +177,8 @@ def groups(claims: Sequence[Mapping[str, Any]]) -> list[Group]:
             claims,
             "ordering",
             "Orderings",
-            "What the paper says is better; ours: the paired difference on identical episodes.",
+            "What the paper says is more than what; ours: the paired difference on identical "
+            "episodes, questions, pictures or frames.",
         ),
         _group(
             claims,
@@ -135,7 +187,7 @@ def groups(claims: Sequence[Mapping[str, Any]]) -> list[Group]:
             "Arithmetic on the paper's own numbers; needs no run.",
             measured=False,
         ),
-        *(_group(claims, "value", f"Table {name}", numbers, table=name) for name in tables),
+        *(_group(claims, "value", place(name), numbers, table=name) for name in tables),
         _group(claims, "text", "Numbers of the text", "Numbers that stand outside the tables."),
     ]
     return [group for group in all_groups if group.claims]
@@ -155,6 +207,11 @@ def _group(
         if claim["kind"] == kind and (table is None or claim["table"] == table)
     ]
     return Group(anchor(title, "section"), title, note, measured, members)
+
+
+def place(name: str) -> str:
+    """Return what a claim's ``table`` is called."""
+    return f"Table {name}" if name.isdigit() else name
 
 
 def _table_order(name: str) -> tuple[bool, int, str]:

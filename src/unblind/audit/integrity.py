@@ -13,6 +13,11 @@ from unblind.report.tables import render_table1
 from unblind.study import provenance
 
 _LINES_SHOWN = 5
+#: Records of runs on what models know, a file a seed.
+_OF_RUNS = tuple(
+    f"{name}/*/*.meta.json"
+    for name in ("answers", "think-answers", "probe", "attention", "attention-maps", "knockout")
+) + ("collapse/*/*.meta.json",)
 #: A line of a table is shortened around the first difference to this many characters.
 _WIDTH = 60
 
@@ -31,8 +36,9 @@ def findings(config: Config, evidence: Evidence, out: Path) -> list[Problem]:
     results = Path(config.results)
     problems_found = [*evidence.refused]
     rendered = _render(config)
+    named = {problem.path for problem in evidence.refused}
     for path in _artifacts(results):
-        if path.with_suffix("") == out:
+        if path.with_suffix("") == out or path.as_posix() in named:
             continue
         problems = list(_differences(path, rendered.get(path)))
         problems_found += problems or _unlike_sidecar(path)
@@ -57,9 +63,9 @@ def _render(config: Config) -> Mapping[Path, str]:
 
 
 def _artifacts(results: Path) -> list[Path]:
-    """Return what has a sidecar: tables, replay, manifest, weights, answers, probes."""
+    """Return what has a sidecar: tables, replay, manifest, weights, and what models know."""
     places_of = ("*.meta.json", "demos/*.meta.json", "training/*/*/*.meta.json")
-    places_of += ("answers/*/*.meta.json", "probe/*.meta.json", "probe/*/*.meta.json")
+    places_of += ("probe/*.meta.json", "think/*/*/*.meta.json", *_OF_RUNS)
     sidecars = sorted(path for pattern in places_of for path in results.glob(pattern))
     paths = (path.with_name(path.name.removesuffix(".meta.json")) for path in sidecars)
     return [path for path in paths if path.is_file()]

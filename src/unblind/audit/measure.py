@@ -1,24 +1,24 @@
-"""What the records say about a claim: our rate with its interval, and paired effects."""
+"""What the records say about a claim: our value with its interval, and paired effects."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from unblind.audit.records import Piece
 from unblind.report import stats
 from unblind.report.differences import paired
 
 
 @dataclass(frozen=True)
 class Ours:
-    """A success rate of our own; rates are fractions.
+    """A rate of our own, as a fraction.
 
     Attributes:
-        value: share of episodes that end in success; of several conditions, the mean of theirs.
-        low, high: its interval: Wilson's for one condition, bootstrap for a mean.
-        n: episodes.
+        value: share of episodes that end in success, or of right answers; of several conditions,
+            the mean of theirs.
+        low, high: its interval: Wilson's for one condition, bootstrap for a mean; of VL-Think and
+            probes that of `unblind.report.stats.clustered_rate`.
+        n: episodes, answers or pictures.
     """
 
     value: float
@@ -29,43 +29,47 @@ class Ours:
 
 @dataclass(frozen=True)
 class Effect:
-    """How much better one run is than another on identical episodes; rates are fractions.
+    """How much more one run has than another on identical items; rates are fractions.
 
     Attributes:
-        delta: mean over conditions of the difference in success rate.
-        low, high: its paired bootstrap interval over episodes within conditions.
-        n: pairs of episodes.
-        won, lost: pairs in which the first run alone, or the second alone, succeeds.
-        first, second: both rates.
-        p: of the two-sided exact McNemar test.
-        wilcoxon: p of the one-sided signed-rank test over seeds; None with one seed.
-        cohens_h: effect size of the two rates.
-        detectable: difference that so many pairs detect with a power of 80 %; None if none.
+        delta: mean over conditions, or other groups that weigh the same, of the difference.
+        low, high: its interval: of success the paired bootstrap's over episodes within
+            conditions, else the normal one with clusters.
+        n: pairs of items.
+        first, second: both values.
+        p: of success that of the two-sided exact McNemar test, else of the normal test, but not
+            below `unblind.report.stats.least_p` of its clusters.
+        detectable: difference that so many pairs detect with a power of 80 % at the first level
+            of Holm's correction; None if none.
+        won, lost: pairs in which the first run alone, or the second alone, succeeds; of success.
+        wilcoxon: p of the one-sided signed-rank test over seeds; of success, with several seeds.
+        cohens_h: effect size of the two rates; of success.
+        clusters: independent units; None of success, where each pair is one.
     """
 
     delta: float
     low: float
     high: float
     n: int
-    won: int
-    lost: int
     first: float
     second: float
     p: float
-    wilcoxon: float | None
-    cohens_h: float
     detectable: float | None
+    won: int | None = None
+    lost: int | None = None
+    wilcoxon: float | None = None
+    cohens_h: float | None = None
+    clusters: int | None = None
 
 
-def rate(pieces: Sequence[Piece], seed: int, level: float) -> Ours:
+def rate(episodes: pd.DataFrame, seed: int, level: float) -> Ours:
     """Return the success rate at the last step.
 
     Args:
-        pieces: records of one condition or several, all seeds.
+        episodes: of one condition or several, all seeds.
         seed: of the bootstrap.
         level: of the interval.
     """
-    episodes = pd.concat([piece.episodes for piece in pieces])
     groups = episodes.groupby("condition", sort=False)["success_final"]
     outcomes = [group.to_numpy(dtype=np.int64) for _, group in groups]
     if len(outcomes) > 1:
@@ -74,13 +78,14 @@ def rate(pieces: Sequence[Piece], seed: int, level: float) -> Ours:
     return Ours(won / n, *stats.wilson(won, n, level), n)
 
 
-def effect(pairs: pd.DataFrame, seed: int, level: float) -> Effect:
-    """Compare two runs on identical episodes.
+def effect(pairs: pd.DataFrame, seed: int, level: float, family: int = 1) -> Effect:
+    """Compare the success of two runs on identical episodes.
 
     Args:
         pairs: as `unblind.report.differences.pair` returns them.
         seed: of the bootstrap.
         level: of intervals and tests.
+        family: tests that Holm's correction runs over.
     """
     counts = paired(pairs, pairs["column"].unique(), seed, level)
     first, second = (float(pairs.groupby("column")[name].mean().mean()) for name in _RUNS)
@@ -97,8 +102,49 @@ def effect(pairs: pd.DataFrame, seed: int, level: float) -> Effect:
         p=stats.mcnemar_exact(counts.won, counts.lost),
         wilcoxon=_wilcoxon(pairs),
         cohens_h=stats.cohens_h(first, second),
-        detectable=stats.minimum_detectable_difference(counts.n, discordant, level=level),
+        detectable=stats.minimum_detectable_difference(
+            counts.n, discordant, level=_first_level(level, family)
+        ),
     )
+
+
+def clustered_effect(
+    pairs: pd.DataFrame, groups: tuple[np.ndarray, np.ndarray], level: float, family: int = 1
+) -> Effect:
+    """Compare two runs on identical items that are not all independent.
+
+    Args:
+        pairs: columns ``first`` and ``second``, numbers; a row an item.
+        groups: of each row, the stratum (strata weigh the same) and the cluster.
+        level: of intervals and tests.
+        family: tests that Holm's correction runs over.
+
+    Raises:
+        UnblindError: there is no pair.
+    """
+    strata, clusters = groups
+    own, other = (pairs[name].to_numpy(dtype=float) for name in _RUNS)
+    delta, low, high = stats.clustered_difference(own - other, strata, clusters, level)
+    units, first_level = len(np.unique(clusters)), _first_level(level, family)
+    detectable = stats.detectable_mean(low, high, level=first_level, of_interval=level)
+    # So few clusters can never reach that level.
+    detectable = None if stats.least_p(units) > 1 - first_level else detectable
+    return Effect(
+        delta=delta,
+        low=low,
+        high=high,
+        n=len(pairs),
+        first=stats.clustered_difference(own, strata, clusters)[0],
+        second=stats.clustered_difference(other, strata, clusters)[0],
+        p=max(stats.clustered_p(own - other, strata, clusters), stats.least_p(units)),
+        detectable=detectable,
+        clusters=units,
+    )
+
+
+def _first_level(level: float, family: int) -> float:
+    """Return the level that Holm's correction asks of the smallest p of a family."""
+    return 1 - (1 - level) / max(family, 1)
 
 
 def excess(

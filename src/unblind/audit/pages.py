@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from unblind.audit.html import render_html
-from unblind.audit.verdicts import VERDICTS
+from unblind.audit.verdicts import VERDICTS, amount, difference
 from unblind.config import Config
 from unblind.files import write_text
 from unblind.report.published import PAPER
@@ -34,7 +34,11 @@ def write(
             is written if a template is to blame.
     """
     texts = {
-        ".md": render("audit.md.j2", {**result, "meanings": VERDICTS}),
+        ".md": render(
+            "audit.md.j2",
+            {**result, "meanings": VERDICTS},
+            filters={"amount": amount, "difference": difference},
+        ),
         ".json": json.dumps(result, indent=1, ensure_ascii=False) + "\n",
         ".html": render_html(result, folder=out.parent.as_posix()),
     }

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from unblind.audit.knowledge import Knowledge, commit_of, read
 from unblind.config import Config
 from unblind.custody.stored import Origin, Stored
 from unblind.errors import UnblindError
@@ -60,8 +61,7 @@ class Piece:
     @property
     def commit(self) -> str:
         """The commit it was made at, and whether the checkout differed from it."""
-        commit = str(self.meta.get("commit"))
-        return f"{commit} (with changes)" if self.meta.get("dirty") else commit
+        return commit_of(self.meta)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,13 +72,15 @@ class Evidence:
         folder: of the records.
         seeds: evaluation seeds of the study.
         pieces: by run, seed and condition.
-        refused: records that are there but must not be believed.
+        refused: records of any kind that are there but must not be believed.
+        knowledge: records on what models know.
     """
 
     folder: Path
     seeds: tuple[int, ...]
     pieces: Mapping[tuple[str, int, str], Piece]
     refused: tuple[Problem, ...]
+    knowledge: Knowledge
 
     def of(self, run: str, headings: Sequence[str]) -> list[Piece] | str:
         """Return a run's records behind these headings, all seeds, or what is missing.
@@ -101,12 +103,21 @@ class Evidence:
     @cached_property
     def commits(self) -> tuple[str, ...]:
         """Commits that the records were made at."""
-        return tuple(sorted({str(piece.meta.get("commit")) for piece in self.pieces.values()}))
+        return tuple(sorted({str(meta.get("commit")) for meta in self._metas}))
 
     @cached_property
     def dirty(self) -> bool:
         """Whether a record was made in a checkout that differed from its commit."""
-        return any(piece.meta.get("dirty") for piece in self.pieces.values())
+        return any(meta.get("dirty") for meta in self._metas)
+
+    @property
+    def paths(self) -> list[Path]:
+        """All records that are there and not refused."""
+        return [*(piece.path for piece in self.pieces.values()), *self.knowledge.present]
+
+    @property
+    def _metas(self) -> list[Mapping[str, Any]]:
+        return [record.meta for record in (*self.pieces.values(), *self.knowledge.files)]
 
 
 def conditions(headings: Sequence[str]) -> tuple[str, ...]:
@@ -126,10 +137,14 @@ def joined(run: str, pieces: Iterable[Piece]) -> Records:
 
 
 def gather(config: Config, folder: Path) -> Evidence:
-    """Read ``folder/run/seed/condition.parquet`` for all runs, seeds and conditions of a study.
+    """Read the records of a study: of rollouts for all conditions, and on what models know.
 
     A missing record is left out. So is one that is malformed or belongs to another study, and it
     is named in `Evidence.refused`.
+
+    Args:
+        config: the study.
+        folder: of rollouts, ``run/seed/condition.parquet``.
     """
     pieces, refused = {}, []
     stored = Stored()
@@ -147,4 +162,6 @@ def gather(config: Config, folder: Path) -> Evidence:
                 else:
                     key = (run, seed, condition)
                     pieces[key] = Piece(*key, frame, meta, path, stored.origin(path))
-    return Evidence(folder, tuple(config.seeds), pieces, tuple(refused))
+    known = read(config)
+    refused += [Problem(path, f"refused: {why}") for path, why in known.refused.values()]
+    return Evidence(folder, tuple(config.seeds), pieces, tuple(refused), known)

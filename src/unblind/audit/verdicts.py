@@ -35,6 +35,8 @@ VERDICTS: Mapping[Verdict, str] = {
     "not run": "no records of what it speaks of",
 }
 
+#: The unit of differences of rates; other quantities have a word of their own.
+POINTS = "points"
 #: Printed with every verdict of a study that is not at the paper's scale.
 REMARK = (
     "The models of this scale have a few million parameters. How one method compares with another "
@@ -83,24 +85,29 @@ def of_value(
     return Judgement("inconclusive", f"{said}: beyond {percent(tolerance, 1)}, not beyond doubt")
 
 
-def of_ordering(effect: Effect, p_holm: float, margin: float, level: float) -> Judgement:
-    """Judge the claim that the first run is better than the second by more than ``margin``.
+def of_ordering(
+    effect: Effect, p_holm: float, margin: float, level: float, unit: str = POINTS
+) -> Judgement:
+    """Judge the claim that the first run has more than the second by more than ``margin``.
 
     Args:
         effect: of the first against the second.
-        p_holm: its p adjusted over the table's orderings.
+        p_holm: its p adjusted over the table's or figure's orderings.
         margin: fraction.
         level: 1 minus the level of significance.
+        unit: of the effect; see `amount`.
     """
     chance = f"p after Holm {_p(p_holm)}"
     significant = p_holm < 1 - level
     if effect.low > margin and significant:
-        return Judgement("reproduced", f"the interval lies above {_points(margin)}; {chance}")
+        return Judgement("reproduced", f"the interval lies above {_whole(margin, unit)}; {chance}")
     if effect.high < -margin and significant:
-        return Judgement("contradicted", f"the interval lies below {_points(-margin)}; {chance}")
+        return Judgement(
+            "contradicted", f"the interval lies below {_whole(-margin, unit)}; {chance}"
+        )
     if effect.detectable is None:
-        return Judgement("inconclusive", f"{chance}; so few pairs detect no difference")
-    power = f"so many pairs detect {_points(effect.detectable)} with a power of 80 %"
+        return Judgement("inconclusive", f"{chance}; these pairs can detect no difference")
+    power = f"so many pairs detect {amount(effect.detectable, unit)} with a power of 80 %"
     return Judgement("inconclusive", f"{chance}; {power}")
 
 
@@ -142,8 +149,18 @@ def with_origin(judgement: Judgement, origin: Origin) -> Judgement:
     return Judgement(verdict, f"cached, from pulled records: {judgement.why}")
 
 
-def _points(fraction: float) -> str:
-    return f"{100 * fraction + 0.0:.0f} points"
+def amount(value: float, unit: str) -> str:
+    """Return a number without its sign and with its unit: points are hundredths."""
+    return f"{percent(value, 1)} {unit}" if unit == POINTS else f"{value:.3f} {unit}"
+
+
+def difference(value: float, unit: str) -> str:
+    """Return a difference with its sign, without its unit; no minus zero."""
+    return signed(value) if unit == POINTS else f"{round(value, 3) + 0.0:+.3f}"
+
+
+def _whole(fraction: float, unit: str) -> str:
+    return f"{100 * fraction + 0.0:.0f} {unit}" if unit == POINTS else f"{fraction + 0.0:g} {unit}"
 
 
 def _p(value: float) -> str:

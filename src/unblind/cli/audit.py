@@ -47,8 +47,7 @@ def audit(
         return
     out = out or Path(settings.results, "audit")
     result = build.audit(settings, collected, commands, out)
-    records = [piece.path for piece in collected.pieces.values()]
-    for path in pages.write(result, out, settings, records):
+    for path in pages.write(result, out, settings, collected.paths):
         print(path)
     print(", ".join(f"{count} {verdict}" for verdict, count in result["counts"].items()))
     if against is not None:

@@ -14,6 +14,7 @@ from unblind.custody import carried
 from unblind.report import hyperparameters
 from unblind.study import jobs
 from unblind.study.jobs import Job, Origin
+from unblind.study.rows.names import JUDGED
 from unblind.study.stage import Group
 
 
@@ -63,16 +64,22 @@ def study(config: Config, paper: Path) -> list[Artifact]:
         artifacts += _artifacts(job, own.get(job.name))
         if job.name == "replay":
             artifacts += _carried(config)
-    records = tuple(
-        artifact.path
-        for artifact in artifacts
-        if artifact.group == "rollouts"
-        and jobs.condition_of(artifact.path.stem) == artifact.path.stem
-    )
+    records = tuple(artifact.path for artifact in artifacts if _is_judged(artifact))
     return [
         replace(artifact, optional=records) if artifact.group == "audit" else artifact
         for artifact in artifacts
     ]
+
+
+def _is_judged(artifact: Artifact) -> bool:
+    """Tell whether the audit reads a result if it is there."""
+    if artifact.group == "rollouts":
+        return jobs.condition_of(artifact.path.stem) == artifact.path.stem
+    job = artifact.job
+    if job is None or job.name not in JUDGED:
+        return False
+    # Attention has further records, which no claim is judged by.
+    return job.name != "attention" or artifact.path == job.outputs[0]
 
 
 def own_settings(config: Config, paper: Path) -> dict[str, Any]:

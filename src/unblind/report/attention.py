@@ -40,10 +40,12 @@ MEASURES: Mapping[str, str] = {
 #: Measures whose changes are tested at each layer.
 TESTED = ("target_lift", "entropy", "sink")
 ALPHA = 0.05
-_ITEMS = ("frame", "condition", "episode_id", "prompt", "variant", "layer")
-_VALUES = (*MEASURES, "target")
+#: Columns of a record that name an item, and those that hold numbers.
+ITEMS = ("frame", "condition", "episode_id", "prompt", "variant", "layer")
+VALUES = (*MEASURES, "target")
 _CUTS = ("frame", "condition", "episode_id", "task", "hidden", "mode", "layer")
-_CLUSTERS = ("condition", "episode_id")
+#: What is drawn independently, and what weighs the same.
+CLUSTERS, STRATA = ("condition", "episode_id"), "condition"
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def page(config: Config) -> list[Path]:
         UnblindError: a record is missing, corrupt or of another configuration, or the disk is full.
     """
     job = Job(config, "figure4")
-    models = by_model.load(config, "attention", _ITEMS, _VALUES)
+    models = by_model.load(config, "attention", ITEMS, VALUES)
     maps = by_model.load(config, "attention", attention_figure.ITEMS, (), output=1)
     cut = by_model.load(config, "attention", _CUTS, ("loss", "right"), output=2)
     text = render("attention.md.j2", context(config, models, cut))
@@ -130,7 +132,7 @@ def context(
 
 def _sizes(models: Mapping[str, Measured]) -> dict[str, int]:
     for model in models.values():
-        episodes = model.frame.groupby(list(_CLUSTERS), observed=True).ngroups
+        episodes = model.frame.groupby(list(CLUSTERS), observed=True).ngroups
         return {"frames": model.frame["frame"].nunique(), "episodes": episodes}
     return {"frames": 0, "episodes": 0}
 
@@ -142,7 +144,7 @@ def of_map(frame: pd.DataFrame, prompt: str, variant: str) -> pd.DataFrame:
 
 def estimate(some: pd.DataFrame, column: str) -> Rate | None:
     """Return a column's mean: conditions weigh the same, episodes are drawn."""
-    return by_model.interval(some, column, "condition", _CLUSTERS)
+    return by_model.interval(some, column, STRATA, CLUSTERS)
 
 
 def lifts(models: Mapping[str, Measured], prompt: str, variant: str) -> list[Row]:
@@ -183,9 +185,7 @@ def change(first: Measured, second: Measured, prompt: str, variant: str) -> Chan
     rows = [Row(str(n), [estimate(some, m) for m in TESTED]) for n, some in by_layer.items()]
     verdicts = {}
     for column, name in enumerate(TESTED):
-        p = holm(
-            [by_model.p_value(some, name, "condition", _CLUSTERS) for some in by_layer.values()]
-        )
+        p = holm([by_model.p_value(some, name, STRATA, CLUSTERS) for some in by_layer.values()])
         found = [
             (n, row.cells[column].value)
             for n, row, adjusted in zip(by_layer, rows, p, strict=True)
@@ -213,7 +213,7 @@ def strongest_head(model: Measured) -> dict[str, Any] | None:
         return None
     heads = pd.DataFrame(frame["target_by_head"].tolist(), index=frame.index)
     area = frame["target"] / frame["target_lift"]
-    lift = heads.div(area, axis=0).assign(**{name: frame[name] for name in (*_CLUSTERS, "layer")})
+    lift = heads.div(area, axis=0).assign(**{name: frame[name] for name in (*CLUSTERS, "layer")})
     odd = lift["episode_id"].rank(method="dense") % 2 == 1
     means = lift[odd].groupby("layer")[list(heads)].mean().stack()
     layer, head = means.idxmax()
@@ -271,9 +271,7 @@ def reliance(cut: Mapping[str, Measured], task: str) -> dict[str, dict[str, list
     found = {}
     for number, model in enumerate(cut.values()):
         beyond = {key: of_models[number][1] for key, of_models in arms.items()}
-        p = holm(
-            [by_model.p_value(some, "loss", "condition", _CLUSTERS) for some in beyond.values()]
-        )
+        p = holm([by_model.p_value(some, "loss", STRATA, CLUSTERS) for some in beyond.values()])
         needed = [
             key
             for (key, some), adjusted in zip(beyond.items(), p, strict=True)

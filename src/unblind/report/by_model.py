@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from unblind.config import Config
@@ -65,15 +66,33 @@ def load(
     """
     found: dict[str, Measured] = {}
     for run in sorted(jobs.needed_runs(config, stage), key=lambda run: _order(config, run)):
-        listed = jobs.of_run(config, stage, run)
-        paths = {job.seed_of_run: job.outputs[output] for job in listed}
-        if paths and all(path.is_file() for path in paths.values()):
-            settings, columns = jobs.settings(config, stage, run), (*items, *values)
-            frames = {s: records.load(path, columns, settings)[0] for s, path in paths.items()}
-            label = config.runs[run].label
-            found[run] = Measured(run, label, frames, tuple(values), tuple(paths.values()))
-    _check_same(list(found.values()), list(items))
+        if model := load_model(config, stage, run, items, values, output):
+            found[run] = model
+    check_same(list(found.values()), items)
     return found
+
+
+def load_model(
+    config: Config,
+    stage: str,
+    run: str,
+    items: Sequence[str],
+    values: Sequence[str],
+    output: int = 0,
+) -> Measured | None:
+    """Return one model's records, None where they are not all there; arguments as for `load`.
+
+    Raises:
+        UnblindError: a record is corrupt or of another configuration.
+    """
+    listed = jobs.of_run(config, stage, run)
+    paths = {job.seed_of_run: job.outputs[output] for job in listed}
+    if not paths or not all(path.is_file() for path in paths.values()):
+        return None
+    settings, columns = jobs.settings(config, stage, run), (*items, *values)
+    frames = {s: records.load(path, columns, settings)[0] for s, path in paths.items()}
+    label = config.runs[run].label
+    return Measured(run, label, frames, tuple(values), tuple(paths.values()))
 
 
 def _order(config: Config, run: str) -> tuple[bool, bool]:
@@ -81,7 +100,13 @@ def _order(config: Config, run: str) -> tuple[bool, bool]:
     return about.method is not None, about.policy != "vlm"
 
 
-def _check_same(models: Sequence[Measured], items: list[str]) -> None:
+def check_same(models: Sequence[Measured], items: Sequence[str]) -> None:
+    """Stop where two models were measured of other items.
+
+    Raises:
+        UnblindError: some were.
+    """
+    items = list(items)
     for model in models:
         for seed, frame in model.by_seed.items():
             first = next(iter(models[0].by_seed.values()))
@@ -115,5 +140,12 @@ def p_value(some: pd.DataFrame, column: str, strata: str, clusters: Sequence[str
 
 
 def _parts(known: pd.DataFrame, column: str, strata: str, clusters: Sequence[str]) -> tuple:
-    unit = known[list(clusters)].astype(str).agg("/".join, axis=1)
-    return known[column].to_numpy(float), known[strata].astype(str).to_numpy(), unit.to_numpy()
+    return known[column].to_numpy(float), *groups(known, strata, clusters)
+
+
+def groups(
+    some: pd.DataFrame, strata: str, clusters: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return of each row what weighs the same and what is drawn; see `interval`."""
+    unit = some[list(clusters)].astype(str).agg("/".join, axis=1)
+    return some[strata].astype(str).to_numpy(), unit.to_numpy()

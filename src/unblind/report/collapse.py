@@ -36,7 +36,11 @@ MEASURES: Mapping[str, str] = {
 #: Pairs of runs that are compared, the first minus the second.
 PAIRS = (("base", "vlm"), ("default", "base"), ("align", "default"), ("freeze", "base"))
 ALPHA = 0.05
-_ITEMS = ("frame", "episode_id", "class", "tokens", "layer")
+#: Columns of a record that name an item, and those that hold numbers.
+ITEMS = ("frame", "episode_id", "class", "tokens", "layer")
+VALUES = (*MEASURES, "x", "y")
+#: What is drawn independently, and what weighs the same.
+CLUSTERS, STRATA = ("episode_id",), "class"
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ def page(config: Config) -> list[Path]:
         UnblindError: a record is missing, corrupt or of another configuration, or the disk is full.
     """
     job = Job(config, "figure5")
-    models = by_model.load(config, "collapse", _ITEMS, (*MEASURES, "x", "y"))
+    models = by_model.load(config, "collapse", ITEMS, VALUES)
     template = PAPER / "templates" / "collapse.md.j2"
     inputs = [*(path for model in models.values() for path in model.paths), template]
     made_from = {"config": job.settings, "code": job.stage.modules, "inputs": inputs}
@@ -126,8 +130,8 @@ def estimate(some: pd.DataFrame, measure: str) -> Rate | None:
     Shares have Wilson's form of interval, silhouettes the normal one.
     """
     if measure == "silhouette" or some.empty:
-        return by_model.interval(some, measure, "class", ("episode_id",))
-    parts = (some[name].to_numpy() for name in ("class", "episode_id"))
+        return by_model.interval(some, measure, STRATA, CLUSTERS)
+    parts = by_model.groups(some, STRATA, CLUSTERS)
     return Rate(*clustered_rate(some[measure].to_numpy(float), *parts), len(some))
 
 
@@ -136,7 +140,7 @@ def changes(models: Mapping[str, Measured], layers: Sequence[int]) -> list[Chang
     pairs = [(models[a], models[b]) for a, b in PAIRS if a in models and b in models]
     deltas = [[of(a.minus(b), "object", n) for n in layers] for a, b in pairs]
     flat = [some for of_pair in deltas for some in of_pair]
-    p = iter(holm([by_model.p_value(one, "silhouette", "class", ("episode_id",)) for one in flat]))
+    p = iter(holm([by_model.p_value(one, "silhouette", STRATA, CLUSTERS) for one in flat]))
     found = []
     for (first, second), of_pair in zip(pairs, deltas, strict=True):
         cells = [estimate(some, "silhouette") for some in of_pair]

@@ -39,7 +39,8 @@ class PublishedRow(Part):
 
     Attributes:
         label: the row's name in the paper.
-        run: the run of our configuration that measures the same; None if we have none.
+        run: the run of our configuration that measures the same, or 'teacher', what our probes
+            hold models against; None if we have none.
         cells: by column heading, value and printed spread (None if none is printed).
         p: by column heading, the printed p value against the table's best row; mostly empty.
     """

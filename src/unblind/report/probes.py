@@ -1,6 +1,6 @@
 """What linear probes read from visual tokens: rates and errors by site, and their differences."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -151,19 +151,29 @@ def load_models(config: Config, folder: Path) -> dict[str, Probed]:
         UnblindError: a record is corrupt or of another configuration, there is none, or two models
             were shown different pictures.
     """
-    found = {}
     needed = jobs.needed_runs(config, "probe")
-    for run in sorted(needed, key=lambda name: _order(config, name)):
-        listed = jobs.of_run(config, "probe", run)
-        paths = {job.seed_of_run: Path(folder, run, f"{job.seed_of_run}.parquet") for job in listed}
-        if paths and all(path.is_file() for path in paths.values()):
-            settings = jobs.settings(config, "probe", run)
-            frames = {seed: _read(path, settings) for seed, path in paths.items()}
-            found[run] = Probed(run, config.runs[run].label, frames, tuple(paths.values()))
+    listed = sorted(needed, key=lambda name: _order(config, name))
+    read = {run: load_model(config, run, folder) for run in listed}
+    found = {run: model for run, model in read.items() if model}
     if not found:
         raise UnblindError(f"{folder} has no probes of a model", "run: unblind probe --run base")
-    _check_same(found.values())
+    check_same(found.values())
     return found
+
+
+def load_model(config: Config, run: str, folder: Path) -> Probed | None:
+    """Return the probes of a run, None where its records are not all there.
+
+    Raises:
+        UnblindError: a record is corrupt or of another configuration.
+    """
+    listed = jobs.of_run(config, "probe", run)
+    paths = {job.seed_of_run: Path(folder, run, f"{job.seed_of_run}.parquet") for job in listed}
+    if not paths or not all(path.is_file() for path in paths.values()):
+        return None
+    settings = jobs.settings(config, "probe", run)
+    frames = {seed: _read(path, settings) for seed, path in paths.items()}
+    return Probed(run, config.runs[run].label, frames, tuple(paths.values()))
 
 
 def load_references(config: Config, folder: Path) -> dict[str, Probed]:
@@ -172,12 +182,18 @@ def load_references(config: Config, folder: Path) -> dict[str, Probed]:
     Raises:
         UnblindError: a record is missing, corrupt or of another configuration.
     """
-    settings = Job(config, "probe_references").settings
-    paths = {name: Path(folder, f"{name}.parquet") for name in REFERENCES}
-    return {
-        name: Probed(name, REFERENCES[name], {0: _read(path, settings)}, (path,))
-        for name, path in paths.items()
-    }
+    return {name: load_reference(config, name, folder) for name in REFERENCES}
+
+
+def load_reference(config: Config, name: str, folder: Path) -> Probed:
+    """Return the probes of one of `REFERENCES`.
+
+    Raises:
+        UnblindError: the record is missing, corrupt or of another configuration.
+    """
+    path = Path(folder, f"{name}.parquet")
+    rows = _read(path, Job(config, "probe_references").settings)
+    return Probed(name, REFERENCES[name], {0: rows}, (path,))
 
 
 def _order(config: Config, run: str) -> tuple[bool, ...]:
@@ -198,7 +214,12 @@ def _read(path: Path, settings: Mapping[str, Any]) -> pd.DataFrame:
     )
 
 
-def _check_same(models: Any) -> None:
+def check_same(models: Iterable[Probed]) -> None:
+    """Stop where two models were probed with other pictures or at other places.
+
+    Raises:
+        UnblindError: some were.
+    """
     first: pd.DataFrame | None = None
     for model in models:
         for seed, frame in model.by_seed.items():
@@ -303,10 +324,46 @@ def _estimate(function: Any, some: pd.DataFrame, measure: Measure) -> Rate:
 
 
 def _call(function: Any, some: pd.DataFrame, measure: Measure) -> Any:
+    return function(some[measure.column].to_numpy(dtype=float), *groups(some))
+
+
+def groups(some: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return of each row what weighs the same and what is drawn independently."""
     # Photographs are independent; drawings and portraits of one thing are not.
     cluster = "picture" if (some["task"] == "imagenet").all() else "name"
-    values = some[measure.column].to_numpy(dtype=float)
-    return function(values, some["look"].to_numpy(), some[cluster].to_numpy())
+    return some["look"].to_numpy(), some[cluster].to_numpy()
+
+
+def site_of(model: Probed, site: str) -> str:
+    """Return the study's site, or that of a reference which has one of its own."""
+    return site if site in model.sites else model.sites[0]
+
+
+def at(model: Probed, measure: Measure, site: str) -> pd.DataFrame:
+    """Return the rows of what is read at the study's site; see `site_of`."""
+    return _chosen(model.frame, measure, site_of(model, site))
+
+
+def pairs(first: Probed, second: Probed, measure: Measure, site: str) -> pd.DataFrame:
+    """Return the rows of two models about the same pictures: columns ``first`` and ``second``.
+
+    Args:
+        first, second: models or references.
+        measure: what is read.
+        site: of the study; a reference is read at its own, where it has no such.
+
+    Raises:
+        UnblindError: they were probed with other pictures.
+    """
+    key = [name for name in _KEY if name != "site"]
+    both = (at(model, measure, site) for model in (first, second))
+    own, other = (rows.reset_index(drop=True) for rows in both)
+    if not own[key].equals(other[key]):
+        raise UnblindError(
+            f"'{first.name}' and '{second.name}' were probed with other pictures",
+            "delete their records and run the commands that make them",
+        )
+    return own.assign(first=own[measure.column], second=other[measure.column])
 
 
 def sentence(found: Sequence[Difference], site: str) -> str:

@@ -11,12 +11,14 @@ from pydantic import Field, ValidationError, model_validator
 
 from unblind.config.kinds import Share
 from unblind.errors import UnblindError
+from unblind.report.comparisons import Comparison, ComparisonBlock
 from unblind.report.orderings import Ordering, OrderingBlock
 from unblind.report.printed import Part, PublishedRow, PublishedTable, Slug, Text
 
 __all__ = [
     "PAPER",
     "Claims",
+    "Comparison",
     "Contradiction",
     "Ordering",
     "PublishedRow",
@@ -98,6 +100,7 @@ class Claims(Part):
         tolerances: when a claim counts as reproduced.
         tables: by the paper's number.
         blocks: orderings as written; see `orderings`.
+        figure_blocks: comparisons of figures as written; see `comparisons`.
         contradictions: statements that exclude each other.
         text: numbers of the running text.
     """
@@ -105,6 +108,7 @@ class Claims(Part):
     tolerances: Tolerances
     tables: dict[str, PublishedTable]
     blocks: list[OrderingBlock] = Field(alias="orderings")
+    figure_blocks: list[ComparisonBlock] = Field(alias="comparisons")
     contradictions: list[Contradiction]
     text: list[TextNumber]
 
@@ -115,7 +119,8 @@ class Claims(Part):
         for block in self.blocks:
             if block.table not in self.tables:
                 raise ValueError(f"ordering '{block.id}': there is no table '{block.table}'")
-        ids = [claim.id for claim in (*self.orderings, *self.contradictions, *self.text)]
+        orders = (*self.orderings, *self.comparisons)
+        ids = [claim.id for claim in (*orders, *self.contradictions, *self.text)]
         if twice := sorted({name for name in ids if ids.count(name) > 1}):
             raise ValueError(f"duplicate id {', '.join(map(repr, twice))}")
         return self
@@ -130,6 +135,11 @@ class Claims(Part):
         """Every ordering of every block."""
         margin = self.tolerances.margin
         return [o for b in self.blocks for o in b.orderings(self.tables[b.table], margin)]
+
+    @property
+    def comparisons(self) -> list[Comparison]:
+        """Every comparison of every block."""
+        return [one for block in self.figure_blocks for one in block.comparisons()]
 
 
 # The same loader in C, where PyYAML has it.

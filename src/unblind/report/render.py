@@ -1,6 +1,8 @@
 """Filling the templates of ``paper/templates``."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import jinja2
@@ -30,8 +32,19 @@ def markdown(value: object) -> str:
     return "".join(f"\\{sign}" if sign in "\\|*_`<>" else sign for sign in text)
 
 
-def render(template: str, context: dict[str, Any], folder: Path = PAPER / "templates") -> str:
+def render(
+    template: str,
+    context: dict[str, Any],
+    folder: Path = PAPER / "templates",
+    filters: Mapping[str, Callable[..., str]] = MappingProxyType({}),
+) -> str:
     """Fill a template; an undefined name in it is an error, and so is a missing file.
+
+    Args:
+        template: its name.
+        context: what it may name.
+        folder: of templates.
+        filters: further ones, by name.
 
     Raises:
         UnblindError: the template is missing or broken.
@@ -45,6 +58,7 @@ def render(template: str, context: dict[str, Any], folder: Path = PAPER / "templ
         keep_trailing_newline=True,
     )
     environment.filters |= {"tex": tex, "md": markdown, "percent": percent, "signed": signed}
+    environment.filters |= filters
     try:
         return environment.get_template(template).render(context)
     except jinja2.TemplateNotFound as error:

@@ -20,6 +20,8 @@ from unblind.errors import UnblindError
 _REMEDY = "check the records"
 #: Differences of per-seed rates are rounded to this many decimals before they are ranked.
 _DECIMALS = 9
+#: Width of an interval up to which it has none: what rounding leaves of equal values.
+_NO_WIDTH = 1e-9
 #: Tail of the number of discordant pairs that the power leaves out.
 _RARE = 1e-9
 #: Fractions that the betting test stakes on a pair, all with the same weight: Chebyshev's nodes, so
@@ -350,6 +352,40 @@ def minimum_detectable_difference(
         return power - mcnemar_power(n_pairs, discordant_share, difference, level)
 
     return None if missing(1.0) > 0 else float(brentq(missing, 0.0, 1.0, xtol=1e-6))
+
+
+def detectable_mean(
+    low: float, high: float, power: float = 0.8, level: float = 0.95, of_interval: float = 0.95
+) -> float | None:
+    """Return the smallest mean difference that a two-sided normal test finds.
+
+    It is (z of level + z of power) standard errors; the error is taken from a normal interval.
+    None for an interval without width (below 1e-9): it tells no error.
+
+    Args:
+        low, high: the interval.
+        power: wanted chance of detection.
+        level: of the test; see `minimum_detectable_difference` for tests that Holm adjusts.
+        of_interval: level of the interval.
+
+    Raises:
+        UnblindError: the interval is reversed.
+    """
+    if high < low:
+        raise UnblindError(f"no error of the interval [{low}, {high}]", _REMEDY)
+    if high - low < _NO_WIDTH:
+        return None
+    error = (high - low) / (2 * norm.isf((1 - of_interval) / 2))
+    return float((norm.isf((1 - level) / 2) + norm.ppf(power)) * error)
+
+
+def least_p(units: int) -> float:
+    """Return the smallest two-sided p that a sign test over so many independent units can give.
+
+    Where few units happen to agree, a normal test has no error and its p is 0: it is not to be
+    believed below this.
+    """
+    return min(1.0, 2.0 ** (1 - units))
 
 
 def _check_pairs(won: int, lost: int) -> None:

@@ -16,8 +16,6 @@ from unblind.study import jobs, provenance
 from unblind.study.stages import STAGES
 
 _TEMPLATES = ("md", "tex")
-#: Row of the paper's table that a reference stands beside; runs are named in the table itself.
-_PUBLISHED_TEACHER = "c-radiov3"
 
 
 def table3(config: Config, results: Path) -> list[Path]:
@@ -77,7 +75,6 @@ def _context(
     found = probes.differences(models, site)
     published = load_claims().tables["3"]
     printed = {row.run: row for row in published.rows.values() if row.run}
-    printed |= {"teacher": published.row(_PUBLISHED_TEACHER)}
     (column,) = published.columns
     return {
         "config": config,
@@ -87,10 +84,7 @@ def _context(
         "models": models,
         "references": references,
         "shown": shown,
-        # A reference has all the sites of a model, or one of its own.
-        "at": {
-            n: site if site in m.sites else m.sites[0] for n, m in (models | references).items()
-        },
+        "at": {name: probes.site_of(m, site) for name, m in (models | references).items()},
         "chances": {measure.key: probes.chance(any_model, measure) for measure in MEASURES},
         "spreads": {name: probes.spread(m, MEASURES[0], site) for name, m in models.items()},
         "differences": found,

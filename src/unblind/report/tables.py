@@ -18,6 +18,7 @@ from unblind.report.following import Following, following, load_told_otherwise
 from unblind.report.footer import facts, load_manifest
 from unblind.report.forgetting import ALPHA, Finding, findings
 from unblind.report.gates import Gate, gates
+from unblind.report.profiles import THRESHOLDS, Improvement, Profile, improvements, profiles
 from unblind.report.published import PAPER, load_claims
 from unblind.report.records import load_replay, load_run
 from unblind.report.render import render
@@ -90,6 +91,8 @@ def render_table1(
     asked_base = answering.of_base(config, lines)
     judged = gates(config, rows, asked_base and asked_base.kinds["held out"])
     paired = differences(rows, runs, config.seed)
+    profiled = profiles(rows, runs, config.seed)
+    improved = improvements(rows, runs, config.seed)
     otherwise = load_told_otherwise(config, records)
     followed, forgotten = following(config, runs, otherwise), findings(config, answered)
     context = {
@@ -101,6 +104,9 @@ def render_table1(
         "rows": rows,
         "paired_groups": PAIRED_GROUPS,
         "differences": paired,
+        "profiles": profiled,
+        "thresholds": THRESHOLDS,
+        "improvements": improved,
         "answers": lines,
         "answer_columns": answering.COLUMNS,
         "answer_least": answering.LEAST,
@@ -114,7 +120,7 @@ def render_table1(
     }
     texts = {
         ".md": render("table1.md.j2", context),
-        ".csv": _csv(rows, paired, followed, lines, forgotten),
+        ".csv": _csv(rows, [*paired, *profiled, *improved], followed, lines, forgotten),
         ".tex": render("table1.tex.j2", context),
     }
     inputs = [path for run_records in runs.values() for path in run_records.paths]
@@ -135,12 +141,12 @@ def write_page(config: Config, name: str, path: Path, text: str, inputs: Iterabl
 
 def _csv(
     rows: list[Row],
-    paired: list[Difference],
+    compared: list[Difference | Profile | Improvement],
     followed: list[Following],
     answers: list[Line],
     forgotten: list[Finding],
 ) -> str:
-    """Return the long form: a line a cell, mean, stage, difference, arm and share of right answers.
+    """Return the long form: a line a cell, mean, stage, comparison, arm and share of right answers.
 
     Rates are fractions.
     """
@@ -150,15 +156,10 @@ def _csv(
             lines += [_cell_line(row, suite, column) for column in columns]
         lines += [_mean_line(row, group) for group in MEANS]
         lines += [_stage_line(row, stage) for stage in STAGE_HEADINGS]
-    for difference in paired:
-        lines += [_difference_line(difference, group) for group in PAIRED_GROUPS]
-        lines += [
-            _seed_line(difference, group, seed, delta)
-            for group, deltas in difference.by_seed.items()
-            for seed, delta in deltas.items()
-        ]
-    for one in followed:
-        lines += _following_lines(one)
+    for one in compared:
+        lines += _difference_lines(one) if isinstance(one, Difference) else _seeds_lines(one)
+    for arm in followed:
+        lines += _following_lines(arm)
     for line in answers:
         lines += _answer_lines(line)
     lines += [_finding_line(finding) for finding in forgotten]
@@ -226,6 +227,35 @@ def _stage_line(row: Row, stage: str) -> dict[str, Any]:
         "paper": "",
         "paper_spread": "",
     }
+
+
+def _difference_lines(difference: Difference) -> list[dict[str, Any]]:
+    lines = [_difference_line(difference, group) for group in PAIRED_GROUPS]
+    return lines + [
+        _seed_line(difference, group, seed, delta)
+        for group, deltas in difference.by_seed.items()
+        for seed, delta in deltas.items()
+    ]
+
+
+def _seeds_lines(one: Profile | Improvement) -> list[dict[str, Any]]:
+    """Return the shares of seeds and conditions above each rate, or the chance of improvement."""
+    if isinstance(one, Profile):
+        told = {f"rate above {threshold:.1f}": share for threshold, share in one.shares.items()}
+    else:
+        told = {"probability of improvement over seeds": one.chance}
+    return [
+        {
+            "row": one.name,
+            "suite": "all 13",
+            "column": column,
+            "status": "run",
+            "rate": _fraction(share.value),
+            "lo": _fraction(share.low),
+            "hi": _fraction(share.high),
+        }
+        for column, share in told.items()
+    ]
 
 
 def _difference_line(difference: Difference, group: str) -> dict[str, Any]:

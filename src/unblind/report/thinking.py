@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from unblind.config import Config
@@ -109,48 +110,80 @@ def table2(config: Config, acting: Path, answers: Path, out: Path) -> list[Path]
     ]
 
 
-_Loaded = dict[str, tuple[list[Path], pd.DataFrame]]
+#: Paths and rows of a run, seeds together.
+Loaded = tuple[list[Path], pd.DataFrame]
 
 
-def _load_acting(config: Config, folder: Path) -> _Loaded:
-    """Return paths and rows of all runs whose records are all there, seeds together."""
-    found: _Loaded = {}
-    for name in ("think", "think_scripted"):
-        for run in jobs.needed_runs(config, name, "table2"):
-            listed = [job for job in jobs.of_run(config, name, run)]
-            paths = [
-                Path(folder, run, str(job.seed_of_run), f"{domain}.parquet")
-                for job in listed
-                for domain in COLUMNS.values()
-            ]
-            if paths and all(path.is_file() for path in paths):
-                settings = jobs.settings(config, name, run)
-                frames = [
-                    records.load(path, _ACTING, settings)[0].assign(
-                        column=_column(path.stem), seed=int(path.parent.name)
-                    )
-                    for path in paths
-                ]
-                rows = pd.concat(frames, ignore_index=True)
-                rows["entered_right"] = rows["first_entered"] == rows["place"]
-                found[run] = paths, rows
-    return found
+def _load_acting(config: Config, folder: Path) -> dict[str, Loaded]:
+    """Return all runs whose records are all there."""
+    found = {
+        run: acted(config, name, run, folder)
+        for name in ("think", "think_scripted")
+        for run in jobs.needed_runs(config, name, "table2")
+    }
+    return {run: loaded for run, loaded in found.items() if loaded}
 
 
-def _load_answers(config: Config, folder: Path) -> _Loaded:
-    found: _Loaded = {}
-    for run in jobs.needed_runs(config, "think_answers", "table2"):
-        listed = jobs.of_run(config, "think_answers", run)
-        paths = [Path(folder, run, f"{job.seed_of_run}.parquet") for job in listed]
-        if paths and all(path.is_file() for path in paths):
-            settings = jobs.settings(config, "think_answers", run)
-            frames = [
-                records.load(path, _ANSWERS, settings)[0].assign(seed=int(path.stem))
-                for path in paths
-            ]
-            rows = pd.concat(map(_with_published, frames), ignore_index=True)
-            found[run] = paths, rows.assign(column=rows["domain"].map(_column))
-    return found
+def acted(config: Config, stage: str, run: str, folder: Path) -> Loaded | None:
+    """Return what a run did in VL-Think, None where its records are not all there.
+
+    Args:
+        config: the study.
+        stage: ``think`` or ``think_scripted``.
+        run: its name.
+        folder: of ``run/seed/domain.parquet``.
+
+    Raises:
+        UnblindError: a record is corrupt or of another configuration.
+    """
+    paths = [
+        Path(folder, run, str(job.seed_of_run), f"{domain}.parquet")
+        for job in jobs.of_run(config, stage, run)
+        for domain in COLUMNS.values()
+    ]
+    if not paths or not all(path.is_file() for path in paths):
+        return None
+    settings = jobs.settings(config, stage, run)
+    frames = [
+        records.load(path, _ACTING, settings)[0].assign(
+            column=_column(path.stem), seed=int(path.parent.name)
+        )
+        for path in paths
+    ]
+    rows = pd.concat(frames, ignore_index=True)
+    rows["entered_right"] = rows["first_entered"] == rows["place"]
+    return paths, rows
+
+
+def _load_answers(config: Config, folder: Path) -> dict[str, Loaded]:
+    needed = jobs.needed_runs(config, "think_answers", "table2")
+    found = {run: answered(config, run, folder) for run in needed}
+    return {run: loaded for run, loaded in found.items() if loaded}
+
+
+def answered(config: Config, run: str, folder: Path) -> Loaded | None:
+    """Return what a model answers about VL-Think's first frames; see `acted`.
+
+    Args:
+        config: the study.
+        run: its name.
+        folder: of ``run/seed.parquet``.
+    """
+    listed = jobs.of_run(config, "think_answers", run)
+    paths = [Path(folder, run, f"{job.seed_of_run}.parquet") for job in listed]
+    if not paths or not all(path.is_file() for path in paths):
+        return None
+    settings = jobs.settings(config, "think_answers", run)
+    frames = [
+        records.load(path, _ANSWERS, settings)[0].assign(seed=int(path.stem)) for path in paths
+    ]
+    rows = pd.concat(map(_with_published, frames), ignore_index=True)
+    return paths, rows.assign(column=rows["domain"].map(_column))
+
+
+def as_published(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that the paper's Table 2 counts: acting from rest, or its own protocol."""
+    return rows[~rows["in_hand"]] if "in_hand" in rows else rows[rows["kind"] == "published"]
 
 
 def _with_published(rows: pd.DataFrame) -> pd.DataFrame:
@@ -167,7 +200,7 @@ def _column(domain: str) -> str:
     return next(column for column, name in COLUMNS.items() if name == domain)
 
 
-def _acting_lines(config: Config, acted: _Loaded) -> list[Line]:
+def _acting_lines(config: Config, acted: dict[str, Loaded]) -> list[Line]:
     lines, base = [], _base(config, acted)
     for start, in_hand in (("at rest", False), ("in hand", True)):
         for measure, (counted, judged) in MEASURES.items():
@@ -182,7 +215,7 @@ def _acting_lines(config: Config, acted: _Loaded) -> list[Line]:
     return [line for line in lines if line.rates]
 
 
-def _answer_lines(config: Config, asked: _Loaded) -> list[Line]:
+def _answer_lines(config: Config, asked: dict[str, Loaded]) -> list[Line]:
     lines, base = [], _base(config, asked)
     for start, judged in (("asked", "right"), ("grey picture", "blind")):
         for measure, kinds in KINDS.items():
@@ -197,7 +230,7 @@ def _answer_lines(config: Config, asked: _Loaded) -> list[Line]:
     return [line for line in lines if line.rates]
 
 
-def _base(config: Config, loaded: _Loaded) -> str | None:
+def _base(config: Config, loaded: dict[str, Loaded]) -> str | None:
     """Return the run that is the base, if it was evaluated."""
     is_base = (r for r in loaded if config.runs[r].policy == "vla" and not config.runs[r].method)
     return next(is_base, None)
@@ -218,8 +251,7 @@ def _line(
         if len(some := rows[rows["column"] == column])
     }
     if len(rows):
-        strata = rows["column"].str.cat(_kinds(rows), sep="/")
-        rates[ALL] = _rate(clustered_rate, rows, rows[judged], strata)
+        rates[ALL] = _rate(clustered_rate, rows, rows[judged], pd.Series(groups(rows)[0]))
     change = None
     if other is not None and len(rows):
         change = _change(rows, other, judged)
@@ -232,20 +264,36 @@ def _kinds(rows: pd.DataFrame) -> pd.Series:
 
 
 def _rate(function: Any, rows: pd.DataFrame, values: pd.Series, strata: pd.Series) -> Rate:
-    clusters = rows["column"].str.cat(rows["episode_id"].astype(str), sep="/")
-    arrays = (values.to_numpy(dtype=float), strata.to_numpy(), clusters.to_numpy())
+    _, clusters = groups(rows)
+    arrays = (values.to_numpy(dtype=float), strata.to_numpy(), clusters)
     return Rate(*function(*arrays), len(rows))
 
 
+def groups(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return of each row what weighs the same in a mean over columns, and what is drawn."""
+    strata = rows["column"].str.cat(_kinds(rows), sep="/")
+    clusters = rows["column"].str.cat(rows["episode_id"].astype(str), sep="/")
+    return strata.to_numpy(), clusters.to_numpy()
+
+
 def _change(rows: pd.DataFrame, other: pd.DataFrame, judged: str) -> Rate:
-    """Return the mean difference on the same rows, seeds averaged; the base has one seed."""
+    """Return the mean difference on the same rows."""
+    both = pairs(rows, other, judged)
+    strata, _ = groups(both)
+    return _rate(clustered_difference, both, both["first"] - both["second"], pd.Series(strata))
+
+
+def pairs(rows: pd.DataFrame, other: pd.DataFrame, judged: str) -> pd.DataFrame:
+    """Return the rows that two runs share, with what each was: ``first`` and ``second``.
+
+    Seeds of a run are averaged; the base has one.
+    """
     key = [c for c in ("column", "episode_id", "style", "swapped", "in_hand", "kind", "board")]
     key = [column for column in key if column in rows]
     own = rows.groupby(key)[judged].mean()
     theirs = other.groupby(key)[judged].mean()
-    joined = own.to_frame("own").join(theirs.to_frame("theirs"), how="inner").reset_index()
-    strata = joined["column"].str.cat(_kinds(joined), sep="/")
-    return _rate(clustered_difference, joined, joined["own"] - joined["theirs"], strata)
+    joined = own.to_frame("first").join(theirs.to_frame("second"), how="inner")
+    return joined.reset_index()
 
 
 def _csv(lines: Sequence[Line]) -> str:

@@ -23,3 +23,6 @@ THINK_DOMAINS = (
 
 #: What models are compared with by linear probes: a record each.
 REFERENCES = ("teacher", "random", "pixels")
+
+#: Stages whose records on what models know the audit judges claims by.
+JUDGED = ("think", "think_answers", "probe", "probe_references", "attention", "collapse")

@@ -150,7 +150,12 @@ ROWS = {
         "audit",
         ("audit.md", "audit.json", "audit.html"),
         title="Judge the published claims",
-        after=(Input("rollout"), Input("rollout_scripted"), Input("table1")),
+        # Pages, and with them what they read: claims are judged by the records that are there.
+        after=(
+            *(Input("rollout"), Input("rollout_scripted")),
+            *(Input(page) for page in ("table1", "table2", "table3", "figure4", "figure5")),
+            *(Input(f"table{number}") for number in ABLATIONS),
+        ),
         group="audit",
         settings=True,
         # Checks of the release's defects run code of every part; an audit takes seconds.
