@@ -1,7 +1,6 @@
 """Figure 4 and its page: where models look, and what they know with parts of the picture hidden."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +10,13 @@ from unblind.config import Config
 from unblind.files import write_text
 from unblind.report import attention_figure, by_model, figures
 from unblind.report.answers import Rate
-from unblind.report.by_model import Measured
+from unblind.report.by_model import ALPHA, Change, Measured, Row
 from unblind.report.published import PAPER
 from unblind.report.render import render
 from unblind.report.stats import holm
 from unblind.study import provenance
 from unblind.study.jobs import Job
 
-#: Pairs of runs that are compared, the first minus the second.
-PAIRS = (("default", "base"), ("align", "default"), ("freeze", "base"))
 #: Prompts and variants of the curves by layer, and what the page calls them.
 MAPS: Mapping[tuple[str, str], str] = {
     ("action", "raw"): "instruction",
@@ -39,35 +36,10 @@ MEASURES: Mapping[str, str] = {
 }
 #: Measures whose changes are tested at each layer.
 TESTED = ("target_lift", "entropy", "sink")
-ALPHA = 0.05
 _ITEMS = ("frame", "condition", "episode_id", "prompt", "variant", "layer")
 _VALUES = (*MEASURES, "target")
 _CUTS = ("frame", "condition", "episode_id", "task", "hidden", "mode", "layer")
 _CLUSTERS = ("condition", "episode_id")
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of a table: its heading, and a cell for each column, None where nothing is known."""
-
-    heading: str
-    cells: Sequence[Rate | None]
-
-
-@dataclass(frozen=True)
-class Change:
-    """What differs between two models at each layer, of one map.
-
-    Attributes:
-        labels: of the first and of the second, which is subtracted.
-        rows: a line a layer, a cell for each of `TESTED`.
-        verdicts: by measure, at which layers it is higher and at which lower, by Holm's test over
-            all layers.
-    """
-
-    labels: tuple[str, str]
-    rows: Sequence[Row]
-    verdicts: Mapping[str, Mapping[str, Sequence[int]]]
 
 
 def page(config: Config) -> list[Path]:
@@ -103,7 +75,7 @@ def context(
         models: attention by run.
         cut: predictions with cuts by run.
     """
-    pairs = [(models[a], models[b]) for a, b in PAIRS if a in models and b in models]
+    pairs = by_model.pairs(models)
     return {
         "config": config,
         "labels": [model.label for model in models.values()],
@@ -176,26 +148,12 @@ def at_layer(models: Mapping[str, Measured], layer: int) -> list[Row]:
     return rows
 
 
-def change(first: Measured, second: Measured, prompt: str, variant: str) -> Change:
-    """Return the differences of two models' maps at each layer."""
+def change(first: Measured, second: Measured, prompt: str, variant: str) -> dict[str, Change]:
+    """Return how two models' maps differ, by measure; all layers of one are a family of tests."""
     delta = of_map(first.minus(second), prompt, variant)
     by_layer = {int(n): some for n, some in delta.groupby("layer")}
-    rows = [Row(str(n), [estimate(some, m) for m in TESTED]) for n, some in by_layer.items()]
-    verdicts = {}
-    for column, name in enumerate(TESTED):
-        p = holm(
-            [by_model.p_value(some, name, "condition", _CLUSTERS) for some in by_layer.values()]
-        )
-        found = [
-            (n, row.cells[column].value)
-            for n, row, adjusted in zip(by_layer, rows, p, strict=True)
-            if adjusted < ALPHA and row.cells[column] is not None
-        ]
-        verdicts[name] = {
-            "higher": [n for n, value in found if value > 0],
-            "lower": [n for n, value in found if value < 0],
-        }
-    return Change((first.label, second.label), rows, verdicts)
+    of_pair = {(first.label, second.label): by_layer}
+    return {name: by_model.changes(of_pair, name, "condition", _CLUSTERS)[0] for name in TESTED}
 
 
 def strongest_head(model: Measured) -> dict[str, Any] | None:
