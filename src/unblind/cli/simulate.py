@@ -90,13 +90,27 @@ def rollout(
             "alone.",
         ),
     ] = False,
+    knockout: Annotated[
+        bool,
+        typer.Option(
+            "--knockout",
+            help="Hide the target's visual tokens from the model's text and actions, in all "
+            "layers, in either half of them, and as many others (section knockout).",
+        ),
+    ] = False,
     workers: Workers = None,
 ) -> None:
     """Evaluate a policy in closed loop; conditions whose record is current are not repeated."""
     settings = load_config(config, override)
     settings.run(run)
-    stop = None if arms else settings.rollout.stop_early
-    if stop and run != stop.against:
+    if arms and knockout:
+        raise typer.BadParameter("choose one of them", param_hint="--arms, --knockout")
+    stop = None if arms or knockout else settings.rollout.stop_early
+    if knockout:
+        from unblind.steps.knocking_out import knock_out as evaluate
+
+        folder = Path(settings.results, "knockout-rollouts")
+    elif stop and run != stop.against:
         from unblind.steps.comparing import compare as evaluate
 
         folder = jobs.stopped_folder(settings, stop.against)

@@ -8,9 +8,10 @@ import pandas as pd
 
 from unblind.config import Config
 from unblind.files import write_text
-from unblind.report import attention_figure, by_model, figures
+from unblind.report import attention_figure, by_model, figures, knockout_success
 from unblind.report.answers import Rate
 from unblind.report.by_model import ALPHA, Change, Measured, Row
+from unblind.report.knockout_success import Blinded
 from unblind.report.published import PAPER
 from unblind.report.render import render
 from unblind.report.stats import holm
@@ -52,9 +53,11 @@ def page(config: Config) -> list[Path]:
     models = by_model.load(config, "attention", _ITEMS, _VALUES)
     maps = by_model.load(config, "attention", attention_figure.ITEMS, (), output=1)
     cut = by_model.load(config, "attention", _CUTS, ("loss", "right"), output=2)
-    text = render("attention.md.j2", context(config, models, cut))
+    blinded = knockout_success.load(config)
+    text = render("attention.md.j2", context(config, models, cut, blinded))
     template = PAPER / "templates" / "attention.md.j2"
-    inputs = [path for some in (models, maps, cut) for m in some.values() for path in m.paths]
+    read = (models, maps, cut, blinded)
+    inputs = [path for some in read for model in some.values() for path in model.paths]
     made_from = {"config": job.settings, "code": job.stage.modules, "inputs": [*inputs, template]}
     told, drawn = job.outputs
     with provenance.record(told, **made_from):
@@ -66,7 +69,10 @@ def page(config: Config) -> list[Path]:
 
 
 def context(
-    config: Config, models: Mapping[str, Measured], cut: Mapping[str, Measured]
+    config: Config,
+    models: Mapping[str, Measured],
+    cut: Mapping[str, Measured],
+    blinded: Mapping[str, Blinded],
 ) -> dict[str, Any]:
     """Return what the template shows.
 
@@ -74,6 +80,7 @@ def context(
         config: names the aligned layer and the prompts.
         models: attention by run.
         cut: predictions with cuts by run.
+        blinded: episodes with the target hidden by run.
     """
     pairs = by_model.pairs(models)
     return {
@@ -97,6 +104,8 @@ def context(
         "reliance": {task: reliance(cut, task) for task in _tasks(cut)},
         "cuts": {task: cuts(cut, task) for task in _tasks(cut)},
         "accuracy": {task: accuracy(cut, task) for task in _tasks(cut)},
+        "losses": knockout_success.losses(blinded, config.seed),
+        "hidden": knockout_success.HIDDEN,
     }
 
 
