@@ -17,7 +17,8 @@ MINI = Path(__file__).parents[2] / "workflow" / "config" / "mini.yaml"
 
 @pytest.fixture
 def config(tmp_path):
-    config = load(MINI, {"results": str(tmp_path / "results"), "table1.rows": ["default", "base"]})
+    changes = {"results": str(tmp_path / "results"), "training.align.layers": [2]}
+    config = load(MINI, changes | {"table1.rows": ["default", "base"]})
     synthetic.write_knockout(config, "base", 0)
     few = {"nothing": 8, "target": 6, "target_first_half": 8, "elsewhere": 8}
     synthetic.write_knockout(config, "default", 0, successes=few)
