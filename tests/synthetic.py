@@ -349,15 +349,46 @@ def probe_frame(right: dict, sites: tuple[str, ...], off_cm: float = 1.0) -> pd.
 READ = {"icons": 0.5, "portraits": 0.8, "stills": 0.6}
 
 
-def write_probes(job: jobs.Job, inputs=(), right=None, folder: Path | None = None, off_cm=1.0):
-    """Write the records of a job of probes: of a model, or of all references."""
-    sites = job.config.base.model.sites
+def named_board_frame(known: int, layers: int) -> pd.DataFrame:
+    """Return 3 boards each of 8 frames of 2 domains, read in the second half of the blocks.
+
+    There, of ``known`` frames of each domain all three boards are read right; else always 'left'.
+    """
+    places = ["left", "center", "right"]
+    rows = []
+    for site in ("embedding", *(f"block {n + 1}" for n in range(layers))):
+        late = site != "embedding" and int(site.split()[1]) > layers // 2
+        for domain in ("shape", "weather"):
+            for number in range(8):
+                reads = late and number < known
+                rows += [
+                    {"domain": domain, "episode_id": number, "style": "seen", "site": site}
+                    | {"place": place, "guess": place if reads else "left"}
+                    | {"right": reads or place == "left", "all_right": reads}
+                    for place in places
+                ]
+    return pd.DataFrame(rows)
+
+
+def write_probes(
+    job: jobs.Job, inputs=(), right=None, folder: Path | None = None, off_cm=1.0, known=4
+):
+    """Write the records of a job of probes: of a model, or of all references.
+
+    With a folder, those of visual tokens alone.
+    """
+    sites, home = job.config.base.model.sites, Path(job.config.results, "probe")
     for path in job.outputs:
-        path = path if folder is None else folder / path.relative_to(f"{job.config.results}/probe")
         own = (path.stem,) if path.stem in ("teacher", "pixels") else sites
-        made_from = {**vars(job.origin), "inputs": inputs}
-        with provenance.record(path, **made_from), atomic_path(path) as place:
-            probe_frame(right or READ, own, off_cm).to_parquet(place)
+        frame = probe_frame(right or READ, own, off_cm)
+        if not path.is_relative_to(home):
+            frame = named_board_frame(known, len(sites) - 2)
+        elif folder is not None:
+            path = folder / path.relative_to(home)
+        if folder is None or path.is_relative_to(folder):
+            made_from = {**vars(job.origin), "inputs": inputs}
+            with provenance.record(path, **made_from), atomic_path(path) as place:
+                frame.to_parquet(place)
 
 
 def write_adapter(config: Config, run: str, seed: int, inputs=()):
@@ -473,6 +504,23 @@ def write_attention(config: Config, run: str, seed: int, lift=1.5, cost=1.0, inp
     """Write the three records of a model's attention unless they stand."""
     frames = (attention_frame(lift), maps_frame(), knockout_frame(cost))
     _write_all(jobs.Job(config, "attention", run, seed), frames, inputs)
+
+
+def write_knockout(config: Config, run: str, seed: int, inputs=(), successes=None):
+    """Write the records of a model that cannot see the target, unless they stand.
+
+    Args:
+        successes: by what is hidden, of how many of the first episodes; else with nothing hidden
+            of all, with as many other tokens of half of them, of none with the target hidden.
+    """
+    job, n = jobs.Job(config, "knockout", run, seed), config.knockout.episodes
+    known = {"nothing": n, "elsewhere": n // 2} if successes is None else successes
+    for path in job.outputs:
+        frame = episodes(run, seed, config.knockout.condition, n, known.get(path.stem, 0))
+        made_from = {"config": job.settings, "code": job.stage.modules, "seed": seed}
+        if not provenance.is_current(path, **made_from, inputs=inputs):
+            frame = frame.assign(hidden=path.stem)
+            _write(path, frame, job.settings, job.stage.modules, seed, inputs)
 
 
 def collapse_frame(config: Config, silhouette: float) -> pd.DataFrame:

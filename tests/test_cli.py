@@ -116,7 +116,9 @@ def test_costs_are_estimated_and_then_measured(tmp_path):
     rows += ["held out", "probe pictures", "probe references", "frames", "think frames"]
     asked = ("answers", "probe", "collapse", "think answers")
     rows += [f"{what} of {run}" for what in asked for run in _MODELS]
-    rows += [f"attention of {run}" for run in ("base", "default")]
+    rows += [
+        f"{what} of {run}" for what in ("attention", "knockout") for run in ("base", "default")
+    ]
     rows += [f"think of {run}" for run in ("base", "default", "oracle", "always_left")]
     told = [line[:24].strip() for line in before[1:]]
     assert sorted(told) == sorted([*rows, "together"]) and told[-1] == "together"

@@ -50,7 +50,7 @@ def test_the_powered_study(project):
     pages = dict.fromkeys(("table9", "table14", "audit", "costs", "all"), 1)
     runs = {"training": 3 * 3, "rollout": 7 * 3, "arms": 4 * 3, "answers": 3 * 3 + 2}
     runs |= {"think": 4 * 3 + 2, "drift": 3 * 3, "think_answers": 3 * 3 + 2}
-    runs |= {"attention": 3 * 3 + 1, "collapse": 3 * 3 + 2, "probe": 3 * 3 + 2}
+    runs |= {"knockout": 4 * 3, "attention": 3 * 3 + 1, "collapse": 3 * 3 + 2, "probe": 3 * 3 + 2}
     wanted = {**dict.fromkeys(once, 1), **runs, **pages}
     assert toy_study.jobs(project, *study, target="all") == wanted
 

@@ -11,11 +11,13 @@ from toy_study import SMOKE, TABLE, jobs, python, snakemake
 
 ROLLOUTS = {"rollout": 5, "arms": 2, "held_out": 1, "answers": 3}
 STORED = (
-    *("answers", "attention", "attention-maps", "base", "collapse", "drift", "knockout", "probe"),
+    *("answers", "attention", "attention-maps", "base", "collapse", "drift", "knockout"),
+    *("knockout-rollouts", "named-board", "probe"),
     *("rollouts", "think", "think-answers", "training"),
 )
 #: Records by stage: Default, the base and three that are scripted act in 14 conditions; models are
-#: told something else in 2 more. Models and two planners act in the 8 domains of VL-Think.
+#: told something else in 2 more, and act with 5 kinds of tokens hidden. Models and two planners act
+#: in the 8 domains of VL-Think.
 RECORDS = {
     "rollout": 5 * 14,
     "arms": 2 * 2,
@@ -25,7 +27,8 @@ RECORDS = {
     "drift": 2,
     "attention": 2 * 3,
     "collapse": 3,
-    "probe": 3 + 3,
+    "knockout": 2 * 5,
+    "probe": 3 * 2 + 3,
 }
 IDENTITY = ("-c", "user.name=a", "-c", "user.email=a@b.c")
 PUBLISH = ("unblind.cli", "publish", *toy_study.OPTIONS)

@@ -96,6 +96,13 @@ FAKES = {
         "def references(config):\n"
         "    _write(Job(config, 'probe_references'))\n"
     ),
+    "steps/knocking_out.py": (
+        "from unblind.study.jobs import Job\n"
+        "from unblind.study.making import check_inputs\n\n\n"
+        "def knock_out(config, run, seed, out, names, workers):\n"
+        "    inputs = check_inputs(Job(config, 'knockout', run, seed))\n"
+        "    write_knockout(config, run, seed, inputs)\n"
+    ),
     "steps/finetuning.py": (
         "from unblind.study.jobs import Job\n"
         "from unblind.study.making import check_inputs\n\n\n"

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from unblind.custody import artifacts, carried, changes, report, verify
 from unblind.errors import UnblindError
 from unblind.study import code, provenance, store
-from unblind.study.rows.names import THINK_DOMAINS
+from unblind.study.rows.names import KNOCKOUTS, THINK_DOMAINS
 from unblind.study.stages import STAGES
 
 TRAINED = Path("results/training/align/0")
@@ -22,6 +22,8 @@ DEMOS = Path("results/demos/manifest.json")
 LOW = Path("results/features/low.npy")
 TABLE1 = {Path(f"results/table1.{kind}") for kind in ("md", "csv", "tex")}
 TABLE3 = {Path(f"results/table3.{kind}") for kind in ("md", "tex", "png")}
+TABLE3 |= {Path("results/table3-named-board.png")}
+FIGURE4 = {Path("results/attention.md"), Path("results/figure4.png")}
 COSTS = {Path(f"results/costs.{kind}") for kind in ("md", "tex")}
 LANDSCAPE = {Path(f"results/landscape/{name}.parquet") for name in ("points", "values")}
 FIGURES = {Path(f"results/{name}.md") for name in ("attention", "collapse", "drift", "landscape")}
@@ -45,7 +47,11 @@ def drift(run):
 def looked_into(run):
     """Return what is recorded of a model's inside."""
     names = ("attention", "attention-maps", "knockout", "collapse")
-    return {Path("results", name, run, "0.parquet") for name in names}
+    return {Path("results", name, run, "0.parquet") for name in names} | blinded(run)
+
+
+def blinded(run):
+    return {Path("results/knockout-rollouts", run, "0", f"{name}.parquet") for name in KNOCKOUTS}
 
 
 def thought(run):
@@ -55,7 +61,7 @@ def thought(run):
 
 
 def probes(run):
-    return {Path("results/probe", run, "0.parquet")}
+    return {Path("results", name, run, "0.parquet") for name in ("probe", "named-board")}
 
 
 def findings(config):
@@ -84,11 +90,12 @@ def test_a_whole_study_is_intact(study):
     assert states(study) == {}
     # 5 files of the base, demonstrations, replay, 2 kinds of features, 2 adapters, 3 runs under
     # 14 conditions, 2 told of other things, held-out pictures and answers to them by 2 runs, 2
-    # files of frames and 4 records of the inside of 2 runs, 2 of the drift of each, 2 of the
-    # landscape, 8 domains of 3 runs, first frames and answers of 2, pictures and probes of 2 runs
-    # and 3 references; 15 pages of tables, 4 x 2 of figures, 3 of the audit; and the store.
-    made = 5 + 1 + 1 + 2 + 2 + 3 * 14 + 2 * 2 + 1 + 2 + 2 + 4 * 2 + 2 * 2 + 2 + 8 * 3 + 1 + 2
-    assert len(found) == made + 1 + 2 + 3 + 15 + 8 + 3 + 1
+    # files of frames and 4 records of the inside of 2 runs, 5 with something hidden, 2 of the drift
+    # of each, 2 of the landscape, 8 domains of 3 runs, first frames and answers of 2, pictures and
+    # 2 probes of 2 runs and 3 references; 16 pages of tables, 4 x 2 of figures, 3 of the audit; and
+    # the store.
+    made = 5 + 1 + 1 + 2 + 2 + 3 * 14 + 2 * 2 + 1 + 2 + 2 + 9 * 2 + 2 * 2 + 2 + 8 * 3 + 1 + 2
+    assert len(found) == made + 1 + 2 * 2 + 3 + 16 + 8 + 3 + 1
     assert found[store.PULLED_BASE / "model.safetensors"].source == "pulled"
     assert found[DEMOS].source == "recomputed" and not found[DEMOS].pulled_inputs
     assert found[RECORD].pulled_inputs == ("base",)
@@ -96,7 +103,7 @@ def test_a_whole_study_is_intact(study):
     lines = report.text([*found.values()]).splitlines()
     assert lines[:2] == ["base", "  intact   results/base/config.json [pulled]"]
     assert f"  intact   {RECORD} [recomputed from pulled base]" in lines
-    assert lines[-1] == "136 intact, 0 stale, 0 missing, 0 corrupt; 5 pulled, 130 recomputed"
+    assert lines[-1] == "149 intact, 0 stale, 0 missing, 0 corrupt; 5 pulled, 143 recomputed"
 
 
 # ---- damage ----------------------------------------------------------------------------------
@@ -175,6 +182,7 @@ def test_a_changed_setting_outdates_exactly_what_depends_on_it(study):
     everything = records("align") | records("default") | records("oracle")
     acted = {path for run in ("align", "default", "oracle") for path in thought(run)}
     acted = {path for path in acted if path.parts[1] == "think"}
+    everything |= blinded("align") | blinded("default") | FIGURE4
     assert states(changed)["stale"] == everything | acted | pages | TABLE2
 
 

@@ -70,12 +70,12 @@ def test_changes_are_of_the_same_frames_and_name_layers(config, records):
     changed = models["default"].by_seed[0]
     changed["target_lift"] += np.where(changed["layer"] == 2, 0.01 * (changed["frame"] % 5), 0)
     found = attention.change(models["default"], models["base"], "action", "raw")
-    assert found.labels == ("Default", "Base (before fine-tuning)")
-    lift = found.rows[1].cells[0]
+    assert found["target_lift"].labels == ("Default", "Base (before fine-tuning)")
+    lift = found["target_lift"].cells[2]
     assert lift.value == pytest.approx(-0.8 + 0.01 * (np.arange(12) % 5).mean())
     assert lift.low < lift.value < lift.high < 0
-    assert found.verdicts["target_lift"] == {"higher": [], "lower": [2]}
-    assert found.verdicts["entropy"] == {"higher": [], "lower": []}
+    assert (found["target_lift"].higher, found["target_lift"].lower) == ([], [2])
+    assert (found["entropy"].higher, found["entropy"].lower) == ([], [])
 
 
 def test_the_strongest_head_is_chosen_on_other_episodes_than_it_is_measured_on(config, records):

@@ -139,7 +139,7 @@ def test_one_sentence_says_what_is_seen_here(page):
 def test_no_line_of_a_table_is_torn(page):
     """Every table has its header, a rule below it, and rows of as many cells."""
     tables = [block.splitlines() for block in re.findall(r"(?:^\|.*\n)+", page, re.MULTILINE)]
-    assert len(tables) == 2 + len(MEASURES)
+    assert len(tables) == 2 + len(MEASURES) + 3, "and three of the named board"
     for header, rule, *rows in tables:
         assert set(rule) <= set("|:-") and rows
         assert {line.count("|") for line in (header, rule, *rows)} == {header.count("|")}

@@ -17,10 +17,11 @@ from unblind import files
 from unblind.config import load
 from unblind.diagnosis import probe_pictures
 from unblind.errors import UnblindError
-from unblind.steps import probing
+from unblind.steps import probing, thinking
 from unblind.study import jobs, provenance
 from unblind.vla import checkpoint, lora
 
+RUNS = ("base", "vlm", "default")
 SMOKE = Path(__file__).parents[2] / "workflow" / "config" / "smoke.yaml"
 
 
@@ -39,7 +40,21 @@ def config(tmp_path, monkeypatch):
         shutil.copy(tmp_path / "made" / name, base / name)
     adapter(config)
     write_pictures(jobs.path(config, "probe_pictures").parent)
+    write_first_frames(config)
     return config
+
+
+def write_first_frames(config):
+    rng, episodes = np.random.default_rng(0), thinking.asked_about(config)
+    columns = {
+        "domain": [episode.condition for episode in episodes],
+        "episode_id": [episode.episode_id for episode in episodes],
+        "style": [episode.style for episode in episodes],
+        "image": [demonstrations.picture(rng) for _ in episodes],
+    }
+    path = jobs.path(config, "think_frames")
+    path.parent.mkdir(parents=True)
+    pq.write_table(pa.table(columns), path)
 
 
 def write_pictures(folder):
@@ -69,7 +84,7 @@ def adapter(config):
 
 
 def test_every_model_and_reference_is_probed_at_its_own_sites(config):
-    for run in ("base", "vlm", "default"):
+    for run in RUNS:
         probing.model(config, run, 0)
     probing.references(config)
     frames = {
@@ -85,6 +100,12 @@ def test_every_model_and_reference_is_probed_at_its_own_sites(config):
         own = [name.removesuffix(".parquet")] if name[0] in "tp" else sites
         assert list(frame["site"].unique()) == own
         assert len(frame) == 2 * 4 * len(own)
+    named = {run: pd.read_parquet(f"results/named-board/{run}/0.parquet") for run in RUNS}
+    for frame in named.values():
+        assert list(frame["site"].unique()) == ["embedding", "block 1", "block 2"]
+        assert len(frame) == 3 * 7 * 3, "seven domains have three boards"
+    inputs = provenance.read("results/named-board/default/0.parquet")["inputs"]
+    assert "results/think-frames/frames.parquet" in inputs
     inputs = provenance.read("results/probe/default/0.parquet")["inputs"]
     assert any(name.endswith("adapter_model.safetensors") for name in inputs)
     assert "results/probe-pictures/manifest.json" in inputs

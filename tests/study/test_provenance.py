@@ -172,10 +172,10 @@ ONLY_FOR = {
     # Of what is probed, one is the teacher.
     ("diagnosis.probing", "teachers.teacher"): ("probe_references",),
     # Scripted policies need no model.
-    ("rollout.factory", "training.base"): ("rollout", "think"),
-    ("rollout.factory", "vla.decode"): ("rollout", "think"),
-    ("rollout.factory", "vla.loading"): ("rollout", "think"),
-    ("rollout.factory", "vla.policy"): ("rollout", "think"),
+    ("rollout.factory", "training.base"): ("rollout", "knockout", "think"),
+    ("rollout.factory", "vla.decode"): ("rollout", "knockout", "think"),
+    ("rollout.factory", "vla.loading"): ("rollout", "knockout", "think"),
+    ("rollout.factory", "vla.policy"): ("rollout", "knockout", "think"),
 }
 
 

@@ -1,5 +1,6 @@
 """The commands that run the simulator: demonstrations, replay, rollouts."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +9,7 @@ import typer
 
 from unblind import locks
 from unblind.cli.options import MINI, ConfigFile, Overrides, RunSeed, Workers, load_config
-from unblind.config import DemoSet
+from unblind.config import Config, DemoSet
 from unblind.custody import carried
 from unblind.files import write_json
 from unblind.study import jobs
@@ -90,24 +91,43 @@ def rollout(
             "alone.",
         ),
     ] = False,
+    knockout: Annotated[
+        bool,
+        typer.Option(
+            "--knockout",
+            help="Hide the target's visual tokens from the model's text and actions, in all "
+            "layers, in either half of them, and as many others (section knockout).",
+        ),
+    ] = False,
     workers: Workers = None,
 ) -> None:
     """Evaluate a policy in closed loop; conditions whose record is current are not repeated."""
     settings = load_config(config, override)
     settings.run(run)
-    stop = None if arms else settings.rollout.stop_early
-    if stop and run != stop.against:
-        from unblind.steps.comparing import compare as evaluate
-
-        folder = jobs.stopped_folder(settings, stop.against)
-    else:
-        from unblind.rollout.run import rollout
-
-        evaluate = partial(rollout, rule="arms") if arms else rollout
-        folder = Path(settings.results, "rollouts")
+    if arms and knockout:
+        raise typer.BadParameter("choose one of them", param_hint="--arms, --knockout")
+    evaluate, folder = _evaluation(settings, run, arms, knockout)
     out = out or folder / run / str(seed)
     with locks.alone(out / "arms" if arms else out):
         evaluate(settings, run, seed, out, condition or None, workers or settings.rollout.workers)
+
+
+def _evaluation(
+    config: Config, run: str, arms: bool, knockout: bool
+) -> tuple[Callable[..., None], Path]:
+    """Return what evaluates a run, and the folder of its records."""
+    results, stop = Path(config.results), config.rollout.stop_early
+    if knockout:
+        from unblind.steps.knocking_out import knock_out
+
+        return knock_out, results / "knockout-rollouts"
+    if stop and run != stop.against and not arms:
+        from unblind.steps.comparing import compare
+
+        return compare, jobs.stopped_folder(config, stop.against)
+    from unblind.rollout.run import rollout
+
+    return partial(rollout, rule="arms") if arms else rollout, results / "rollouts"
 
 
 @app.command()

@@ -23,6 +23,7 @@ from unblind.config.knowledge import (
     Collapse,
     Drift,
     Frames,
+    Knockout,
     Landscape,
     Probe,
     Think,
@@ -65,6 +66,7 @@ __all__ = [
     "Drift",
     "ExecutedNoise",
     "Gates",
+    "Knockout",
     "Landscape",
     "Model",
     "PretrainingDemos",
@@ -138,6 +140,7 @@ class Config(Section):
     landscape: Landscape = Field(description="Losses on the plane through base and two runs.")
     frames: Frames = Field(description="Frames with the place of every thing.")
     attention: Attention = Field(description="Attention to the picture (Figure 4).")
+    knockout: Knockout = Field(description="Evaluation with the target hidden (Figure 4's page).")
     collapse: Collapse = Field(description="Separation of objects' classes (Figure 5).")
     probe: Probe = Field(description="Linear probes of visual tokens.")
     gates: Gates = Field(description="Marks to reach before a table is worth reading.")

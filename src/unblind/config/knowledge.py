@@ -113,6 +113,16 @@ class Attention(Section):
     )
 
 
+class Knockout(Section):
+    """Evaluation of models whose text cannot see the target (Figure 4's page)."""
+
+    condition: Name = Field(description="Whose episodes are run: the first of Table 1's.")
+    episodes: Count = Field(
+        description="Episodes for each seed and each of five variants: nothing hidden, the target "
+        "in all layers, in the first and in the second half of them, as many other tokens."
+    )
+
+
 class Collapse(Section):
     """Separation of objects' classes in the decoder's tokens (Figure 5)."""
 

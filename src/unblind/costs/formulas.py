@@ -12,7 +12,7 @@ from unblind.costs.measured import line_of
 from unblind.errors import UnblindError
 from unblind.sim.conditions import CONDITIONS, OBJECTS, PLATES, Space
 from unblind.study import jobs
-from unblind.study.rows.names import THINK_DOMAINS
+from unblind.study.rows.names import KNOCKOUTS, THINK_DOMAINS
 from unblind.study.stages import EPISODE_CPU_S, STAGES, START_CPU_S
 
 #: Labelled frames of a demonstration, as a mean over mini's.
@@ -154,7 +154,10 @@ def needs(config: Config) -> dict[str, Need]:
         answers = config.base.source is None and run.policy in ("vla", "vlm")
         listed += [_answers(config, name, run), _collapse(config, name)] if answers else []
         listed += [_probe(config, "probe", name), _first_frames(config, name)] if answers else []
-        listed += [_attention(config, name)] if answers and run.policy == "vla" else []
+        if answers and run.policy == "vla":
+            hidden = [config.knockout.episodes] * len(KNOCKOUTS)
+            listed.append(_attention(config, name))
+            listed.append(_rollouts(config, name, run, "knockout", hidden))
         listed += [_drift(config, name)] if answers and run.method else []
     listed += [_landscape(config)] if STAGES["landscape"].when(config) else []
     return {need.stage: need for need in listed}
@@ -361,8 +364,13 @@ def _probed(config: Config) -> int:
 
 
 def _probe(config: Config, stage: str, run: str | None) -> Need:
-    """Return what probing a model needs; references are three, the teacher the dearest."""
+    """Return what probing a model needs; references are three, the teacher the dearest.
+
+    A model is also shown the first frames of VL-Think, but for one domain.
+    """
     pictures = _probed(config)
+    if run is not None:
+        pictures += (len(THINK_DOMAINS) - 1) * config.think.frames * len(config.think.styles)
     cpu = MODEL_CPU_S + _units(stage, pictures)
     return Need(line_of(stage, run), f"{pictures:,} pictures", cpu)
 

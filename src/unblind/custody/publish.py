@@ -35,7 +35,10 @@ LIMITS = {
     ROLLOUTS: 3_000_000,
     **{RESULTS / name: 3_000_000 for name in ("answers", "think", "think-answers", "probe")},
     **{RESULTS / name: 2_000_000 for name in ("drift", "attention", "attention-maps", "knockout")},
-    **{RESULTS / name: 1_000_000 for name in ("landscape", "collapse")},
+    **{
+        RESULTS / name: 1_000_000
+        for name in ("landscape", "collapse", "named-board", "knockout-rollouts")
+    },
 }
 TARGETS = tuple(LIMITS)
 TOTAL_LIMIT = 40 * 2**20

@@ -9,25 +9,24 @@ All cuts of a frame are computed at once: each is a branch of its own, with a ma
 each layer, beside the same visual tokens.
 """
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from unblind.diagnosis.attention import area_masks, low_features
 from unblind.diagnosis.frames import Frames
+from unblind.diagnosis.hiding import hiding
 from unblind.progress import Progress
 from unblind.training.data import place_text
 from unblind.training.losses import answer_logits
 from unblind.vla.batch import Batch, Turn, collate
 from unblind.vla.checkpoint import Checkpoint
-from unblind.vla.prismatic import Prismatic
 from unblind.vla.tokens import ActionCodec
 
 #: What is hidden, and where: at one layer, or from one on.
@@ -136,35 +135,10 @@ def hidden_tokens(frames: Frames, grid: int, seed: int) -> dict[str, np.ndarray]
 # ---- masks --------------------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def hiding(model: Prismatic, hidden: Callable[[int], Tensor]) -> Iterator[None]:
-    """Hide visual tokens from the text while the model runs.
-
-    Args:
-        model: any.
-        hidden: gives for a layer (from 1) which visual tokens each position of the text cannot
-            see, (B, T, n) bool.
-    """
-
-    def hide(layer: int) -> Callable:
-        def change(_: nn.Module, args: tuple, inputs: dict) -> tuple[tuple, dict]:
-            unseen, mask = hidden(layer), inputs["attention_mask"].clone()
-            mask[:, 0, -unseen.shape[1] :, 1 : 1 + unseen.shape[2]] &= ~unseen
-            return args, inputs | {"attention_mask": mask}
-
-        return change
-
-    with contextlib.ExitStack() as stack:
-        for layer, block in enumerate(model.language_model.model.layers, 1):
-            hook = block.register_forward_pre_hook(hide(layer), with_kwargs=True)
-            stack.callback(hook.remove)
-        yield
-
-
 def unseen(
     branches: Tensor, of_branch: Sequence[Cut], tokens: dict[str, Tensor]
 ) -> Callable[[int], Tensor]:
-    """Return what `hiding` takes where each branch of a text has a cut of its own.
+    """Return what `hiding.hiding` takes where each branch of a text has a cut of its own.
 
     Args:
         branches: (B, T), -1 is padding.

@@ -1,7 +1,6 @@
 """Figure 4 and its page: where models look, and what they know with parts of the picture hidden."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +8,16 @@ import pandas as pd
 
 from unblind.config import Config
 from unblind.files import write_text
-from unblind.report import attention_figure, by_model, figures
+from unblind.report import attention_figure, by_model, figures, knockout_success
 from unblind.report.answers import Rate
-from unblind.report.by_model import Measured
+from unblind.report.by_model import ALPHA, Change, Measured, Row
+from unblind.report.knockout_success import Blinded
 from unblind.report.published import PAPER
 from unblind.report.render import render
 from unblind.report.stats import holm
 from unblind.study import provenance
 from unblind.study.jobs import Job
 
-#: Pairs of runs that are compared, the first minus the second.
-PAIRS = (("default", "base"), ("align", "default"), ("freeze", "base"))
 #: Prompts and variants of the curves by layer, and what the page calls them.
 MAPS: Mapping[tuple[str, str], str] = {
     ("action", "raw"): "instruction",
@@ -39,37 +37,12 @@ MEASURES: Mapping[str, str] = {
 }
 #: Measures whose changes are tested at each layer.
 TESTED = ("target_lift", "entropy", "sink")
-ALPHA = 0.05
 #: Columns of a record that name an item, and those that hold numbers.
 ITEMS = ("frame", "condition", "episode_id", "prompt", "variant", "layer")
 VALUES = (*MEASURES, "target")
 _CUTS = ("frame", "condition", "episode_id", "task", "hidden", "mode", "layer")
 #: What is drawn independently, and what weighs the same.
 CLUSTERS, STRATA = ("condition", "episode_id"), "condition"
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of a table: its heading, and a cell for each column, None where nothing is known."""
-
-    heading: str
-    cells: Sequence[Rate | None]
-
-
-@dataclass(frozen=True)
-class Change:
-    """What differs between two models at each layer, of one map.
-
-    Attributes:
-        labels: of the first and of the second, which is subtracted.
-        rows: a line a layer, a cell for each of `TESTED`.
-        verdicts: by measure, at which layers it is higher and at which lower, by Holm's test over
-            all layers.
-    """
-
-    labels: tuple[str, str]
-    rows: Sequence[Row]
-    verdicts: Mapping[str, Mapping[str, Sequence[int]]]
 
 
 def page(config: Config) -> list[Path]:
@@ -82,9 +55,11 @@ def page(config: Config) -> list[Path]:
     models = by_model.load(config, "attention", ITEMS, VALUES)
     maps = by_model.load(config, "attention", attention_figure.ITEMS, (), output=1)
     cut = by_model.load(config, "attention", _CUTS, ("loss", "right"), output=2)
-    text = render("attention.md.j2", context(config, models, cut))
+    blinded = knockout_success.load(config)
+    text = render("attention.md.j2", context(config, models, cut, blinded))
     template = PAPER / "templates" / "attention.md.j2"
-    inputs = [path for some in (models, maps, cut) for m in some.values() for path in m.paths]
+    read = (models, maps, cut, blinded)
+    inputs = [path for some in read for model in some.values() for path in model.paths]
     made_from = {"config": job.settings, "code": job.stage.modules, "inputs": [*inputs, template]}
     told, drawn = job.outputs
     with provenance.record(told, **made_from):
@@ -96,7 +71,10 @@ def page(config: Config) -> list[Path]:
 
 
 def context(
-    config: Config, models: Mapping[str, Measured], cut: Mapping[str, Measured]
+    config: Config,
+    models: Mapping[str, Measured],
+    cut: Mapping[str, Measured],
+    blinded: Mapping[str, Blinded],
 ) -> dict[str, Any]:
     """Return what the template shows.
 
@@ -104,8 +82,9 @@ def context(
         config: names the aligned layer and the prompts.
         models: attention by run.
         cut: predictions with cuts by run.
+        blinded: episodes with the target hidden by run.
     """
-    pairs = [(models[a], models[b]) for a, b in PAIRS if a in models and b in models]
+    pairs = by_model.pairs(models)
     return {
         "config": config,
         "labels": [model.label for model in models.values()],
@@ -127,6 +106,8 @@ def context(
         "reliance": {task: reliance(cut, task) for task in _tasks(cut)},
         "cuts": {task: cuts(cut, task) for task in _tasks(cut)},
         "accuracy": {task: accuracy(cut, task) for task in _tasks(cut)},
+        "losses": knockout_success.losses(blinded, config.seed),
+        "hidden": knockout_success.HIDDEN,
     }
 
 
@@ -178,24 +159,12 @@ def at_layer(models: Mapping[str, Measured], layer: int) -> list[Row]:
     return rows
 
 
-def change(first: Measured, second: Measured, prompt: str, variant: str) -> Change:
-    """Return the differences of two models' maps at each layer."""
+def change(first: Measured, second: Measured, prompt: str, variant: str) -> dict[str, Change]:
+    """Return how two models' maps differ, by measure; all layers of one are a family of tests."""
     delta = of_map(first.minus(second), prompt, variant)
     by_layer = {int(n): some for n, some in delta.groupby("layer")}
-    rows = [Row(str(n), [estimate(some, m) for m in TESTED]) for n, some in by_layer.items()]
-    verdicts = {}
-    for column, name in enumerate(TESTED):
-        p = holm([by_model.p_value(some, name, STRATA, CLUSTERS) for some in by_layer.values()])
-        found = [
-            (n, row.cells[column].value)
-            for n, row, adjusted in zip(by_layer, rows, p, strict=True)
-            if adjusted < ALPHA and row.cells[column] is not None
-        ]
-        verdicts[name] = {
-            "higher": [n for n, value in found if value > 0],
-            "lower": [n for n, value in found if value < 0],
-        }
-    return Change((first.label, second.label), rows, verdicts)
+    of_pair = {(first.label, second.label): by_layer}
+    return {name: by_model.changes(of_pair, name, STRATA, CLUSTERS)[0] for name in TESTED}
 
 
 def strongest_head(model: Measured) -> dict[str, Any] | None:

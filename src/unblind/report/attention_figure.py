@@ -31,6 +31,9 @@ _UNITS = {
     "sink": "share of the attention to the picture",
 }
 _CLUSTERS = ("condition", "episode_id")
+#: Inches of the headings above the pictures, and of a row of five of them as wide as there is room:
+#: with fewer rows the headings take a larger share.
+_HEAD, _ROW = 0.45, 1.34
 
 
 def draw(models: Mapping[str, Measured], maps: Mapping[str, Measured], layer: int) -> "Figure":
@@ -46,7 +49,7 @@ def draw(models: Mapping[str, Measured], maps: Mapping[str, Measured], layer: in
     shown = [maps[run] for run in SHOWN if run in maps]
     frames = [_of_layer(model, layer) for model in shown]
     columns = len(frames[0]) if frames else 1
-    height = 1.25 * (len(shown) + bool(shown))
+    height = _HEAD + _ROW * (len(shown) + 1) if shown else 0.0
     figure = Figure(figsize=(10.0, height + 2.9), layout="constrained")
     if frames:
         above, below = figure.subfigures(2, 1, height_ratios=(height, 2.9))
@@ -129,6 +132,7 @@ def _curves(
     if even is not None:
         axes.axhline(even, color="0.5", linewidth=0.8)
     axes.set_title(heading, fontsize=8)
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_xlabel("decoder layer", fontsize=8)
     axes.set_ylabel(_UNITS[measure], fontsize=7)
     axes.tick_params(labelsize=7)

@@ -1,9 +1,10 @@
 """Records that a stage has made of each model, side by side: means over seeds, and differences."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,8 +13,13 @@ from unblind.config import Config
 from unblind.errors import UnblindError
 from unblind.report import records
 from unblind.report.answers import Rate
-from unblind.report.stats import clustered_difference, clustered_p
+from unblind.report.stats import clustered_difference, clustered_p, holm
 from unblind.study import jobs
+
+#: Pairs of runs that are compared, the first minus the second.
+PAIRS = (("base", "vlm"), ("default", "base"), ("align", "default"), ("freeze", "base"))
+#: Highest chance to name a layer at which two models do not differ, a family of tests together.
+ALPHA = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +51,30 @@ class Measured:
         """Return the differences to another model of the same items."""
         names = list(self.values)
         return self.frame.assign(**(self.frame[names] - other.frame[names]))
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of a table: its heading, and a cell for each column, None where nothing is known."""
+
+    heading: str
+    cells: Sequence[Rate | None]
+
+
+@dataclass(frozen=True)
+class Change:
+    """How one measure differs between two models.
+
+    Attributes:
+        labels: of the first and of the second, which is subtracted.
+        cells: by layer or site, the mean difference on the same items, None where nothing is known.
+        higher, lower: at which of them it is, by Holm's test over its family.
+    """
+
+    labels: tuple[str, str]
+    cells: Mapping[Any, Rate | None]
+    higher: Sequence[Any]
+    lower: Sequence[Any]
 
 
 def load(
@@ -137,6 +167,36 @@ def p_value(some: pd.DataFrame, column: str, strata: str, clusters: Sequence[str
     """Return the two-sided p of a mean of 0; see `interval`."""
     known = some[some[column].notna()]
     return 1.0 if known.empty else clustered_p(*_parts(known, column, strata, clusters))
+
+
+def pairs(models: Mapping[str, Measured]) -> list[tuple[Measured, Measured]]:
+    """Return those of `PAIRS` whose models are both there."""
+    return [(models[a], models[b]) for a, b in PAIRS if a in models and b in models]
+
+
+def changes(
+    deltas: Mapping[tuple[str, str], Mapping[Any, pd.DataFrame]],
+    column: str,
+    strata: str,
+    clusters: Sequence[str],
+) -> list[Change]:
+    """Return what differs between pairs of models; all pairs and layers are one family of tests.
+
+    Args:
+        deltas: by both models' labels and by layer or site, the differences of the same items.
+        column: see `interval`, as the others.
+        strata: of equal weight.
+        clusters: drawn independently.
+    """
+    flat = [some for by_layer in deltas.values() for some in by_layer.values()]
+    p = iter(holm([p_value(some, column, strata, clusters) for some in flat]))
+    found = []
+    for labels, by_layer in deltas.items():
+        cells = {n: interval(some, column, strata, clusters) for n, some in by_layer.items()}
+        sure = {n: cell.value for n, cell in cells.items() if next(p) < ALPHA and cell is not None}
+        higher, lower = ([n for n in sure if sign * sure[n] > 0] for sign in (1, -1))
+        found.append(Change(labels, cells, higher, lower))
+    return found
 
 
 def _parts(known: pd.DataFrame, column: str, strata: str, clusters: Sequence[str]) -> tuple:

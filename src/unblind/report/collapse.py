@@ -1,7 +1,6 @@
 """Figure 5 and its page: how far apart models keep objects of different classes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +10,10 @@ from unblind.config import Config
 from unblind.files import write_text
 from unblind.report import by_model, figures
 from unblind.report.answers import Rate
-from unblind.report.by_model import Measured
+from unblind.report.by_model import ALPHA, Change, Measured, Row
 from unblind.report.published import PAPER
 from unblind.report.render import render
-from unblind.report.stats import clustered_rate, holm
+from unblind.report.stats import clustered_rate
 from unblind.study import provenance
 from unblind.study.jobs import Job
 
@@ -33,38 +32,11 @@ MEASURES: Mapping[str, str] = {
     "right": "nearest neighbours right",
     "overlap": "overlap",
 }
-#: Pairs of runs that are compared, the first minus the second.
-PAIRS = (("base", "vlm"), ("default", "base"), ("align", "default"), ("freeze", "base"))
-ALPHA = 0.05
 #: Columns of a record that name an item, and those that hold numbers.
 ITEMS = ("frame", "episode_id", "class", "tokens", "layer")
 VALUES = (*MEASURES, "x", "y")
 #: What is drawn independently, and what weighs the same.
 CLUSTERS, STRATA = ("episode_id",), "class"
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of a table: the model, and a cell a layer."""
-
-    label: str
-    cells: Sequence[Rate | None]
-
-
-@dataclass(frozen=True)
-class Change:
-    """How the silhouette of the object's tokens differs between two models.
-
-    Attributes:
-        labels: of the first and of the second, which is subtracted.
-        cells: a change a layer, of the same pictures.
-        higher, lower: layers at which it is, by Holm's test over all pairs and layers.
-    """
-
-    labels: tuple[str, str]
-    cells: Sequence[Rate | None]
-    higher: Sequence[int]
-    lower: Sequence[int]
 
 
 def page(config: Config) -> list[Path]:
@@ -136,18 +108,12 @@ def estimate(some: pd.DataFrame, measure: str) -> Rate | None:
 
 
 def changes(models: Mapping[str, Measured], layers: Sequence[int]) -> list[Change]:
-    """Return what differs between the models of each of `PAIRS`."""
-    pairs = [(models[a], models[b]) for a, b in PAIRS if a in models and b in models]
-    deltas = [[of(a.minus(b), "object", n) for n in layers] for a, b in pairs]
-    flat = [some for of_pair in deltas for some in of_pair]
-    p = iter(holm([by_model.p_value(one, "silhouette", STRATA, CLUSTERS) for one in flat]))
-    found = []
-    for (first, second), of_pair in zip(pairs, deltas, strict=True):
-        cells = [estimate(some, "silhouette") for some in of_pair]
-        sure = [(n, cell.value) for n, cell in zip(layers, cells, strict=True) if next(p) < ALPHA]
-        higher, lower = ([n for n, value in sure if sign * value > 0] for sign in (1, -1))
-        found.append(Change((first.label, second.label), cells, higher, lower))
-    return found
+    """Return how the silhouette of the object's tokens differs, layer by layer."""
+    deltas = {}
+    for first, second in by_model.pairs(models):
+        delta = first.minus(second)
+        deltas[first.label, second.label] = {n: of(delta, "object", n) for n in layers}
+    return by_model.changes(deltas, "silhouette", STRATA, CLUSTERS)
 
 
 def draw(config: Config, models: Mapping[str, Measured]) -> "Figure":

@@ -6,7 +6,7 @@ from typing import Any
 
 from unblind.config import Config
 from unblind.files import atomic_path, write_text
-from unblind.report import probes
+from unblind.report import figures, named_board, probes
 from unblind.report.answers import Rate
 from unblind.report.probe_figure import draw
 from unblind.report.probes import MEASURES, Measure, Probed
@@ -19,11 +19,12 @@ _TEMPLATES = ("md", "tex")
 
 
 def table3(config: Config, results: Path) -> list[Path]:
-    """Write ``results/table3`` + ``.md``, ``.tex`` and ``.png``, each with its sidecar.
+    """Write ``results/table3`` + ``.md``, ``.tex``, ``.png``, ``-named-board.png``, with sidecars.
 
     Args:
         config: the study.
-        results: folder with the folder ``probe`` of records.
+        results: folder with the folder ``probe`` of records, those of tokens; the records of the
+            named board are those of ``config``.
 
     Raises:
         UnblindError: a record is missing, corrupt or does not belong to ``config``. Nothing is
@@ -34,9 +35,10 @@ def table3(config: Config, results: Path) -> list[Path]:
     references = probes.load_references(config, folder)
     probed = {**models, **references}
     shown = {key: _rates(probed, measure) for key, measure in _by_key().items()}
-    context = _context(config, models, references, shown)
+    named = named_board.load(config)
+    context = _context(config, models, references, shown) | {"named": named_board.context(named)}
     texts = {kind: render(f"table3.{kind}.j2", context) for kind in _TEMPLATES}
-    inputs = [path for one in probed.values() for path in one.paths]
+    inputs = [path for one in (*probed.values(), *named.values()) for path in one.paths]
     inputs += [PAPER / "claims.yaml", *(PAPER / "templates" / f"table3.{k}.j2" for k in _TEMPLATES)]
     made = []
     for kind in (*_TEMPLATES, "png"):
@@ -48,6 +50,9 @@ def table3(config: Config, results: Path) -> list[Path]:
             else:
                 write_text(path, texts[kind])
         made.append(path)
+    made.append(results / "table3-named-board.png")
+    with _recorded(config, made[-1], inputs):
+        figures.save(named_board.draw(named), made[-1])
     return made
 
 

@@ -158,7 +158,7 @@ class Crew:
                 ended.append(worker.running.pop(scene))
                 worker.idle.append(scene)
             else:
-                seen[scene] = Observation(outcome.episode, outcome.steps, reply.image)
+                seen[scene] = Observation(outcome.episode, outcome.steps, reply.image, reply.target)
         steps = [("step", scene, action) for scene, action in self._decide(seen)]
         requests = steps + self._starts(worker, waiting)
         if requests:

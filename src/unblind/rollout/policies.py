@@ -28,11 +28,13 @@ class Observation:
         episode: for its instruction and its id (seeds); a trained policy reads the instruction.
         step: control steps so far.
         image: (H, W, 3) uint8, None for policies that look at nothing.
+        target: (H, W) bool, where it shows the object; no policy may act by it.
     """
 
     episode: Episode
     step: int
     image: np.ndarray | None
+    target: np.ndarray | None = None
 
 
 class Policy(Protocol):

@@ -25,6 +25,7 @@ class Reply:
         object_xyz: (3,) m, world.
         gripper_xyz: ``ee_gripper_link``, (3,) m, world.
         stands_on: which plate the object stands on, as the environment counts them; -1: none.
+        target: (H, W) bool, where the picture shows the object; None where nobody asks.
     """
 
     image: np.ndarray | None
@@ -33,6 +34,7 @@ class Reply:
     object_xyz: np.ndarray
     gripper_xyz: np.ndarray
     stands_on: int
+    target: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -75,13 +77,18 @@ class Scenes:
         obs, _, _, _, info = env.step(action)
         return reply(obs, info)
 
-    def _build(self, episode: Episode) -> Any:
+    def _kind(self) -> Any:
+        """Return the environment's class."""
         from unblind.sim.env import PutOnPlateEnv
 
+        return PutOnPlateEnv
+
+    def _build(self, episode: Episode) -> Any:
+        kind = self._kind()
         if not self._envs:
             workers.settle_in()
         render = self._setup.config.render
-        return PutOnPlateEnv(
+        return kind(
             catalog=self._setup.config.catalog,
             width=render.width,
             height=render.height,

@@ -27,19 +27,34 @@ def pictures(config: Config) -> None:
 
 
 def model(config: Config, run: str, seed: int) -> None:
-    """Probe the visual tokens of a run's model at every site, and record what is guessed.
+    """Probe a run's model at every site: its visual tokens, and which board it takes as named.
 
     Raises:
-        UnblindError: the run is unknown or no model, the pictures or the model are missing or
-            damaged, or the disk is full.
+        UnblindError: the run is unknown or no model, pictures, first frames or the model are
+            missing or damaged, or the disk is full.
     """
     job = Job(config, jobs.stage_of(config, "probe", run), run, seed)
 
     def work() -> None:
-        from unblind.diagnosis import models, probing
+        import pyarrow.parquet as pq
+        import torch
 
-        (out,) = job.outputs
-        _write(job, out, lambda: probing.of_model(models.load(job)))
+        from unblind.diagnosis import models, named_board, probing
+
+        torch.set_num_threads(1)
+        tokens, named = job.outputs
+        loaded = models.load(job)
+        _write(job, tokens, lambda: probing.of_model(loaded))
+        rows = pq.read_table(jobs.path(config, "think_frames")).to_pylist()
+        made = named_board.record(
+            loaded,
+            named_board.frames(rows, config.fidelity),
+            config.probe,
+            config.seed,
+            job.stage.unit_cpu_s,
+        )
+        with files.atomic_path(named) as temporary:
+            pq.write_table(made, temporary, compression="zstd")
 
     making.run(job, work)
 

@@ -30,6 +30,7 @@ COUNTS: Mapping[str, int] = {
     "landscape.edge_pictures": 40,
     "frames.episodes": 1,
     "frames.class_episodes": 8,
+    "knockout.episodes": 1,
     "probe.icons": 1,
     "probe.portraits": 1,
     "probe.portraits_test": 1,

@@ -67,6 +67,7 @@ RUN_STEPS = (
         for run in ("default", "freeze", "align", "base", "oracle", "always_left")
     ),
     Step(("base", "held-out"), workers=True),
+    Step(("think-answers", "--frames")),
     Step(("probe-pictures",)),
     Step(("probe-references",)),
     *(
@@ -78,8 +79,15 @@ RUN_STEPS = (
     Step(("landscape",)),
     Step(("frames",)),
     *(Step(("attention", "--run", run)) for run in ("default", "freeze", "align", "base")),
+    *(
+        Step(
+            ("rollout", "--run", run, "--knockout"),
+            f"knockout-rollouts/{run}/0/.*.journal",
+            workers=True,
+        )
+        for run in ("default", "freeze", "align", "base")
+    ),
     *(Step(("collapse", "--run", run)) for run in ("default", "freeze", "align", "base", "vlm")),
-    Step(("think-answers", "--frames")),
     *(
         Step(("think-answers", "--run", run))
         for run in ("default", "freeze", "align", "base", "vlm")

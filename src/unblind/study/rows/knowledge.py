@@ -3,7 +3,13 @@
 from dataclasses import replace
 
 from unblind.study.rows import base, runs
-from unblind.study.rows.names import ADAPTER_FILES, MANIFEST, REFERENCES, THINK_DOMAINS
+from unblind.study.rows.names import (
+    ADAPTER_FILES,
+    KNOCKOUTS,
+    MANIFEST,
+    REFERENCES,
+    THINK_DOMAINS,
+)
 from unblind.study.rows.scope import (
     ACTING,
     ACTING_MODELS,
@@ -203,12 +209,39 @@ ROWS["attention"] = Stage(
     settings={"seed": True, "attention": True, "base": {"unnorm_key"}},
     modules=(
         *PRETRAINING,
-        *within("diagnosis", "attention", "frames", "knockout", "models"),
+        *within("diagnosis", "attention", "frames", "hiding", "knockout", "models"),
     ),
     inputs=(BASE, Input("training", ADAPTER_FILES), Input("frames", ("episodes.parquet",))),
     per=ACTING_MODELS,
     when=has_own_model,
     unit_cpu_s=0.13,
+)
+ROWS["knockout"] = replace(
+    runs.ROWS["rollout"],
+    title="Evaluate a model that cannot see the target",
+    command="rollout --knockout",
+    group="diagnosis",
+    outputs=tuple(
+        f"{{results}}/knockout-rollouts/{{run}}/{{seed}}/{name}.parquet" for name in KNOCKOUTS
+    ),
+    settings=SCENE
+    | {
+        "base": {"unnorm_key"},
+        "training": {"precision"},
+        "knockout": True,
+        "rollout": {
+            *("purpose", "max_steps", "temperature"),
+            *("at_random", "in_distribution_at_random"),
+        },
+    },
+    modules=(
+        *runs.ROWS["rollout"].modules,
+        "unblind.png",
+        *within("diagnosis", "frames", "hiding", "segments"),
+        "unblind.steps.knocking_out",
+    ),
+    when=has_own_model,
+    request="rollout",
 )
 ROWS["collapse"] = Stage(
     title="Record how far apart a model keeps classes",
@@ -249,18 +282,32 @@ ROWS["probe_pictures"] = Stage(
     unit_cpu_s=0.017,
 )
 ROWS["probe"] = Stage(
-    title="Probe the visual tokens of a model",
+    title="Probe a model: its visual tokens, and the board that is named",
     command="probe",
     group="probe",
-    outputs=("{results}/probe/{run}/{seed}.parquet",),
-    settings={"seed": True, "probe": PROBE_SETTINGS},
-    modules=(*PROBING, "unblind.diagnosis.models"),
+    # What visual tokens hold, and what the prompt's last token holds of the instruction.
+    outputs=tuple(
+        f"{{results}}/{name}/{{run}}/{{seed}}.parquet" for name in ("probe", "named-board")
+    ),
+    settings={
+        "seed": True,
+        "fidelity": True,
+        "think": {"frames", "styles"},
+        "probe": PROBE_SETTINGS,
+    },
+    modules=(
+        *PROBING,
+        *within("diagnosis", "attention", "frames", "models", "named_board"),
+        "unblind.sim",
+        *BOARD_DRAWING,
+    ),
     inputs=(
         BASE,
         Input("pull_vlm", when=is_vlm),
         Input("vlm_copy", when=is_vlm),
         Input("training", ADAPTER_FILES),
         Input("probe_pictures"),
+        Input("think_frames"),
     ),
     per=MODELS,
     when=has_own_model,

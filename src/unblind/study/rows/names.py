@@ -21,6 +21,9 @@ THINK_DOMAINS = (
     *("public_info", "parity"),
 )
 
+#: Knockouts in closed loop, one record each (`unblind.steps.knocking_out`).
+KNOCKOUTS = ("nothing", "target", "target_first_half", "target_second_half", "elsewhere")
+
 #: What models are compared with by linear probes: a record each.
 REFERENCES = ("teacher", "random", "pixels")
 

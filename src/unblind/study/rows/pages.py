@@ -101,8 +101,9 @@ ROWS = {
         "Figure 4",
         "figure4",
         ("attention.md", "figure4.png"),
-        settings=keys("runs", "seeds", "attention", "seed") | {"training": {"align": {"layers"}}},
-        inputs=(Input("attention"),),
+        settings=keys("runs", "seeds", "attention", "knockout", "seed")
+        | {"training": {"align": {"layers"}}},
+        inputs=(Input("attention"), Input("knockout")),
         sources=("paper/templates/attention.md.j2",),
         when=has_own_model,
     ),
@@ -118,7 +119,7 @@ ROWS = {
     "table3": _page(
         "Table 3",
         "table3",
-        ("table3.md", "table3.tex", "table3.png"),
+        ("table3.md", "table3.tex", "table3.png", "table3-named-board.png"),
         settings=keys("scale", "seeds", "runs", "probe") | {"training": {"align": {"teacher"}}},
         inputs=(Input("probe"), Input("probe_references")),
         sources=(
