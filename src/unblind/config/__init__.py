@@ -23,6 +23,7 @@ from unblind.config.knowledge import (
     Collapse,
     Drift,
     Frames,
+    Gradients,
     Landscape,
     Probe,
     Think,
@@ -65,6 +66,7 @@ __all__ = [
     "Drift",
     "ExecutedNoise",
     "Gates",
+    "Gradients",
     "Landscape",
     "Model",
     "PretrainingDemos",
@@ -135,6 +137,7 @@ class Config(Section):
     think: Think = Field(description="VL-Think in the simulator.")
     answers: Answers = Field(description="Held-out questions to models.")
     drift: Drift = Field(description="Drift of visual tokens, and forgetting, during training.")
+    gradients: Gradients = Field(description="Gradients of action and alignment.")
     landscape: Landscape = Field(description="Losses on the plane through base and two runs.")
     frames: Frames = Field(description="Frames with the place of every thing.")
     attention: Attention = Field(description="Attention to the picture (Figure 4).")
@@ -145,6 +148,10 @@ class Config(Section):
     ablations: dict[Literal[ABLATIONS], Annotated[list[Name], Field(min_length=1)]] = Field(
         description="Rows of the paper's Tables 4 to 8 and 10 to 13 beside Align, by the table's "
         "number: runs that are rows of the paper's table by name, and further ones."
+    )
+    pages: list[Name] | None = Field(
+        description="Pages that the study is for, by the names of their stages; null: all that it "
+        "can have."
     )
     # Decides no result: it is in no dump, so in no hash and no sidecar.
     cluster: Cluster = Field(exclude=True, description="The batch system.")

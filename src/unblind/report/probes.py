@@ -151,19 +151,29 @@ def load_models(config: Config, folder: Path) -> dict[str, Probed]:
         UnblindError: a record is corrupt or of another configuration, there is none, or two models
             were shown different pictures.
     """
-    found = {}
     needed = jobs.needed_runs(config, "probe")
-    for run in sorted(needed, key=lambda name: _order(config, name)):
-        listed = jobs.of_run(config, "probe", run)
-        paths = {job.seed_of_run: Path(folder, run, f"{job.seed_of_run}.parquet") for job in listed}
-        if paths and all(path.is_file() for path in paths.values()):
-            settings = jobs.settings(config, "probe", run)
-            frames = {seed: _read(path, settings) for seed, path in paths.items()}
-            found[run] = Probed(run, config.runs[run].label, frames, tuple(paths.values()))
+    ordered = sorted(needed, key=lambda name: _order(config, name))
+    loaded = {run: load_run(config, run, folder) for run in ordered}
+    found = {run: probed for run, probed in loaded.items() if probed is not None}
     if not found:
         raise UnblindError(f"{folder} has no probes of a model", "run: unblind probe --run base")
     _check_same(found.values())
     return found
+
+
+def load_run(config: Config, run: str, folder: Path) -> Probed | None:
+    """Return the probes of a run, None unless those of all its seeds are there.
+
+    Raises:
+        UnblindError: a record is corrupt or of another configuration.
+    """
+    listed = jobs.of_run(config, "probe", run)
+    paths = {job.seed_of_run: Path(folder, run, f"{job.seed_of_run}.parquet") for job in listed}
+    if not paths or not all(path.is_file() for path in paths.values()):
+        return None
+    settings = jobs.settings(config, "probe", run)
+    frames = {seed: _read(path, settings) for seed, path in paths.items()}
+    return Probed(run, config.runs[run].label, frames, tuple(paths.values()))
 
 
 def load_references(config: Config, folder: Path) -> dict[str, Probed]:
