@@ -90,6 +90,19 @@ def ablation(
 
 
 @app.command()
+def defects(
+    config: ConfigFile = Path("workflow/config/defects.yaml"),
+    override: Overrides = None,
+) -> None:
+    """Render what single defects of the release cost, from the records alone."""
+    settings = load_config(config, override)
+    from unblind.report.defects import defects as render
+
+    for path in render(settings, Path(settings.results)):
+        print(path)
+
+
+@app.command()
 def table2(
     config: ConfigFile = MINI,
     override: Overrides = None,

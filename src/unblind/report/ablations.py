@@ -135,7 +135,7 @@ def ablations(
     known = {one.run for one in listed}
     listed += [_Listed(run, run, None) for run in config.ablations[number] if run not in known]
     compared = _compared(config, [one.run for one in listed], records)
-    p, detectable = _tests(compared)
+    p, detectable = judge(compared)
     made, labels = [], {}
     for one in listed:
         run = jobs.same_as(config, one.run) if one.run in config.runs else None
@@ -186,10 +186,13 @@ def _compared(
     return found
 
 
-def _tests(
+def judge(
     compared: Mapping[str, Mapping[str, Paired]],
 ) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, float | None]]]:
-    """Return adjusted p values and detectable differences, by run and group of `TESTED`."""
+    """Return adjusted p values and detectable differences, by run and group of `TESTED`.
+
+    The family of Holm's correction is all of them together.
+    """
     family = {(run, group): of[group] for run, of in compared.items() for group in TESTED}
     adjusted = holm({key: mcnemar_exact(one.won, one.lost) for key, one in family.items()})
     level = 1 - _ALPHA / max(len(family), 1)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from unblind.config.kinds import ABLATIONS
-from unblind.study.rows.scope import has_own_model, has_plane, has_trained
+from unblind.study.rows.scope import has_own_model, has_plane, has_trained, is_own
 from unblind.study.rows.shared import DEMOS, REPORT, keys, within
 from unblind.study.stage import Input, Stage
 
@@ -138,6 +138,17 @@ ROWS = {
     ),
     "table9": _settings_table(9),
     "table14": _settings_table(14),
+    "defects": _page(
+        "What a defect costs",
+        "defects",
+        ("defects.md",),
+        settings=keys("scale", "seed", "seeds", "runs", "rollout", "think", "defects"),
+        inputs=(Input("rollout"), Input("think"), Input("base", ("statistics.json",))),
+        modules=(*REPORT, "unblind.vla.tokens"),
+        sources=("paper/templates/defects.md.j2",),
+        rows=lambda config: ["default"],
+        when=lambda config: is_own(config) and bool(config.defects),
+    ),
     # What the stages took is known when the table is there, whose footer quotes them too.
     "costs": _page(
         "Costs",
