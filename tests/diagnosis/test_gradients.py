@@ -44,7 +44,9 @@ def inputs():
     """Two frames of grey levels with one action each, and a teacher's tokens of width 8."""
     generator = torch.Generator().manual_seed(0)
     model, words = models.small(), models.VOCABULARY
-    pixels = torch.randn(2, 3, model.config.image_size, model.config.image_size, generator=generator)
+    pixels = torch.randn(
+        2, 3, model.config.image_size, model.config.image_size, generator=generator
+    )
     prompt = words.action_prompt("put carrot on plate")
     turns = [[Turn(prompt, (words.actions[k],) * 7, (1.0,) * 7, "action")] for k in (3, 200)]
     teacher = torch.randn(2, model.config.grid**2, 8, generator=generator)

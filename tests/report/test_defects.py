@@ -32,7 +32,9 @@ def study_of(folder, name, changes):
     """Write a study in a file of its own and return the file."""
     file = folder / f"{name}.yaml"
     values = {"extends": str(FOLDER / "mini.yaml"), "results": str(folder / name)}
-    values |= {"rollout": {"episodes": 8, "in_distribution_episodes": 8} | changes.pop("rollout", {})}
+    values |= {
+        "rollout": {"episodes": 8, "in_distribution_episodes": 8} | changes.pop("rollout", {})
+    }
     file.write_text(yaml.safe_dump(values | changes))
     return file
 

@@ -24,9 +24,9 @@ RECORD = pa.schema(
     + [(name, pa.float64()) for name in ("action", "alignment", "similarity", "cosine")]
     + [(name, pa.float64()) for name in ("action_norm", "alignment_norm")]
 )
-"""One row a batch of ``n`` frames: the action loss; the alignment loss, summed over layers; the mean
-cosine of projected visual tokens and the teacher's, which alignments by any loss share; the cosine
-of both gradients, NaN where no trained weight is reached by both; and their lengths there."""
+"""One row a batch of ``n`` frames: the action loss; the alignment loss, summed over layers; the
+mean cosine of projected visual tokens and the teacher's, which alignments by any loss share; the
+cosine of both gradients, NaN where no trained weight is reached by both; and their lengths there."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from unblind.study.rows.scope import has_own_model, has_plane, has_trained, is_o
 from unblind.study.rows.shared import DEMOS, REPORT, keys, within
 from unblind.study.stage import Input, Stage
 
-
 #: Tables of ablations for which rows are probed, too: those of teachers, sites and layers.
 PROBED = ("4", "5", "7", "11")
 
