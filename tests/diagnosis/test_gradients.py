@@ -1,5 +1,7 @@
 """Gradients of two losses: their cosine where it is known, and those of a model's two losses."""
 
+from pathlib import Path
+
 import models
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from unblind.training.losses import TokenLoss
 from unblind.vla import lora
 from unblind.vla.batch import Turn, collate
 
-MINI = load("workflow/config/mini.yaml")
+MINI = load(Path(__file__).parents[2] / "workflow" / "config" / "mini.yaml")
 
 
 def cosine(first, second):

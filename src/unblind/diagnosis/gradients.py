@@ -26,7 +26,7 @@ RECORD = pa.schema(
 )
 """One row a batch of ``n`` frames: the action loss; the alignment loss, summed over layers; the
 mean cosine of projected visual tokens and the teacher's, which alignments by any loss share; the
-cosine of both gradients, NaN where no trained weight is reached by both; and their lengths there."""
+cosine of both gradients, NaN where they share no trained weight; and their lengths there."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,6 @@ from unblind.report.summary import COLUMNS
 from unblind.report.tables import write_page
 from unblind.sim import conditions
 from unblind.study import jobs
-from unblind.vla.tokens import ActionNormalizer
 
 #: The run in which defects are measured.
 RUN = "default"
@@ -217,12 +216,11 @@ def constant_dimensions(statistics: Path) -> int:
     """
     try:
         values = json.loads(statistics.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        rows = [values[name] for name in ("minimum", "maximum", "q01", "q99")]
+        return sum(low == high or q01 == q99 for low, high, q01, q99 in zip(*rows, strict=True))
+    except (OSError, ValueError, KeyError, TypeError):
         cause = f"{statistics} is missing or unreadable"
         raise UnblindError(cause, "run: unblind base pull") from None
-    of = ActionNormalizer.from_json(values, statistics)
-    columns = zip(of.minimum, of.maximum, of.q01, of.q99, strict=True)
-    return sum(low == high or q01 == q99 for low, high, q01, q99 in columns)
 
 
 def ids(own: Records) -> dict[str, int]:

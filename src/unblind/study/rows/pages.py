@@ -143,7 +143,6 @@ ROWS = {
         ("defects.md",),
         settings=keys("scale", "seed", "seeds", "runs", "rollout", "think", "defects"),
         inputs=(Input("rollout"), Input("think"), Input("base", ("statistics.json",))),
-        modules=(*REPORT, "unblind.vla.tokens"),
         sources=("paper/templates/defects.md.j2",),
         rows=lambda config: ["default"],
         when=lambda config: is_own(config) and bool(config.defects),
