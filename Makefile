@@ -1,10 +1,10 @@
-# make table1 | ablations | audit | test | lint | bench | publish      each sets up what it needs, once
+# make table1 | ablations | defects | audit | test | lint | bench | publish      each sets up what it needs, once
 # make bench-gpu | test-slurm | test-reliability | setup | lock | clean
 # UNBLIND_PYTHON=/path/to/python3.11 names the interpreter if python3 is another version.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup table1 ablations audit test test-slurm test-reliability lint bench bench-gpu publish lock clean
+.PHONY: help setup table1 ablations defects audit test test-slurm test-reliability lint bench bench-gpu publish lock clean
 
 CONFIG := workflow/config/mini.yaml
 
@@ -34,6 +34,16 @@ ablations: setup
 	  .venv/bin/snakemake --cores all --keep-going --configfile $(ABLATIONS) -- \
 	    results/table$$number.md || failed=1; \
 	done; exit $${failed:-0}
+
+# mini's Default with one defect of the release at a time, each in a folder of its own; then the page.
+DEFECTS := workflow/config/defects
+defects: setup
+	@for name in noop-filter euler sampling environments; do \
+	  .venv/bin/snakemake --cores all --keep-going --configfile $(DEFECTS)/$$name.yaml -- \
+	    results/defects/$$name/rollouts/default/0/in_distribution.parquet || failed=1; \
+	done; \
+	.venv/bin/snakemake --cores all --configfile $(DEFECTS).yaml --forcerun defects -- \
+	  results/defects.md || failed=1; exit $${failed:-0}
 
 # Judges the claims by the records that are there; it computes none.
 audit: setup

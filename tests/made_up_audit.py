@@ -112,5 +112,6 @@ def audit():
             defect
             | {"id": "D3", "title": "Gone", "check": shown | {"shown": False}, "why_not": None},
         ],
+        "costs_of_defects": None,
         "integrity": [{"path": "results/rollouts/align/0/Carrot.parquet", "problem": "changed"}],
     }

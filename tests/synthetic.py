@@ -245,6 +245,24 @@ def write_drift(config: Config, run: str, seed: int, drift=0.2, lost=0.3, folder
                 frame.to_parquet(place)
 
 
+def write_gradients(config: Config, run: str, seed: int, cosine=-0.1, similarity=0.4, inputs=()):
+    """Write two batches of 24 frames, 0.1 below and above these means, unless they stand."""
+    off = np.array([-0.1, 0.1])
+    frame = pd.DataFrame(
+        {
+            "batch": [0, 1],
+            "n": 24,
+            "action": 2.0,
+            "alignment": -similarity,
+            "similarity": similarity + off,
+            "cosine": cosine + off,
+            "action_norm": 1.0,
+            "alignment_norm": 1.0,
+        }
+    )
+    _write_all(jobs.Job(config, "gradients", run, seed), (frame,), inputs)
+
+
 #: Corners of the made-up plane: how much of both changes, x and y.
 CORNERS = {"base": (0, 0), "default": (1, 0), "align": (0, 1)}
 

@@ -17,6 +17,7 @@ MINI = "workflow/config/mini.yaml"
 OF_A_STUDY = {
     ("pull",): ".dvc/config",
     ("ablation", "6"): "workflow/config/ablations.yaml",
+    ("defects",): "workflow/config/defects.yaml",
     ("pull", "base"): ".dvc/config",
     ("base", "pull"): ".dvc/config",
     ("base", "promote", "x"): ".dvc/config",
@@ -28,7 +29,13 @@ OF_A_STUDY = {
             *("features low", "hyperparameters 9", "predict p.png carrot", "replay", "survey"),
             "prove HEAD",
             *("attention --run base", "collapse --run base", "drift --run align", "frames"),
-            *("landscape", "probe --run base", "probe-pictures", "probe-references"),
+            *(
+                "gradients --run align",
+                "landscape",
+                "probe --run base",
+                "probe-pictures",
+                "probe-references",
+            ),
             *("think --run oracle", "think-answers --frames", "think-answers --run base"),
             *("table2", "table3", "figure2c", "figure4", "figure5", "forgetting"),
             *("rollout --run oracle", "table1", "train --run align", "verify", "watch carrot 5"),

@@ -284,9 +284,9 @@ def test_the_report_is_one_page_with_captions(study, pages, tmp_path):
         "costs": "What every stage took",
         "audit": "a verdict on every number and claim",
     }
-    # A study of one trained run has no landscape, and none but its own has ablations.
+    # A study of one trained run has no landscape, and none but their own has ablations or defects.
     captions = {path.stem for path in (study / "workflow" / "report").iterdir()}
-    assert captions == {*told, "figure2c", *(f"table{number}" for number in ABLATIONS)}
+    assert captions == {*told, "figure2c", "defects", *(f"table{number}" for number in ABLATIONS)}
     assert [words for words in told.values() if words not in text] == []
     assert "{{" not in text.partition('<script id="results">')[2].partition("</script>")[0]
     assert str(study) not in text, "no path of this machine"

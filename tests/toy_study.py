@@ -167,7 +167,8 @@ def checkout(folder: Path) -> Path:
         shutil.copy(ROOT / name, folder / name)
     configs = folder / "workflow" / "config"
     complete = {path: files.read(path) for path in configs.glob("*.yaml")}
-    del complete[configs / "ablations.yaml"]  # extends the tiny one
+    for name in ("ablations", "defects"):  # they extend the tiny one
+        del complete[configs / f"{name}.yaml"]
     mini, tiny = complete[configs / "mini.yaml"], dict(complete[configs / "smoke.yaml"])
     tiny["scale"] = mini["scale"]
     tiny["runs"] = {run: mini["runs"][run] for run in _RUNS}

@@ -143,7 +143,7 @@ def test_attention_of_the_same_frames(study, found):
     assert (one["verdict"], one["unit"], one["paper"]) == ("inconclusive", "in lift", None)
     models = by_model.load(study, "attention", attention.ITEMS, attention.VALUES)
     page = attention.change(models["base"], models["default"], "question", "divided")
-    cell = page.rows[1].cells[0]
+    cell = list(page["target_lift"].cells.values())[1]
     assert (cell.value, cell.low, cell.high) == pytest.approx(
         (lift["delta"], lift["low"], lift["high"]), abs=1e-6
     )
@@ -166,7 +166,7 @@ def test_classes_of_the_same_pictures(study, found):
         for change in collapse.changes(models, study.collapse.layers)
         if change.labels == ("Default", models["base"].label)
     )
-    assert page.cells[0].value == pytest.approx(-apart["delta"], abs=1e-6)
+    assert page.cells[study.collapse.layers[0]].value == pytest.approx(-apart["delta"], abs=1e-6)
     assert of(found, "classes-overlap-late")[0]["verdict"] == "inconclusive"
 
 

@@ -4,35 +4,40 @@ All records are made up: of 8 episodes a condition Align solves the first 4, the
 first 7, the one of layer 2 the first 4, too.
 """
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import sizes
 import synthetic
+from scipy.stats import t
 
 from unblind.config import load
 from unblind.errors import UnblindError
-from unblind.report import ablations
+from unblind.files import write_json
+from unblind.report import ablations, reasons
 from unblind.report.ablations import ablation_table
 from unblind.report.published import load_claims
 from unblind.report.records import load_run
 from unblind.report.stats import holm, mcnemar_exact
 from unblind.sim.conditions import CONDITIONS
-from unblind.study import jobs
+from unblind.study import jobs, provenance
 
 FILE = Path(__file__).parents[2] / "workflow" / "config" / "ablations.yaml"
 SOLVED = {"align": 4, "layer-20": 7, "layer-8": 4}
 
 
 @pytest.fixture(scope="module")
-def config():
-    return load(FILE, sizes.episodes(8))
+def config(tmp_path_factory):
+    results = str(tmp_path_factory.mktemp("results"))
+    return load(FILE, sizes.episodes(8) | {"results": results})
 
 
 @pytest.fixture(scope="module")
-def folder(config, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("results")
+def folder(config):
+    folder = Path(config.results)
     for run, solved in SOLVED.items():
         finals = {condition.name: solved for condition in CONDITIONS}
         out = folder / "rollouts" / run / "0"
@@ -46,7 +51,8 @@ def rows(config, folder):
     table, measured = load_claims().tables["12"], {}
     for run in SOLVED:
         measured[run] = load_run(config, run, folder / "rollouts")
-    return {one.row.name: one for one in ablations.ablations(config, "12", table, measured, {})}
+    found = ablations.ablations(config, "12", table, measured, {}, {})
+    return {one.row.name: one for one in found}
 
 
 def test_rows_are_the_papers_in_its_order(rows):
@@ -60,7 +66,7 @@ def test_rows_are_the_papers_in_its_order(rows):
 def test_runs_that_are_the_same_are_run_once(config, rows):
     assert jobs.same_as(config, "layer-22") == "layer-20"
     assert jobs.same_as(config, "layers-8-12") == "layer-8"
-    assert jobs.same_as(config, "lambda-0") == "lambda-0"
+    assert jobs.same_as(config, "lambda-0") == "default", "a lambda of 0 is Default"
     assert jobs.same_as(config, "default") == "default"
     assert not {"layer-22", "layers-8-12"} & set(jobs.needed_runs(config, "rollout"))
     assert rows["layer-22"].same_as == "4 (paper: 20)"
@@ -88,9 +94,7 @@ def test_holm_runs_over_all_runs_and_groups_of_the_table(rows):
 
 
 def test_the_pages_tell_what_the_records_hold(config, folder):
-    paths = ablation_table(
-        config, "12", folder / "rollouts", folder / "answers", folder / "table12"
-    )
+    paths = ablation_table(config, "12", folder)
     text = paths[0].read_text()
     assert text.startswith("# Table 12: aligned layers by condition, success in percent")
     assert "**4 (paper: 22)** (same run as 4 (paper: 20))" in text
@@ -103,9 +107,93 @@ def test_the_pages_tell_what_the_records_hold(config, folder):
     assert paths[2].read_text().count("\\\\") == 1 + len(load_claims().tables["12"].rows)
 
 
+@pytest.fixture
+def explained(config, tmp_path):
+    """Layer 2's run with all records but answers, in a folder of its own; drift up to block 2."""
+    own = load(FILE, sizes.episodes(8) | {"results": str(tmp_path)})
+    synthetic.write_gradients(own, "layer-8", 0)
+    synthetic.write_drift(own, "layer-8", 0)
+    synthetic.write_probes(jobs.Job(own, "probe", "layer-8", 0))
+    return own
+
+
+def test_the_columns_that_say_why_hold_what_is_recorded(explained):
+    found = reasons.load(explained, "layer-8", Path(explained.results))
+    assert found.site == "block 2", "the layer that this run aligns, not Align's block 3"
+    # Two batches 0.1 off their mean: a standard deviation of 0.1 sqrt 2, one degree of freedom.
+    half = t.ppf(0.975, 1) * 0.1 * np.sqrt(2) / np.sqrt(2)
+    assert found.conflict.value == pytest.approx(-0.1)
+    assert found.conflict.low == pytest.approx(-0.1 - half)
+    assert (found.alignment.value, found.alignment.n) == (pytest.approx(0.4), 48)
+    assert found.drift.value == pytest.approx(1 - 0.2), "block 2 is the last made-up site"
+    assert found.probe.value == pytest.approx(0.5), "five of ten drawings of each concept"
+    assert found.cost is None and len(found.paths) == 1 + 2 + 1
+    empty = reasons.load(explained, "layer-30", Path(explained.results))
+    assert empty == reasons.Reasons()
+
+
+def test_gradients_that_no_weight_shares_are_no_number(explained):
+    path = jobs.Job(explained, "gradients", "layer-8", 0).outputs[0]
+    provenance.sidecar_path(path).unlink()
+    synthetic.write_gradients(explained, "layer-8", 0, cosine=np.nan)
+    found = reasons.load(explained, "layer-8", Path(explained.results))
+    assert found.conflict is None and found.alignment is not None
+
+
+def _cost(config, run, cpu_s, cpu="EPYC"):
+    """Write an adapter whose training took so many CPU-seconds on a kind of machine."""
+    synthetic.write_adapter(config, run, 0)
+    folder = jobs.run_folder(config, run, 0)
+    (folder / "training.jsonl").unlink(missing_ok=True)
+    sidecar = provenance.sidecar_path(folder / "adapter_model.safetensors")
+    write_json(sidecar, json.loads(sidecar.read_text()) | {"cpu_s": cpu_s, "hardware": cpu})
+
+
+def test_costs_are_told_of_whole_trainings_on_one_kind_of_machine(explained):
+    def cost():
+        return reasons.load(explained, "layer-8", Path(explained.results)).cost
+
+    _cost(explained, "layer-8", 240.0)
+    assert cost() is None, "there is no Default"
+    _cost(explained, "default", 200.0)
+    assert cost() == pytest.approx(1.2)
+    log = jobs.run_folder(explained, "default", 0) / "training.jsonl"
+    log.write_text('{"step": 20, "cpu_s": 90.0}\n{"step": 40, "cpu_s": 100.0}\n')
+    assert cost() == pytest.approx(1.2)
+    log.write_text('{"step": 20, "cpu_s": 190.0}\n{"step": 40, "cpu_s": 100.0}\n')
+    assert cost() is None, "the sidecar counts the last call alone"
+    log.unlink()
+    _cost(explained, "default", 200.0, "Xeon")
+    assert cost() is None
+
+
+def test_the_page_and_its_long_form_tell_them(explained):
+    finals = {condition.name: 4 for condition in CONDITIONS}
+    for run in ("align", "layer-8"):
+        out = Path(explained.results, "rollouts", run, "0")
+        synthetic.write_records(explained, run, 0, out, finals, rules=("rollout",))
+    paths = ablation_table(explained, "7", Path(explained.results))
+    (line,) = (
+        line
+        for line in paths[0].read_text().partition("## Why")[2].splitlines()
+        if line.startswith("| **2 (paper: 8)**")
+    )
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells[1:4] == ["-", "-", "-"] and cells[4].startswith("0.40 [")
+    assert cells[5].startswith("-0.10 [") and cells[6] == "0.80 [0.79, 0.81] block 2"
+    assert cells[7].startswith("50.0 [") and cells[7].endswith("block 2") and cells[8] == "-"
+    frame = pd.read_csv(paths[1]).query("row == 'layer-8' and what == 'why'")
+    told = frame.set_index("column")["rate"]
+    assert told["gradients"] == -0.1 and told["CKA at block 2"] == 0.8
+    inputs = provenance.read(paths[0])["inputs"]
+    assert any("gradients/layer-8" in name for name in inputs)
+
+
 def test_a_table_without_any_run_says_so(config, tmp_path):
-    paths = ablation_table(config, "8", tmp_path / "none", tmp_path / "none", tmp_path / "table8")
+    paths = ablation_table(config, "8", tmp_path / "none", tmp_path / "table8")
     text = paths[0].read_text()
+    why = text.partition("## Why")[2]
+    assert why.count("| - | - | - | - | - | - | - | - |") == 3, "all columns are empty"
     assert text.count("| not run | not run | not run | not run | not run |") == 3
     assert "## By condition" not in text
 

@@ -15,7 +15,7 @@ from unblind.config import load
 from unblind.diagnosis import models as diagnosed
 from unblind.errors import UnblindError
 from unblind.pictures import shards
-from unblind.steps import answering, drifting, finetuning, surveying
+from unblind.steps import answering, drifting, finetuning, gradients, surveying
 from unblind.study import jobs, provenance
 from unblind.study.jobs import Job
 from unblind.vla import checkpoint
@@ -26,6 +26,7 @@ CHANGES = {
     "rebuild_base": True,
     "training.schedule": dict(steps=STEPS, batch=4, rate=0.01, warm_up=1, weight_decay=0.0),
     "training.snapshots": 2,
+    "gradients": {"batches": 2, "frames": 3},
     "runs.align": {"policy": "vla", "label": "Align", "method": "align"},
     "table1.rows": [*RUNS, "base"],
     "landscape": {
@@ -66,6 +67,7 @@ def study(tmp_path_factory):
     for run in RUNS:
         finetuning.train(config, run, 0)
         drifting.drift(config, run, 0)
+        gradients.gradients(config, run, 0)
     surveying.landscape(config)
     return config
 
@@ -144,3 +146,25 @@ def test_what_cannot_be_measured_is_refused(study):
     asked = study.landscape.model_copy(update={"edge_pictures": 9})
     with pytest.raises(UnblindError, match="holds 3 held-out pictures, not 9"):
         surveying.landscape(study.model_copy(update={"landscape": asked}))
+
+
+def test_both_gradients_are_compared_on_the_same_frames_for_all_runs(study):
+    found = {
+        run: pd.read_parquet(Job(study, "gradients", run, 0).outputs[0]).set_index("batch")
+        for run in RUNS
+    }
+    for frame in found.values():
+        assert frame["n"].tolist() == [3, 3]
+        assert frame["cosine"].between(-1, 1).all() and (frame["alignment_norm"] > 0).all()
+        # One layer and the loss "cosine".
+        assert frame["alignment"].to_numpy() == pytest.approx(-frame["similarity"], abs=1e-6)
+    # What Align was trained for, with the projector that Default is measured with, too.
+    assert (found["align"]["similarity"] > found["default"]["similarity"]).all()
+
+
+def test_more_frames_than_there_are_is_one_error(study):
+    few = study.model_copy(
+        update={"gradients": study.gradients.model_copy(update={"frames": 100_000})}
+    )
+    with pytest.raises(UnblindError, match="frames, not 200000"):
+        gradients.gradients(few, "default", 0)

@@ -18,6 +18,8 @@ from unblind.errors import UnblindError
 from unblind.report.published import load_claims
 
 SCHEMA = 1
+#: The page of what single defects cost, beside the audit's own.
+COSTS = "defects.md"
 
 
 def evidence(config: Config) -> Evidence:
@@ -66,6 +68,7 @@ def audit(config: Config, collected: Evidence, commands: Commands, out: Path) ->
         "counts": {verdict: counts[verdict] for verdict in VERDICTS if counts[verdict]},
         "claims": verdicts,
         "defects": _defects(),
+        "costs_of_defects": COSTS if (out.parent / COSTS).is_file() else None,
         "integrity": [dataclasses.asdict(problem) for problem in problems],
     }
 

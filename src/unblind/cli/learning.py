@@ -143,6 +143,20 @@ def drift(
 
 
 @app.command()
+def gradients(
+    run: Annotated[str, typer.Option(help="A run of the configuration that has a method.")],
+    seed: RunSeed = 0,
+    config: ConfigFile = MINI,
+    override: Overrides = None,
+) -> None:
+    """Compare the gradients of action and alignment at the end of a run's training."""
+    settings = load_config(config, override)
+    from unblind.steps import gradients as step
+
+    step.gradients(settings, run, seed)
+
+
+@app.command()
 def landscape(config: ConfigFile = MINI, override: Overrides = None) -> None:
     """Measure losses on the plane of weights through the base and two trained runs."""
     settings = load_config(config, override)

@@ -85,9 +85,20 @@ def ablation(
     if number not in settings.ablations:
         there = ", ".join(settings.ablations) or "none"
         raise UnblindError(f"no ablations for Table {number} in {config}", f"there are: {there}")
-    results = Path(settings.results)
-    folders = (results / "rollouts", results / "answers", results / f"table{number}")
-    for path in ablation_table(settings, number, *folders):
+    for path in ablation_table(settings, number, Path(settings.results)):
+        print(path)
+
+
+@app.command()
+def defects(
+    config: ConfigFile = Path("workflow/config/defects.yaml"),
+    override: Overrides = None,
+) -> None:
+    """Render what single defects of the release cost, from the records alone."""
+    settings = load_config(config, override)
+    from unblind.report.defects import defects as render
+
+    for path in render(settings, Path(settings.results)):
         print(path)
 
 

@@ -23,6 +23,7 @@ from unblind.config.knowledge import (
     Collapse,
     Drift,
     Frames,
+    Gradients,
     Knockout,
     Landscape,
     Probe,
@@ -48,7 +49,7 @@ from unblind.config.simulation import (
     Replay,
     Rollout,
 )
-from unblind.config.tables import Gates, Table1
+from unblind.config.tables import Defect, Gates, Table1
 from unblind.errors import UnblindError, near
 from unblind.teachers.registry import TEACHERS, Vit
 
@@ -66,6 +67,7 @@ __all__ = [
     "Drift",
     "ExecutedNoise",
     "Gates",
+    "Gradients",
     "Knockout",
     "Landscape",
     "Model",
@@ -137,6 +139,7 @@ class Config(Section):
     think: Think = Field(description="VL-Think in the simulator.")
     answers: Answers = Field(description="Held-out questions to models.")
     drift: Drift = Field(description="Drift of visual tokens, and forgetting, during training.")
+    gradients: Gradients = Field(description="Gradients of action and alignment.")
     landscape: Landscape = Field(description="Losses on the plane through base and two runs.")
     frames: Frames = Field(description="Frames with the place of every thing.")
     attention: Attention = Field(description="Attention to the picture (Figure 4).")
@@ -148,6 +151,13 @@ class Config(Section):
     ablations: dict[Literal[ABLATIONS], Annotated[list[Name], Field(min_length=1)]] = Field(
         description="Rows of the paper's Tables 4 to 8 and 10 to 13 beside Align, by the table's "
         "number: runs that are rows of the paper's table by name, and further ones."
+    )
+    defects: dict[Name, Defect] = Field(
+        description="Studies of single defects of the release, for the page of what they cost."
+    )
+    pages: list[Name] | None = Field(
+        description="Pages that the study is for, by the names of their stages; null: all that it "
+        "can have."
     )
     # Decides no result: it is in no dump, so in no hash and no sidecar.
     cluster: Cluster = Field(exclude=True, description="The batch system.")
@@ -260,8 +270,8 @@ class Config(Section):
                     "without base.source, training.precision must be 'float32' and "
                     "training.augmentation null: features of unchanged pictures are stored"
                 )
-            if base.unnorm_key is not None or self.rollout.temperature is not None:
-                return "base.unnorm_key and rollout.temperature are of published models: set null"
+            if base.unnorm_key is not None:
+                return "base.unnorm_key is of published models: set null"
         elif any(
             (section.loss.action_width or section.loss.location_width)
             for section in (base, training)

@@ -61,6 +61,13 @@ class Drift(Section):
     resamples: Count = Field(description="Resampled sets of pictures behind an interval.")
 
 
+class Gradients(Section):
+    """Gradients of action and alignment at the end of a run's training."""
+
+    batches: Count = Field(description="Batches of training frames, the same for all runs.")
+    frames: Count = Field(description="Frames in a batch.")
+
+
 class Landscape(Section):
     """Losses on the plane through the base and two trained runs (paper, figure 2c)."""
 

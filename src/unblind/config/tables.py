@@ -1,10 +1,10 @@
-"""Sections of Table 1: its rows, and gates that its records must pass."""
+"""Sections of pages: rows of Table 1, gates that its records must pass, studies of defects."""
 
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from unblind.config.kinds import Name, Section, Share
+from unblind.config.kinds import FileName, Name, Section, Share
 
 
 class Gates(Section):
@@ -34,3 +34,14 @@ class Table1(Section):
     rows: Annotated[list[Name], Field(min_length=1)] = Field(
         description="Runs in printing order; a method that has no run is printed as 'not run'."
     )
+
+
+class Defect(Section):
+    """A study in which a defect of the release is switched on, and nothing else differs."""
+
+    label: str = Field(description="What the page calls the defect.")
+    file: FileName = Field(
+        description="Configuration of the study, seen from the folder of the checkout; it has a "
+        "folder of results of its own."
+    )
+    entries: list[Name] = Field(description="Ids in paper/defects.yaml of what it switches on.")

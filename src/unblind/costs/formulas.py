@@ -158,7 +158,8 @@ def needs(config: Config) -> dict[str, Need]:
             hidden = [config.knockout.episodes] * len(KNOCKOUTS)
             listed.append(_attention(config, name))
             listed.append(_rollouts(config, name, run, "knockout", hidden))
-        listed += [_drift(config, name)] if answers and run.method else []
+        if answers and run.method:
+            listed += [_drift(config, name), _gradients(config, name)]
     listed += [_landscape(config)] if STAGES["landscape"].when(config) else []
     return {need.stage: need for need in listed}
 
@@ -315,6 +316,13 @@ def _drift(config: Config, name: str) -> Need:
     looks = models * 2 * (asked.pictures + asked.answered)
     cpu = MODEL_CPU_S + _units("drift", looks)
     return Need(line_of("drift", name), f"{models} models x {looks // models:,} pictures", cpu)
+
+
+def _gradients(config: Config, name: str) -> Need:
+    """Return what differentiating both losses of a run takes."""
+    frames = config.gradients.batches * config.gradients.frames
+    cpu = MODEL_CPU_S + _units("gradients", frames)
+    return Need(line_of("gradients", name), f"{frames:,} frames", cpu)
 
 
 def _landscape(config: Config) -> Need:

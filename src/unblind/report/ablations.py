@@ -9,10 +9,12 @@ import pandas as pd
 
 from unblind.config import Config
 from unblind.report import answers as answering
+from unblind.report import reasons
 from unblind.report.answers import Line, load_answers
 from unblind.report.differences import GROUPS, Paired, pair, paired
 from unblind.report.printed import PublishedRow, PublishedTable
 from unblind.report.published import PAPER, load_claims
+from unblind.report.reasons import Reasons
 from unblind.report.records import Records, is_evaluated, load_run
 from unblind.report.render import render
 from unblind.report.setups import details
@@ -43,6 +45,7 @@ class Ablation:
         detectable: by the same groups, the smallest difference that these pairs show with a chance
             of 80 % at Holm's first level; None: none does.
         answers: held-out answers, all seeds together; None if it was not asked.
+        reasons: what else is recorded that may explain it.
         setup: of the training, as text by name (`setups.details`).
         paper: by group of `TESTED`, the paper's value; empty for a row that it lacks.
     """
@@ -53,35 +56,38 @@ class Ablation:
     p: Mapping[str, float]
     detectable: Mapping[str, float | None]
     answers: Line | None
+    reasons: Reasons
     setup: Mapping[str, str]
     paper: Mapping[str, float]
 
 
 def ablation_table(
-    config: Config, number: str, records: Path, answers: Path, out: Path
+    config: Config, number: str, results: Path, out: Path | None = None
 ) -> list[Path]:
     """Write one of the tables as ``out`` + ``.md``, ``.csv`` and ``.tex``, each with its sidecar.
 
     Args:
         config: its section ``ablations`` names the rows.
         number: the paper's, a key of ``ablations``.
-        records: folder of ``run/seed/condition.parquet``; rows without all of theirs are 'not run'.
-        answers: folder of ``run/seed.parquet``.
-        out: output path without suffix.
+        results: folder of the records, ``rollouts/run/seed/condition.parquet`` and so on; rows
+            without all of their rollouts are 'not run', other columns may be empty.
+        out: output path without suffix; None: the table's name in ``results``.
 
     Raises:
         UnblindError: a record is corrupt or does not belong to ``config``, or two runs were
             evaluated on different episodes. Nothing is written then.
     """
-    table = load_claims().tables[number]
+    name, table = f"table{number}", load_claims().tables[number]
+    runs = jobs.page_rows(config, name)
     measured = {
-        run: load_run(config, run, records)
-        for run in jobs.page_rows(config, f"table{number}")
-        if is_evaluated(config, run, records)
+        run: load_run(config, run, results / "rollouts")
+        for run in runs
+        if is_evaluated(config, run, results / "rollouts")
     }
-    asked = load_answers(config, answers)
+    asked = load_answers(config, results / "answers")
     lines = {line.run: line for line in answering.summarise(config, asked) if line.part == "all"}
-    found = ablations(config, number, table, measured, lines)
+    why = {run: reasons.load(config, run, results) for run in runs}
+    found = ablations(config, number, table, measured, lines, why)
     context = {
         "config": config,
         "number": number,
@@ -97,12 +103,12 @@ def ablation_table(
         ".csv": _csv(found),
         ".tex": render("ablation.tex.j2", context),
     }
-    inputs = [path for one in (*measured.values(), *asked.values()) for path in one.paths]
+    read = (*measured.values(), *asked.values(), *why.values())
+    inputs = [path for one in read for path in one.paths]
     inputs += [PAPER / "claims.yaml"]
     inputs += [PAPER / "templates" / f"ablation.{kind}.j2" for kind in ("md", "tex")]
-    name = f"table{number}"
     return [
-        write_page(config, name, Path(f"{out}{suffix}"), text, inputs)
+        write_page(config, name, Path(f"{out or results / name}{suffix}"), text, inputs)
         for suffix, text in texts.items()
     ]
 
@@ -113,6 +119,7 @@ def ablations(
     table: PublishedTable,
     records: Mapping[str, Records],
     answers: Mapping[str, Line],
+    why: Mapping[str, Reasons],
 ) -> list[Ablation]:
     """Return the rows of a table: the paper's in its order, then those of this study alone.
 
@@ -122,12 +129,13 @@ def ablations(
         table: as the paper prints it.
         records: by run, those that there are.
         answers: by run, held-out answers of all seeds.
+        why: by run, what else is recorded.
     """
     listed = [_Listed(key, row.run or key, row) for key, row in table.rows.items()]
     known = {one.run for one in listed}
     listed += [_Listed(run, run, None) for run in config.ablations[number] if run not in known]
     compared = _compared(config, [one.run for one in listed], records)
-    p, detectable = _tests(compared)
+    p, detectable = judge(compared)
     made, labels = [], {}
     for one in listed:
         run = jobs.same_as(config, one.run) if one.run in config.runs else None
@@ -142,6 +150,7 @@ def ablations(
                 p=p.get(run or "", {}),
                 detectable=detectable.get(run or "", {}),
                 answers=answers.get(run or ""),
+                reasons=why.get(run or "", Reasons()),
                 setup=details(measured) if measured else {},
                 paper=_paper(table, one.key) if one.paper else {},
             )
@@ -177,10 +186,13 @@ def _compared(
     return found
 
 
-def _tests(
+def judge(
     compared: Mapping[str, Mapping[str, Paired]],
 ) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, float | None]]]:
-    """Return adjusted p values and detectable differences, by run and group of `TESTED`."""
+    """Return adjusted p values and detectable differences, by run and group of `TESTED`.
+
+    The family of Holm's correction is all of them together.
+    """
     family = {(run, group): of[group] for run, of in compared.items() for group in TESTED}
     adjusted = holm({key: mcnemar_exact(one.won, one.lost) for key, one in family.items()})
     level = 1 - _ALPHA / max(len(family), 1)
@@ -198,6 +210,24 @@ def _paper(table: PublishedTable, key: str) -> dict[str, float]:
     return {group: table.mean(key, table.headings(group)) for group in TESTED}
 
 
+def _figures(one: Ablation) -> dict[str, dict[str, float | None]]:
+    """Return by name what stands in the section "Why", as columns of the long form."""
+    why, asked = one.reasons, one.answers
+    rates = {
+        "held-out answers": asked.rates.get("held out") if asked else None,
+        "alignment": why.alignment,
+        "gradients": why.conflict,
+        f"CKA at {why.site}": why.drift,
+        f"probe at {why.site}": why.probe,
+    }
+    known = {name: rate for name, rate in rates.items() if rate is not None}
+    told = {
+        name: {"rate": rate.value, "lo": rate.low, "hi": rate.high, "n": rate.n}
+        for name, rate in known.items()
+    }
+    return told | ({"cost": {"rate": why.cost}} if why.cost is not None else {})
+
+
 def _csv(rows: Sequence[Ablation]) -> str:
     """Return the long form: a line a cell, mean and difference; rates are fractions."""
     lines: list[dict[str, Any]] = []
@@ -213,6 +243,8 @@ def _csv(rows: Sequence[Ablation]) -> str:
             figures = {"rate": of.delta, "lo": of.low, "hi": of.high, "n": of.n}
             figures |= {"won": of.won, "lost": of.lost, "p": one.p.get(group)}
             lines.append({**key, "what": "difference", "column": group, **figures})
+        for column, value in _figures(one).items():
+            lines.append({**key, "what": "why", "column": column, **value})
         if not one.row.cells:
             lines.append({**key, "what": "not run"})
     frame = pd.DataFrame(lines)

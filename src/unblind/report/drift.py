@@ -162,24 +162,34 @@ def load(config: Config, folder: Path) -> list[Followed]:
         UnblindError: there is none, one is corrupt or of another configuration, or seeds of a run
             were followed differently.
     """
-    found = []
-    for run in jobs.needed_runs(config, "drift"):
-        listed = {job.seed_of_run: job for job in jobs.of_run(config, "drift", run)}
-        names = {seed: [Path(folder, run, p.name) for p in j.outputs] for seed, j in listed.items()}
-        paths = tuple(path for both in names.values() for path in both)
-        if not paths or not all(path.is_file() for path in paths):
-            continue
-        settings = jobs.settings(config, "drift", run)
-        tokens = {s: records.load(both[0], _TOKENS, settings)[0] for s, both in names.items()}
-        answers = {s: records.load(both[1], _ANSWERS, settings)[0] for s, both in names.items()}
-        found.append(Followed(run, config.runs[run].label, tokens, answers, paths))
-        _check_alike(found[-1])
+    listed = (load_run(config, run, folder) for run in jobs.needed_runs(config, "drift"))
+    found = [one for one in listed if one is not None]
     if not found:
         raise UnblindError(
             f"{folder} holds no record of drift",
             "run: unblind drift --run RUN, or the whole workflow",
         )
     return found
+
+
+def load_run(config: Config, run: str, folder: Path) -> Followed | None:
+    """Return the records of a run, None unless those of all its seeds are there.
+
+    Raises:
+        UnblindError: one is corrupt or of another configuration, or seeds were followed
+            differently.
+    """
+    listed = {job.seed_of_run: job for job in jobs.of_run(config, "drift", run)}
+    names = {seed: [Path(folder, run, p.name) for p in j.outputs] for seed, j in listed.items()}
+    paths = tuple(path for both in names.values() for path in both)
+    if not paths or not all(path.is_file() for path in paths):
+        return None
+    settings = jobs.settings(config, "drift", run)
+    tokens = {s: records.load(both[0], _TOKENS, settings)[0] for s, both in names.items()}
+    answers = {s: records.load(both[1], _ANSWERS, settings)[0] for s, both in names.items()}
+    followed = Followed(run, config.runs[run].label, tokens, answers, paths)
+    _check_alike(followed)
+    return followed
 
 
 def _check_alike(followed: Followed) -> None:
@@ -195,7 +205,8 @@ def _check_alike(followed: Followed) -> None:
 
 def aligned_site(config: Config, sites: Sequence[str]) -> str:
     """Return the site of the first aligned layer, which drift over steps is shown at."""
-    return f"block {min(config.training.align.layers[0], len(sites) - 2)}"
+    layer = min(config.training.align.layers[0], len(sites) - 2)
+    return f"block {layer}" if layer else sites[0]
 
 
 def verdict(followed: Sequence[Followed], site: str) -> Verdict | None:

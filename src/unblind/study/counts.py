@@ -22,6 +22,7 @@ COUNTS: Mapping[str, int] = {
     "drift.pictures": 40,
     "drift.answered": 40,
     "drift.resamples": 20,
+    "gradients.batches": 2,
     "landscape.grid": 2,
     "landscape.edge": 1,
     "landscape.frames": 8,

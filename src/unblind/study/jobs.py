@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from unblind import files
 from unblind.config import Arm, Config, DemoSet, digest
-from unblind.errors import UnblindError
+from unblind.errors import UnblindError, near
 from unblind.sim import conditions
 from unblind.study.code import code_hash
 from unblind.study.stage import Input, Stage
@@ -297,7 +297,17 @@ def same_as(config: Config, run: str) -> str:
 
 
 def pages(config: Config) -> list[str]:
-    """Return the names of the stages that render the pages of a study."""
+    """Return the names of the stages that render the pages of a study.
+
+    Raises:
+        UnblindError: the study asks for a page that is none.
+    """
+    known = [name for name, stage in STAGES.items() if stage.page]
+    if unknown := [name for name in config.pages or () if name not in known]:
+        raise UnblindError(
+            f"pages names no page: '{unknown[0]}'{near(unknown[0], known)}",
+            f"pages: {', '.join(known)}",
+        )
     return [name for name, stage in STAGES.items() if stage.page and stage.when(config)]
 
 
@@ -369,7 +379,8 @@ def of_study(config: Config) -> Iterator[Job]:
     """Yield all jobs of a study but those of runs that nothing is left of, in the table's order.
 
     Runs that the study does not need (`needed_runs`) count where their results exist. A model,
-    features for its training and questions to it are made only if a run needs them.
+    features for its training and questions to it are made only if a run needs them, and in a study
+    of certain pages (`Config.pages`) what these do not need is left out.
     """
     reading = [
         job
@@ -384,7 +395,16 @@ def of_study(config: Config) -> Iterator[Job]:
             continue
         if stage.per is None and stage.group in ("features", "answers") and name not in read:
             continue
+        if config.pages is not None and not _is_asked(config, name):
+            continue
         yield from _jobs(config, name)
+
+
+def _is_asked(config: Config, name: str) -> bool:
+    """Tell whether a page of the study needs a stage; what makes the base is not looked at."""
+    stage = STAGES[name]
+    is_one = stage.per is None and not stage.page and stage.group not in ("base", "store")
+    return not is_one or any(_reads(page, name) for page in pages(config))
 
 
 def _every(config: Config, name: str, page: str | None = None) -> list[Job]:

@@ -76,6 +76,7 @@ RUN_STEPS = (
         for run in ("default", "freeze", "align", "base", "vlm")
     ),
     *(Step(("drift", "--run", run)) for run in ("default", "freeze", "align")),
+    *(Step(("gradients", "--run", run)) for run in ("default", "freeze", "align")),
     Step(("landscape",)),
     Step(("frames",)),
     *(Step(("attention", "--run", run)) for run in ("default", "freeze", "align", "base")),

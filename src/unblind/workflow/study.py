@@ -85,6 +85,7 @@ def start(files: Sequence[str], changes: Mapping[str, Any]) -> "Study":
     for file in files:
         one_line(unread.check, Path(file), study.config)
     one_line(requests.check_names, study.config)
+    one_line(jobs.pages, study.config)
     one_line(_refuse_parts, study.config)
     patches.explain_read_only(study.config.results)
     patches.forget_future_times(study.config.results, pointer_path(PULLED_BASE).parent, "paper")

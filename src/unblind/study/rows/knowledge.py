@@ -154,6 +154,29 @@ ROWS["drift"] = Stage(
     when=is_own,
     unit_cpu_s=0.02,
 )
+ROWS["gradients"] = Stage(
+    title="Compare the gradients of action and alignment",
+    command="gradients",
+    group="diagnosis",
+    outputs=("{results}/gradients/{run}/{seed}.parquet",),
+    settings={
+        "seed": True,
+        "gradients": True,
+        "demos": {"noop_filter"},
+        "training": {"align": True, "loss": True, "recipe": True},
+    },
+    modules=(*PRETRAINING, *CACHE, "unblind.align", "unblind.diagnosis.gradients"),
+    inputs=(
+        BASE,
+        DEMOS,
+        Input("features_low"),
+        Input("features_teacher"),
+        Input("training", ADAPTER_FILES),
+    ),
+    per=TRAINED,
+    when=is_own,
+    unit_cpu_s=0.035,
+)
 ROWS["landscape"] = Stage(
     title="Measure losses on the plane through base and two runs",
     command="landscape",

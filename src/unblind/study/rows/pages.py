@@ -1,11 +1,16 @@
 """Stages that render tables, figures and pages."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from unblind.config.kinds import ABLATIONS
-from unblind.study.rows.scope import has_own_model, has_plane, has_trained
+from unblind.study.rows.scope import has_own_model, has_plane, has_trained, is_own
 from unblind.study.rows.shared import DEMOS, REPORT, keys, within
 from unblind.study.stage import Input, Stage
+
+#: Tables of ablations for which rows are probed, too: those of teachers, sites and layers.
+PROBED = ("4", "5", "7", "11")
 
 
 def _page(page: str, command: str, outputs: tuple[str, ...], **facts: Any) -> Stage:
@@ -34,8 +39,11 @@ def _ablation(number: str) -> Stage:
         f"Table {number}",
         f"ablation {number}",
         tuple(f"table{number}.{kind}" for kind in ("md", "csv", "tex")),
-        settings=keys("scale", "seed", "seeds", "runs", "ablations", "rollout"),
-        inputs=(Input("rollout"), Input("answers")),
+        settings=keys("scale", "seed", "seeds", "runs", "ablations", "rollout", "gradients"),
+        inputs=(
+            *map(Input, ("rollout", "answers", "gradients", "drift")),
+            *(() if number not in PROBED else (Input("probe"),)),
+        ),
         sources=(
             "paper/claims.yaml",
             *(f"paper/templates/ablation.{kind}.j2" for kind in ("md", "tex")),
@@ -130,6 +138,16 @@ ROWS = {
     ),
     "table9": _settings_table(9),
     "table14": _settings_table(14),
+    "defects": _page(
+        "What a defect costs",
+        "defects",
+        ("defects.md",),
+        settings=keys("scale", "seed", "seeds", "runs", "rollout", "think", "defects"),
+        inputs=(Input("rollout"), Input("think"), Input("base", ("statistics.json",))),
+        sources=("paper/templates/defects.md.j2",),
+        rows=lambda config: ["default"],
+        when=lambda config: is_own(config) and bool(config.defects),
+    ),
     # What the stages took is known when the table is there, whose footer quotes them too.
     "costs": _page(
         "Costs",
@@ -167,3 +185,14 @@ ROWS = {
         ),
     ),
 }
+
+
+def _asked(name: str, stage: Stage) -> Stage:
+    """Return a page's stage, for those studies alone that want the page (`Config.pages`)."""
+    can: Callable[[Any], bool] = stage.when
+    return replace(
+        stage, when=lambda config: (config.pages is None or name in config.pages) and can(config)
+    )
+
+
+ROWS = {name: _asked(name, stage) for name, stage in ROWS.items()}
