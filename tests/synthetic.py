@@ -354,7 +354,8 @@ def write_probes(job: jobs.Job, inputs=(), right=None, folder: Path | None = Non
     sites = job.config.base.model.sites
     for path in job.outputs:
         path = path if folder is None else folder / path.relative_to(f"{job.config.results}/probe")
-        own = (path.stem,) if path.stem in ("teacher", "pixels") else sites
+        alone = "teacher" if job.name == "probe_teacher" else path.stem
+        own = (alone,) if alone in ("teacher", "pixels") else sites
         made_from = {**vars(job.origin), "inputs": inputs}
         with provenance.record(path, **made_from), atomic_path(path) as place:
             probe_frame(right or READ, own, off_cm).to_parquet(place)

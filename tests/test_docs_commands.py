@@ -38,6 +38,9 @@ NOT_RUN = {
     ".venv/bin/unblind think-answers --run base": "of these frames",
     ".venv/bin/unblind probe --run align": "minutes of learning; tests/steps/test_probe_steps.py",
     ".venv/bin/unblind probe-references": "minutes of learning; tests/steps/test_probe_steps.py",
+    ".venv/bin/unblind probe-teacher": "minutes of learning; tests/steps/test_probe_steps.py",
+    ".venv/bin/unblind contrastive": "40 minutes; tests/steps/test_contrastive.py",
+    ".venv/bin/snakemake --cores all --configfile workflow/config/ablations-paper.yaml": PAPER,
     "make ablations": "a night; tests/test_dryrun.py builds one of its tables",
     ".venv/bin/unblind twin openvla": "10 s; tests/twin/test_twin_checkpoints.py",
     ".venv/bin/snakemake --cores 2 all --configfile workflow/config/twin.yaml": (

@@ -4,6 +4,8 @@ All records are made up: of 8 episodes a condition Align solves the first 4, the
 first 7, the one of layer 2 the first 4, too.
 """
 
+import io
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -20,6 +22,7 @@ from unblind.report.records import load_run
 from unblind.report.stats import holm, mcnemar_exact
 from unblind.sim.conditions import CONDITIONS
 from unblind.study import jobs
+from unblind.study.jobs import Job
 
 FILE = Path(__file__).parents[2] / "workflow" / "config" / "ablations.yaml"
 SOLVED = {"align": 4, "layer-20": 7, "layer-8": 4}
@@ -46,7 +49,8 @@ def rows(config, folder):
     table, measured = load_claims().tables["12"], {}
     for run in SOLVED:
         measured[run] = load_run(config, run, folder / "rollouts")
-    return {one.row.name: one for one in ablations.ablations(config, "12", table, measured, {})}
+    found = ablations.ablations(config, "12", table, measured, {}, {})
+    return {one.row.name: one for one in found}
 
 
 def test_rows_are_the_papers_in_its_order(rows):
@@ -88,9 +92,7 @@ def test_holm_runs_over_all_runs_and_groups_of_the_table(rows):
 
 
 def test_the_pages_tell_what_the_records_hold(config, folder):
-    paths = ablation_table(
-        config, "12", folder / "rollouts", folder / "answers", folder / "table12"
-    )
+    paths = ablation_table(config, "12", folder, folder / "table12")
     text = paths[0].read_text()
     assert text.startswith("# Table 12: aligned layers by condition, success in percent")
     assert "**4 (paper: 22)** (same run as 4 (paper: 20))" in text
@@ -104,10 +106,35 @@ def test_the_pages_tell_what_the_records_hold(config, folder):
 
 
 def test_a_table_without_any_run_says_so(config, tmp_path):
-    paths = ablation_table(config, "8", tmp_path / "none", tmp_path / "none", tmp_path / "table8")
+    paths = ablation_table(config, "8", tmp_path, tmp_path / "table8")
     text = paths[0].read_text()
     assert text.count("| not run | not run | not run | not run | not run |") == 3
     assert "## By condition" not in text
+
+
+def test_teachers_are_ranked_by_their_probe_before_any_run(config, tmp_path):
+    """Of 40 drawings the random one's tokens tell 10, the contrastive one's 30; two are unknown."""
+    for run, share in (("teacher-random", 0.25), ("teacher-contrastive", 0.75), (None, 0.5)):
+        right = synthetic.READ | {"icons": share}
+        job = Job(config, "probe_teacher", run)
+        synthetic.write_probes(job, right=right, folder=tmp_path / "probe")
+    paths = ablation_table(config, "4", tmp_path, tmp_path / "table4")
+    text, csv = (path.read_text() for path in paths[:2])
+    (section,) = re.findall(r"## Teachers\n(.*?)\n## ", text, re.DOTALL)
+    rows = [line.split("|")[1:4] for line in section.splitlines() if line.startswith("| ")][1:]
+    assert [[cell.strip().partition(" [")[0] for cell in row] for row in rows] == [
+        ["contrastive", "regions and words", "75.0"],
+        ["lite2", "Align", "50.0"],
+        ["random", "random weights", "25.0"],
+        ["lite0", "EfficientNet-Lite0", "not probed"],
+        ["lite2-128", "EfficientNet-Lite2 at 128 px", "not probed"],
+    ]
+    assert "| **regions and words** | not run |" in text
+    frame = pd.read_csv(io.StringIO(csv))
+    told = frame[frame["what"] == "teacher's probe"].set_index("row")
+    assert told.loc["teacher-contrastive", ["column", "rate", "n"]].tolist() == [
+        *("contrastive", 0.75, 40),
+    ]
 
 
 def test_rows_must_be_runs_that_are_trained():

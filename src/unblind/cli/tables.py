@@ -86,8 +86,7 @@ def ablation(
         there = ", ".join(settings.ablations) or "none"
         raise UnblindError(f"no ablations for Table {number} in {config}", f"there are: {there}")
     results = Path(settings.results)
-    folders = (results / "rollouts", results / "answers", results / f"table{number}")
-    for path in ablation_table(settings, number, *folders):
+    for path in ablation_table(settings, number, results, results / f"table{number}"):
         print(path)
 
 

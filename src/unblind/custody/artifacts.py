@@ -83,7 +83,7 @@ def own_settings(config: Config, paper: Path) -> dict[str, Any]:
     """
     tables = hyperparameters.load_settings()
     return {
-        **{name: Job(config, name).told_settings for name in ("questions", "held_out")},
+        **{name: Job(config, name).told_settings for name in jobs.PICTURES},
         "costs": page.settings(config, load(paper)),
         **{f"table{n}": hyperparameters.settings(config, table) for n, table in tables.items()},
     }

@@ -9,9 +9,11 @@ import pandas as pd
 
 from unblind.config import Config
 from unblind.report import answers as answering
-from unblind.report.answers import Line, load_answers
+from unblind.report import probes
+from unblind.report.answers import Line, Rate, load_answers
 from unblind.report.differences import GROUPS, Paired, pair, paired
 from unblind.report.printed import PublishedRow, PublishedTable
+from unblind.report.probes import Probed, load_teachers
 from unblind.report.published import PAPER, load_claims
 from unblind.report.records import Records, is_evaluated, load_run
 from unblind.report.render import render
@@ -20,6 +22,7 @@ from unblind.report.stats import holm, mcnemar_exact, minimum_detectable_differe
 from unblind.report.summary import COLUMNS, Row, summarise_run
 from unblind.report.tables import write_page
 from unblind.study import jobs
+from unblind.study.rows.pages import OF_TEACHERS
 
 #: What every row is compared with.
 REFERENCE = "align"
@@ -45,6 +48,9 @@ class Ablation:
         answers: held-out answers, all seeds together; None if it was not asked.
         setup: of the training, as text by name (`setups.details`).
         paper: by group of `TESTED`, the paper's value; empty for a row that it lacks.
+        teacher: name of its teacher; '' without one.
+        probed: share of the probe's concepts that are read from this teacher's tokens; None if it
+            was not probed.
     """
 
     row: Row
@@ -55,33 +61,34 @@ class Ablation:
     answers: Line | None
     setup: Mapping[str, str]
     paper: Mapping[str, float]
+    teacher: str = ""
+    probed: Rate | None = None
 
 
-def ablation_table(
-    config: Config, number: str, records: Path, answers: Path, out: Path
-) -> list[Path]:
+def ablation_table(config: Config, number: str, results: Path, out: Path) -> list[Path]:
     """Write one of the tables as ``out`` + ``.md``, ``.csv`` and ``.tex``, each with its sidecar.
 
     Args:
         config: its section ``ablations`` names the rows.
         number: the paper's, a key of ``ablations``.
-        records: folder of ``run/seed/condition.parquet``; rows without all of theirs are 'not run'.
-        answers: folder of ``run/seed.parquet``.
+        results: folder with the folders ``rollouts``, ``answers`` and ``probe`` of records; rows
+            without all rollouts of theirs are 'not run'.
         out: output path without suffix.
 
     Raises:
         UnblindError: a record is corrupt or does not belong to ``config``, or two runs were
             evaluated on different episodes. Nothing is written then.
     """
-    table = load_claims().tables[number]
+    table, listed = load_claims().tables[number], jobs.page_rows(config, f"table{number}")
+    records = results / "rollouts"
     measured = {
-        run: load_run(config, run, records)
-        for run in jobs.page_rows(config, f"table{number}")
-        if is_evaluated(config, run, records)
+        run: load_run(config, run, records) for run in listed if is_evaluated(config, run, records)
     }
-    asked = load_answers(config, answers)
+    asked = load_answers(config, results / "answers")
     lines = {line.run: line for line in answering.summarise(config, asked) if line.part == "all"}
-    found = ablations(config, number, table, measured, lines)
+    compares = number in OF_TEACHERS
+    probed = load_teachers(config, results / "probe", listed) if compares else {}
+    found = ablations(config, number, table, measured, lines, probed)
     context = {
         "config": config,
         "number": number,
@@ -91,13 +98,16 @@ def ablation_table(
         "tested": TESTED,
         "columns": [c for group in COLUMNS.values() for c in group],
         "by_condition": number in BY_CONDITION,
+        "ranked": _ranked(found) if compares else [],
+        "data": "ImageNet-100" if config.probe.imagenet else "Icon-100",
     }
     texts = {
         ".md": render("ablation.md.j2", context),
         ".csv": _csv(found),
         ".tex": render("ablation.tex.j2", context),
     }
-    inputs = [path for one in (*measured.values(), *asked.values()) for path in one.paths]
+    sources = (*measured.values(), *asked.values(), *probed.values())
+    inputs = list(dict.fromkeys(path for one in sources for path in one.paths))
     inputs += [PAPER / "claims.yaml"]
     inputs += [PAPER / "templates" / f"ablation.{kind}.j2" for kind in ("md", "tex")]
     name = f"table{number}"
@@ -113,6 +123,7 @@ def ablations(
     table: PublishedTable,
     records: Mapping[str, Records],
     answers: Mapping[str, Line],
+    probed: Mapping[str, Probed],
 ) -> list[Ablation]:
     """Return the rows of a table: the paper's in its order, then those of this study alone.
 
@@ -122,6 +133,7 @@ def ablations(
         table: as the paper prints it.
         records: by run, those that there are.
         answers: by run, held-out answers of all seeds.
+        probed: by run, the probe of its teacher.
     """
     listed = [_Listed(key, row.run or key, row) for key, row in table.rows.items()]
     known = {one.run for one in listed}
@@ -144,9 +156,34 @@ def ablations(
                 answers=answers.get(run or ""),
                 setup=details(measured) if measured else {},
                 paper=_paper(table, one.key) if one.paper else {},
+                teacher=_teacher(config, run),
+                probed=_concepts(probed[run]) if run in probed else None,
             )
         )
     return made
+
+
+def _teacher(config: Config, run: str | None) -> str:
+    is_aligned = run is not None and config.runs[run].method == "align"
+    return config.of(run).training.align.teacher if is_aligned else ""
+
+
+def _concepts(probed: Probed) -> Rate:
+    """Return the share of concepts that a linear probe reads from a teacher's tokens."""
+    (rate,) = probes.rates(probed, probes.CONCEPTS).values()
+    return rate
+
+
+def _ranked(rows: Sequence[Ablation]) -> list[Ablation]:
+    """Return the first row of each teacher, those first from which most is read.
+
+    What was not probed comes last.
+    """
+    first: dict[str, Ablation] = {}
+    for one in rows:
+        if one.teacher:
+            first.setdefault(one.teacher, one)
+    return sorted(first.values(), key=lambda one: -one.probed.value if one.probed else 1.0)
 
 
 @dataclass(frozen=True)
@@ -213,6 +250,10 @@ def _csv(rows: Sequence[Ablation]) -> str:
             figures = {"rate": of.delta, "lo": of.low, "hi": of.high, "n": of.n}
             figures |= {"won": of.won, "lost": of.lost, "p": one.p.get(group)}
             lines.append({**key, "what": "difference", "column": group, **figures})
+        if one.probed:
+            figures = {"rate": one.probed.value, "lo": one.probed.low, "hi": one.probed.high}
+            figures |= {"n": one.probed.n}
+            lines.append({**key, "what": "teacher's probe", "column": one.teacher, **figures})
         if not one.row.cells:
             lines.append({**key, "what": "not run"})
     frame = pd.DataFrame(lines)

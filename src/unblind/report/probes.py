@@ -1,6 +1,6 @@
 """What linear probes read from visual tokens: rates and errors by site, and their differences."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -38,12 +38,8 @@ PAIRS = (
     ("align", "base"),
     ("align", "default"),
 )
-#: What models are held against, and how it is called.
-REFERENCES = {
-    "teacher": "Teacher",
-    "random": "Random weights",
-    "pixels": "Pixels (16 x 12)",
-}
+#: What models are held against beside the teacher, and how it is called.
+REFERENCES = {"random": "Random weights", "pixels": "Pixels (16 x 12)"}
 
 
 @dataclass(frozen=True)
@@ -167,17 +163,50 @@ def load_models(config: Config, folder: Path) -> dict[str, Probed]:
 
 
 def load_references(config: Config, folder: Path) -> dict[str, Probed]:
-    """Return the probes of `REFERENCES`, from ``folder/NAME.parquet``.
+    """Return the probes of the study's teacher and of `REFERENCES`, from ``folder/NAME.parquet``.
 
     Raises:
         UnblindError: a record is missing, corrupt or of another configuration.
     """
     settings = Job(config, "probe_references").settings
     paths = {name: Path(folder, f"{name}.parquet") for name in REFERENCES}
-    return {
+    return {"teacher": _load_teacher(config, None, folder)} | {
         name: Probed(name, REFERENCES[name], {0: _read(path, settings)}, (path,))
         for name, path in paths.items()
     }
+
+
+def load_teachers(config: Config, folder: Path, runs: Iterable[str]) -> dict[str, Probed]:
+    """Return the probes of the teachers of aligned runs by run, those that there are.
+
+    Runs with the same teacher have the same probe.
+
+    Args:
+        config: the study.
+        folder: of ``teachers/NAME.parquet``.
+        runs: of the study.
+
+    Raises:
+        UnblindError: a record is corrupt or of another configuration.
+    """
+    made_for, found = jobs.teachers(config), {}
+    for run in runs:
+        teacher = config.of(run).training.align.teacher
+        is_there = _teacher_path(folder, teacher).is_file()
+        if config.run(run).method == "align" and is_there:
+            found[run] = _load_teacher(config, made_for[teacher], folder)
+    return found
+
+
+def _teacher_path(folder: Path, teacher: str) -> Path:
+    return Path(folder, "teachers", f"{teacher}.parquet")
+
+
+def _load_teacher(config: Config, run: str | None, folder: Path) -> Probed:
+    """Return the probe of a run's teacher, or of the study's."""
+    job = Job(config, "probe_teacher", run)
+    path = _teacher_path(folder, job.config.training.align.teacher)
+    return Probed("teacher", "Teacher", {0: _read(path, job.settings)}, (path,))
 
 
 def _order(config: Config, run: str) -> tuple[bool, ...]:

@@ -68,6 +68,7 @@ RUN_STEPS = (
     ),
     Step(("base", "held-out"), workers=True),
     Step(("probe-pictures",)),
+    Step(("probe-teacher",)),
     Step(("probe-references",)),
     *(
         Step((asked, "--run", run))

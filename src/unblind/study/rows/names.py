@@ -21,5 +21,5 @@ THINK_DOMAINS = (
     *("public_info", "parity"),
 )
 
-#: What models are compared with by linear probes: a record each.
-REFERENCES = ("teacher", "random", "pixels")
+#: What models are compared with by linear probes, beside teachers: a record each.
+REFERENCES = ("random", "pixels")

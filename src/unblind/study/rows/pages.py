@@ -3,7 +3,7 @@
 from typing import Any
 
 from unblind.config.kinds import ABLATIONS
-from unblind.study.rows.scope import has_own_model, has_plane, has_trained
+from unblind.study.rows.scope import has_own_model, has_plane, has_trained, is_of_study, teachers
 from unblind.study.rows.shared import DEMOS, REPORT, keys, within
 from unblind.study.stage import Input, Stage
 
@@ -28,19 +28,37 @@ def _settings_table(number: int) -> Stage:
     )
 
 
+#: Numbers of the tables of ablations that compare teachers.
+OF_TEACHERS = ("4", "11")
+
+
 def _ablation(number: str) -> Stage:
-    """Return the stage that renders one of the paper's tables of ablations."""
+    """Return the stage that renders one of the paper's tables of ablations.
+
+    Those of teachers also tell what a linear probe reads from the teacher of each row.
+    """
+
+    def rows(config: Any) -> list[str]:
+        return ["align", "default", *config.ablations[number]]
+
+    def is_told(config: Any, run: str | None, seed: int | None) -> bool:
+        own = (config if run is None else config.of(run)).training.align.teacher
+        aligned = (config.of(row) for row in rows(config) if row in config.runs)
+        return own in {study.training.align.teacher for study in aligned}
+
+    probed = (Input("probe_teacher", of=is_told),) if number in OF_TEACHERS else ()
     return _page(
         f"Table {number}",
         f"ablation {number}",
         tuple(f"table{number}.{kind}" for kind in ("md", "csv", "tex")),
-        settings=keys("scale", "seed", "seeds", "runs", "ablations", "rollout"),
-        inputs=(Input("rollout"), Input("answers")),
+        settings=keys("scale", "seed", "seeds", "runs", "ablations", "rollout")
+        | {"training": {"align": {"teacher"}}},
+        inputs=(Input("rollout"), Input("answers"), *probed),
         sources=(
             "paper/claims.yaml",
             *(f"paper/templates/ablation.{kind}.j2" for kind in ("md", "tex")),
         ),
-        rows=lambda config: ["align", "default", *config.ablations[number]],
+        rows=rows,
         when=lambda config: number in config.ablations,
     )
 
@@ -120,7 +138,7 @@ ROWS = {
         "table3",
         ("table3.md", "table3.tex", "table3.png"),
         settings=keys("scale", "seeds", "runs", "probe") | {"training": {"align": {"teacher"}}},
-        inputs=(Input("probe"), Input("probe_references")),
+        inputs=(Input("probe"), Input("probe_teacher", of=is_of_study), Input("probe_references")),
         sources=(
             "paper/claims.yaml",
             *(f"paper/templates/table3.{kind}.j2" for kind in ("md", "tex")),
@@ -139,6 +157,7 @@ ROWS = {
             *REPORT,
             *within("costs", "formulas", "measured", "page"),
             *within("study", "jobs", "rows", "stages"),
+            "unblind.teachers.registry",
         ),
         sources=(
             *(f"workflow/config/{name}.yaml" for name in ("paper", "mini")),
