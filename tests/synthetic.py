@@ -397,7 +397,8 @@ def write_probes(
     """
     sites, home = job.config.base.model.sites, Path(job.config.results, "probe")
     for path in job.outputs:
-        own = (path.stem,) if path.stem in ("teacher", "pixels") else sites
+        alone = "teacher" if job.name == "probe_teacher" else path.stem
+        own = (alone,) if alone in ("teacher", "pixels") else sites
         frame = probe_frame(right or READ, own, off_cm)
         if not path.is_relative_to(home):
             frame = named_board_frame(known, len(sites) - 2)

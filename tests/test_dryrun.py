@@ -12,6 +12,7 @@ from unblind.costs import measured
 from unblind.errors import UnblindError
 from unblind.study import dryrun
 from unblind.study.dryrun import Job
+from unblind.study.rows import scope
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = ROOT / "workflow" / "config"
@@ -43,16 +44,47 @@ def test_snakemake_lists_what_the_configuration_says(paper, monkeypatch):
 
 
 def test_a_table_of_ablations_needs_its_own_rows_alone(monkeypatch):
-    """Table 4: Align, Default and two more teachers; the base and the VLM are asked, too."""
+    """Table 4: Align, Default and three more teachers, of which one is trained first.
+
+    All four are probed, which needs no run; the base and the VLM are asked, too.
+    """
     monkeypatch.chdir(ROOT)
     jobs = dryrun.jobs(load(CONFIGS / "ablations.yaml"), "results/table4.md")
     assert Counter(job.rule for job in jobs) == {
-        **dict.fromkeys(("pull", "demos", "features_low", "held_out", "table4"), 1),
-        **{"features_teacher": 3, "training": 4, "rollout": 4, "answers": 6},
-        **{"gradients": 4, "drift": 4, "probe_pictures": 1, "probe": 6},
+        **dict.fromkeys(("pull", "demos", "features_low", "held_out", "probe_pictures"), 1),
+        **dict.fromkeys(("contrastive_pictures", "contrastive", "table4"), 1),
+        **{"features_teacher": 4, "probe_teacher": 4, "training": 5, "rollout": 5, "answers": 7},
+        **{"gradients": 5, "drift": 5, "think_frames": 1, "probe": 7},
     }
     runs = {dict(job.wildcards)["run"] for job in jobs if job.rule == "training"}
-    assert runs == {"align", "default", "teacher-lite0", "teacher-random"}
+    assert runs == {
+        "align",
+        "default",
+        *(f"teacher-{n}" for n in ("lite0", "random", "contrastive")),
+    }
+
+
+def test_a_teacher_is_probed_before_any_run(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    target = "results/probe/teachers/contrastive.parquet"
+    jobs = dryrun.jobs(load(CONFIGS / "ablations.yaml"), target)
+    assert Counter(job.rule for job in jobs) == dict.fromkeys(
+        ("pull", "probe_pictures", "contrastive_pictures", "contrastive", "probe_teacher"), 1
+    )
+
+
+def test_the_papers_own_ablations_need_its_teachers(monkeypatch):
+    """Table 11: Align, Default and four more teachers, eight seeds each; the base is no row."""
+    monkeypatch.chdir(ROOT)
+    config = load(CONFIGS / "ablations-paper.yaml")
+    jobs = dryrun.jobs(config, "results/table11.md")
+    assert Counter(job.rule for job in jobs) == {
+        **dict.fromkeys(("fetch", "demos", "pictures", "warm_up_demos", "warm_up", "table11"), 1),
+        **dict.fromkeys(("training", "rollout"), 6 * 8),
+    }
+    assert set(scope.teachers(config)) == {
+        *("c-radiov3-l", "c-radiov3-h", "dinov2-large", "dinov2-giant", "siglip-so400m"),
+    }
 
 
 def test_the_command_tells_a_target_of_its_own(monkeypatch):

@@ -46,7 +46,7 @@ def test_the_powered_study(project):
     study = ("--configfile", "workflow/config/study.yaml")
     once = ("pull", "demos", "replay", "features_low", "features_teacher", "held_out", "frames")
     once += ("landscape", "forgetting", "figure2c", "figure4", "figure5", "think_frames")
-    once += ("probe_pictures", "probe_references", "table1", "table2", "table3")
+    once += ("probe_pictures", "probe_teacher", "probe_references", "table1", "table2", "table3")
     pages = dict.fromkeys(("table9", "table14", "audit", "costs", "all"), 1)
     runs = {"training": 3 * 3, "rollout": 7 * 3, "arms": 4 * 3, "answers": 3 * 3 + 2}
     runs |= {"think": 4 * 3 + 2, "drift": 3 * 3, "think_answers": 3 * 3 + 2}

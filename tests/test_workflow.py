@@ -311,7 +311,7 @@ def test_the_study_exports_as_a_crate_that_conforms(study, pages, tmp_path):
         *("demos", "replay", "features_low", "training", "rollout", "arms"),
         *("think", "think_frames", "held_out", "answers", "think_answers"),
         *("drift", "frames", "attention", "knockout", "collapse"),
-        *("probe_pictures", "probe", "probe_references"),
+        *("probe_pictures", "probe", "probe_teacher", "probe_references"),
         *("table1", "table2", "forgetting", "figure4", "figure5", "table3", "table9", "table14"),
         *("costs", "audit"),
     ]

@@ -93,6 +93,8 @@ FAKES = {
         "    write_probes(job, check_inputs(job))\n\n\n"
         "def model(config, run, seed):\n"
         "    _write(Job(config, 'probe', run, seed))\n\n\n"
+        "def teacher(config, run=None):\n"
+        "    _write(Job(config, 'probe_teacher', run))\n\n\n"
         "def references(config):\n"
         "    _write(Job(config, 'probe_references'))\n"
     ),

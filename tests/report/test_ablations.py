@@ -4,7 +4,9 @@ All records are made up: of 8 episodes a condition Align solves the first 4, the
 first 7, the one of layer 2 the first 4, too.
 """
 
+import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,7 @@ from unblind.report.records import load_run
 from unblind.report.stats import holm, mcnemar_exact
 from unblind.sim.conditions import CONDITIONS
 from unblind.study import jobs, provenance
+from unblind.study.jobs import Job
 
 FILE = Path(__file__).parents[2] / "workflow" / "config" / "ablations.yaml"
 SOLVED = {"align": 4, "layer-20": 7, "layer-8": 4}
@@ -196,6 +199,31 @@ def test_a_table_without_any_run_says_so(config, tmp_path):
     assert why.count("| - | - | - | - | - | - | - | - |") == 3, "all columns are empty"
     assert text.count("| not run | not run | not run | not run | not run |") == 3
     assert "## By condition" not in text
+
+
+def test_teachers_are_ranked_by_their_probe_before_any_run(config, tmp_path):
+    """Of 40 drawings the random one's tokens tell 10, the contrastive one's 30; two are unknown."""
+    for run, share in (("teacher-random", 0.25), ("teacher-contrastive", 0.75), (None, 0.5)):
+        right = synthetic.READ | {"icons": share}
+        job = Job(config, "probe_teacher", run)
+        synthetic.write_probes(job, right=right, folder=tmp_path / "probe")
+    paths = ablation_table(config, "4", tmp_path, tmp_path / "table4")
+    text, csv = (path.read_text() for path in paths[:2])
+    (section,) = re.findall(r"## Teachers\n(.*?)\n## ", text, re.DOTALL)
+    rows = [line.split("|")[1:4] for line in section.splitlines() if line.startswith("| ")][1:]
+    assert [[cell.strip().partition(" [")[0] for cell in row] for row in rows] == [
+        ["contrastive", "regions and words", "75.0"],
+        ["lite2", "Align", "50.0"],
+        ["random", "random weights", "25.0"],
+        ["lite0", "EfficientNet-Lite0", "not probed"],
+        ["lite2-128", "EfficientNet-Lite2 at 128 px", "not probed"],
+    ]
+    assert "| **regions and words** | not run |" in text
+    frame = pd.read_csv(io.StringIO(csv))
+    told = frame[frame["what"] == "teacher's probe"].set_index("row")
+    assert told.loc["teacher-contrastive", ["column", "rate", "n"]].tolist() == [
+        *("contrastive", 0.75, 40),
+    ]
 
 
 def test_rows_must_be_runs_that_are_trained():

@@ -36,7 +36,8 @@ def results(config):
             right = synthetic.READ | {"icons": share - 0.1 * seed}
             off = 3.0 if run == "default" else 1.0
             synthetic.write_probes(Job(config, "probe", run, seed), right=right, off_cm=off)
-    synthetic.write_probes(Job(config, "probe_references"))
+    for stage in ("probe_teacher", "probe_references"):
+        synthetic.write_probes(Job(config, stage))
     return Path(config.results)
 
 
@@ -157,7 +158,7 @@ def test_latex_and_figure_are_the_same_twice(config, results, page):
 def test_what_does_not_fit_is_refused_in_one_line(config, results, tmp_path):
     with pytest.raises(UnblindError, match="has no probes of a model"):
         probes.load_models(config, tmp_path)
-    with pytest.raises(UnblindError, match=r"teacher\.parquet is missing"):
+    with pytest.raises(UnblindError, match=r"teachers/lite2\.parquet is missing"):
         probes.load_references(config, tmp_path)
     job = Job(config, "probe", "base", 0)
     synthetic.write_probes(job, folder=tmp_path)

@@ -86,6 +86,7 @@ def adapter(config):
 def test_every_model_and_reference_is_probed_at_its_own_sites(config):
     for run in RUNS:
         probing.model(config, run, 0)
+    probing.teacher(config)
     probing.references(config)
     frames = {
         path.relative_to("results/probe").as_posix(): pd.read_parquet(path)
@@ -93,11 +94,12 @@ def test_every_model_and_reference_is_probed_at_its_own_sites(config):
     }
     assert set(frames) == {
         *("base/0.parquet", "vlm/0.parquet", "default/0.parquet"),
-        *("teacher.parquet", "random.parquet", "pixels.parquet"),
+        *("teachers/lite2-128.parquet", "random.parquet", "pixels.parquet"),
     }
     sites = ["tower", "projector", "block 1", "block 2"]
+    alone = {"teachers/lite2-128.parquet": ["teacher"], "pixels.parquet": ["pixels"]}
     for name, frame in frames.items():
-        own = [name.removesuffix(".parquet")] if name[0] in "tp" else sites
+        own = alone.get(name, sites)
         assert list(frame["site"].unique()) == own
         assert len(frame) == 2 * 4 * len(own)
     named = {run: pd.read_parquet(f"results/named-board/{run}/0.parquet") for run in RUNS}
@@ -111,10 +113,11 @@ def test_every_model_and_reference_is_probed_at_its_own_sites(config):
     assert "results/probe-pictures/manifest.json" in inputs
     inputs = provenance.read("results/probe/vlm/0.parquet")["inputs"]
     assert "results/rebuilt-base/vlm.safetensors" in inputs
-    inputs = provenance.read("results/probe/teacher.parquet")["inputs"]
-    assert json.dumps(sorted(inputs)) == json.dumps(
+    told = provenance.read("results/probe/teachers/lite2-128.parquet")
+    assert json.dumps(sorted(told["inputs"])) == json.dumps(
         ["results/probe-pictures/manifest.json", "results/rebuilt-base/config.json"]
     )
+    assert told["extra"]["teacher"]["teacher"] == "lite2-128"
 
 
 def test_a_scripted_run_and_missing_pictures_are_refused(config):

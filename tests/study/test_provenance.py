@@ -169,8 +169,8 @@ ONLY_FOR = {
             *("pictures.portraits", "pictures.scenes", "sim.camera", "sim.catalogs"),
         )
     },
-    # Of what is probed, one is the teacher.
-    ("diagnosis.probing", "teachers.teacher"): ("probe_references",),
+    # Of what is probed, some are teachers.
+    ("diagnosis.probing", "teachers.teacher"): ("probe_teacher",),
     # Scripted policies need no model.
     ("rollout.factory", "training.base"): ("rollout", "knockout", "think"),
     ("rollout.factory", "vla.decode"): ("rollout", "knockout", "think"),

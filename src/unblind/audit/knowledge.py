@@ -16,7 +16,7 @@ from unblind.errors import UnblindError
 from unblind.report import attention, by_model, collapse, probes, thinking
 from unblind.report.by_model import Measured
 from unblind.report.comparisons import Comparison, Layer
-from unblind.report.probes import CONCEPTS, REFERENCES, Probed
+from unblind.report.probes import CONCEPTS, Probed
 from unblind.report.stats import clustered_rate
 from unblind.study import jobs, provenance
 from unblind.study.jobs import Job
@@ -39,6 +39,8 @@ QUANTITIES: Mapping[str, tuple[str, str]] = {
     "silhouette": ("collapse", "in silhouette"),
     "overlap": ("collapse", POINTS),
 }
+#: What claims call the study's teacher, which is no run.
+TEACHER = "teacher"
 #: The map of attention that the paper's figure shows.
 _PROMPT, _VARIANT = "question", "divided"
 #: The tokens whose classes the paper's figure means to show.
@@ -130,10 +132,8 @@ def read(config: Config) -> Knowledge:
 
 
 def _paths(config: Config, stage: str, run: str) -> list[Path]:
-    if stage == "probe_references":
-        if not STAGES[stage].when(config):
-            return []
-        return [path for path in Job(config, stage).outputs if path.stem == run]
+    if stage == "probe_teacher":
+        return list(Job(config, stage).outputs) if STAGES[stage].when(config) else []
     listed = jobs.of_run(config, stage, run)
     # Attention has further records, which no claim reads.
     return [path for job in listed for path in job.outputs[: 1 if stage == "attention" else None]]
@@ -144,7 +144,7 @@ def missing(config: Config, knowledge: Knowledge, stage: str, run: str) -> str:
     if (stage, run) in knowledge.refused:
         path, why = knowledge.refused[stage, run]
         return f"{path} is refused: {why}"
-    if stage != "probe_references" and run not in config.runs:
+    if stage != "probe_teacher" and run not in config.runs:
         return f"the configuration has no run '{run}'"
     paths = knowledge.paths.get((stage, run), ())
     lacking = [path for path in paths if not path.is_file()]
@@ -162,7 +162,7 @@ def stages(config: Config, measure: str, runs: Sequence[str]) -> list[str]:
     A VLM does not act: it, and a policy that is compared with it, are judged by their answers.
     """
     if measure == "probe":
-        return ["probe_references" if run in REFERENCES else "probe" for run in runs]
+        return ["probe_teacher" if run == TEACHER else "probe" for run in runs]
     asked = any(run in config.runs and config.runs[run].policy == "vlm" for run in runs)
     return ["think_answers" if asked else "think"] * len(runs)
 
@@ -263,9 +263,8 @@ def _layer(config: Config, name: Layer) -> int:
 
 
 def _listed(config: Config) -> list[tuple[str, str]]:
-    of_runs = [stage for stage in JUDGED if stage != "probe_references"]
-    listed = [(stage, run) for stage in of_runs for run in config.runs]
-    return listed + [("probe_references", name) for name in REFERENCES]
+    of_runs = [stage for stage in JUDGED if stage != "probe_teacher"]
+    return [*((stage, run) for stage in of_runs for run in config.runs), ("probe_teacher", TEACHER)]
 
 
 def _folder(config: Config, name: str) -> Path:
@@ -276,7 +275,7 @@ _LOADERS: Mapping[str, Callable[[Config, str], Any]] = {
     "think": lambda c, run: thinking.acted(c, "think", run, _folder(c, "think")),
     "think_answers": lambda c, run: thinking.answered(c, run, _folder(c, "think-answers")),
     "probe": lambda c, run: probes.load_model(c, run, _folder(c, "probe")),
-    "probe_references": lambda c, name: probes.load_reference(c, name, _folder(c, "probe")),
+    "probe_teacher": lambda c, name: probes.load_teacher(c, None, _folder(c, "probe")),
     "attention": lambda c, run: by_model.load_model(
         c, "attention", run, attention.ITEMS, attention.VALUES
     ),

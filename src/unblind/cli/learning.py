@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from unblind.cli.options import MINI, AsJson, ConfigFile, Overrides, RunSeed, load_config
+from unblind.cli.options import MINI, AsJson, ConfigFile, Overrides, RunSeed, Workers, load_config
 
 app = typer.Typer()
 
@@ -119,9 +119,41 @@ def probe(
     probing.model(settings, run, seed)
 
 
+@app.command("probe-teacher")
+def probe_teacher(
+    run: Annotated[
+        str | None, typer.Option(help="A run with a teacher of its own; default: the study's.")
+    ] = None,
+    config: ConfigFile = MINI,
+    override: Overrides = None,
+) -> None:
+    """Probe the tokens of a teacher: the study's, or that of a run."""
+    settings = load_config(config, override)
+    from unblind.steps import probing
+
+    probing.teacher(settings, run)
+
+
+@app.command()
+def contrastive(
+    pictures: Annotated[
+        bool, typer.Option("--pictures", help="Draw its pictures instead.")
+    ] = False,
+    config: ConfigFile = MINI,
+    override: Overrides = None,
+    workers: Workers = None,
+) -> None:
+    """Train the teacher 'contrastive' on regions and words; an interrupted call is continued."""
+    settings = load_config(config, override)
+    from unblind.steps import base
+
+    step = base.contrastive_pictures if pictures else base.contrastive
+    step(settings, workers or settings.rollout.workers)
+
+
 @app.command("probe-references")
 def probe_references(config: ConfigFile = MINI, override: Overrides = None) -> None:
-    """Probe what models are held against: the teacher, random weights, and pixels."""
+    """Probe what models are held against: random weights, and pixels."""
     settings = load_config(config, override)
     from unblind.steps import probing
 

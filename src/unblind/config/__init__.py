@@ -34,10 +34,13 @@ from unblind.config.learning import (
     Alignment,
     Augmentation,
     Base,
+    Contrastive,
+    Encoder,
     Model,
     Questions,
     Run,
     Schedule,
+    Tower,
     Training,
 )
 from unblind.config.simulation import (
@@ -51,7 +54,7 @@ from unblind.config.simulation import (
 )
 from unblind.config.tables import Defect, Gates, Table1
 from unblind.errors import UnblindError, near
-from unblind.teachers.registry import TEACHERS, Vit
+from unblind.teachers.registry import TEACHERS, Vit, is_trained_here
 
 __all__ = [
     "METHODS",
@@ -62,9 +65,11 @@ __all__ = [
     "Augmentation",
     "Base",
     "Config",
+    "Contrastive",
     "DemoSet",
     "Demos",
     "Drift",
+    "Encoder",
     "ExecutedNoise",
     "Gates",
     "Gradients",
@@ -81,6 +86,7 @@ __all__ = [
     "Schedule",
     "Table1",
     "Think",
+    "Tower",
     "Training",
     "check",
     "digest",
@@ -129,6 +135,7 @@ class Config(Section):
         description="Make the base model here (hours) instead of pulling the published one."
     )
     base: Base = Field(description="How the base model is made.")
+    contrastive: Contrastive = Field(description="The teacher that is trained here.")
     training: Training = Field(description="How runs are fine-tuned.")
     replay: Replay = Field(description="Replay of demonstrations.")
     rollout: Rollout = Field(description="How policies are evaluated.")
@@ -272,15 +279,26 @@ class Config(Section):
                 )
             if base.unnorm_key is not None:
                 return "base.unnorm_key is of published models: set null"
-        elif any(
+            return self._teacher_misfit()
+        if any(
             (section.loss.action_width or section.loss.location_width)
             for section in (base, training)
         ):
             return "with base.source, action_width and location_width must be 0: targets are hard"
-        elif training.align.teacher not in _VITS:
+        if training.align.teacher not in _VITS:
             return (
                 f"with base.source, training.align.teacher must be a vision transformer "
                 f"({', '.join(_VITS)}), not '{training.align.teacher}'"
+            )
+        return None
+
+    def _teacher_misfit(self) -> str | None:
+        """Return what the teacher of a model of our own may not be, or None."""
+        align = self.training.align
+        if is_trained_here(align.teacher) and align.teacher_weights is not None:
+            return (
+                f"the teacher '{align.teacher}' is trained here (section contrastive): "
+                "align.teacher_weights must be null"
             )
         return None
 

@@ -8,8 +8,8 @@ from unblind.config.kinds import Count, FileName, Name, Section, Share, TeacherN
 from unblind.config.simulation import PretrainingDemos
 
 
-class Model(Section):
-    """Sizes of the vision-language-action model (see `unblind.vla.prismatic.PrismaticConfig`)."""
+class Encoder(Section):
+    """Sizes of a tower and of what brings its tokens into the space of words."""
 
     towers: Annotated[list[str], Field(min_length=1, max_length=2)] = Field(
         description="Vision towers, names of `unblind.vla.towers.TOWERS`."
@@ -19,13 +19,18 @@ class Model(Section):
         ge=0, description="First blocks of a convolutional tower that are never trained."
     )
     projector_width: Count = Field(description="Hidden units of the projector.")
-    hidden_size: Count = Field(description="Width of the decoder (paper: 4096).")
-    layers: Count = Field(description="Decoder blocks (paper: 32).")
-    heads: Count = Field(description="Attention heads (paper: 32).")
-    intermediate_size: Count = Field(description="Units of a block's MLP (paper: 11008).")
+    hidden_size: Count = Field(description="Width of words and of the decoder (paper: 4096).")
     position_scale: float = Field(
         ge=0, description="Amplitude of the sine positions added to visual tokens (paper: none)."
     )
+
+
+class Model(Encoder):
+    """Sizes of the vision-language-action model (see `unblind.vla.prismatic.PrismaticConfig`)."""
+
+    layers: Count = Field(description="Decoder blocks (paper: 32).")
+    heads: Count = Field(description="Attention heads (paper: 32).")
+    intermediate_size: Count = Field(description="Units of a block's MLP (paper: 11008).")
 
     @property
     def sites(self) -> tuple[str, ...]:
@@ -50,6 +55,17 @@ class Tower(Schedule):
         description="How regions and names are contrasted: 'names' tells each region's name among "
         "all, 'clip' and 'siglip' are open_clip's losses over a batch's pairs."
     )
+
+
+class Contrastive(Section):
+    """The teacher 'contrastive': a tower trained here as the student's is, on other pictures."""
+
+    images: Count = Field(
+        description="Pictures that it is trained on, drawn as those of base.questions are, with a "
+        "seed of their own."
+    )
+    model: Encoder = Field(description="Sizes of the tower and its projector.")
+    schedule: Tower = Field(description="Contrastive training on regions and words.")
 
 
 class Reading(Schedule):

@@ -199,7 +199,7 @@ def _data(config: Config) -> list[Need]:
     stored = frames * 3 * config.base.model.image_size**2
     amount = f"{frames:,} frames"
     asked = MODEL_CPU_S + _units("features_teacher", frames)
-    teachers = [line_of("features_teacher", run) for run in jobs.teachers(config).values()]
+    teachers = jobs.teachers(config).values()
     return [
         _demos(config, "demos", config.demos.successes + held_out),
         Need(
@@ -208,13 +208,29 @@ def _data(config: Config) -> list[Need]:
             _start(config) + _units("replay", replayed),
         ),
         Need("features low", amount, MODEL_CPU_S + _units("features_low", frames)),
-        *(Need(teacher, amount, asked) for teacher in teachers),
+        *(Need(line_of("features_teacher", run), amount, asked) for run in teachers),
+        *_contrastive(config),
         Need("pictures", amount, _units("pictures", frames), disk=stored),
         _pictures(config, "held_out", 2 * config.base.questions.held_out),
         _frames(config),
         _first_frames(config, None),
         _pictures(config, "probe_pictures", _probed(config)),
+        *(_probe(config, "probe_teacher", run) for run in teachers),
         _probe(config, "probe_references", None),
+    ]
+
+
+def _contrastive(config: Config) -> list[Need]:
+    """Return what the teacher that is trained here needs, features of its frozen blocks included.
+
+    These are a larger network's than the student's, of which the unit is: twice as dear.
+    """
+    own = config.contrastive
+    trained = _cpu_training("contrastive", [own.schedule], "contrastive")
+    low = 2 * _units("features_low", own.images)
+    return [
+        _pictures(config, "contrastive_pictures", own.images),
+        replace(trained, cpu_s=trained.cpu_s + low),
     ]
 
 
@@ -372,12 +388,12 @@ def _probed(config: Config) -> int:
 
 
 def _probe(config: Config, stage: str, run: str | None) -> Need:
-    """Return what probing a model needs; references are three, the teacher the dearest.
+    """Return what probing a model, a teacher or the two references needs.
 
     A model is also shown the first frames of VL-Think, but for one domain.
     """
     pictures = _probed(config)
-    if run is not None:
+    if stage == "probe":
         pictures += (len(THINK_DOMAINS) - 1) * config.think.frames * len(config.think.styles)
     cpu = MODEL_CPU_S + _units(stage, pictures)
     return Need(line_of(stage, run), f"{pictures:,} pictures", cpu)

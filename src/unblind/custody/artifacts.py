@@ -78,6 +78,8 @@ def _is_judged(artifact: Artifact) -> bool:
     job = artifact.job
     if job is None or job.name not in JUDGED:
         return False
+    if job.name == "probe_teacher":
+        return job.run is None  # the study's own
     # Attention has further records, which no claim is judged by.
     return job.name != "attention" or artifact.path == job.outputs[0]
 
@@ -90,7 +92,7 @@ def own_settings(config: Config, paper: Path) -> dict[str, Any]:
     """
     tables = hyperparameters.load_settings()
     return {
-        **{name: Job(config, name).told_settings for name in ("questions", "held_out")},
+        **{name: Job(config, name).told_settings for name in jobs.PICTURES},
         "costs": page.settings(config, load(paper)),
         **{f"table{n}": hyperparameters.settings(config, table) for n, table in tables.items()},
     }

@@ -9,10 +9,11 @@ import pandas as pd
 
 from unblind.config import Config
 from unblind.report import answers as answering
-from unblind.report import reasons
-from unblind.report.answers import Line, load_answers
+from unblind.report import probes, reasons
+from unblind.report.answers import Line, Rate, load_answers
 from unblind.report.differences import GROUPS, Paired, pair, paired
 from unblind.report.printed import PublishedRow, PublishedTable
+from unblind.report.probes import Probed, load_teachers
 from unblind.report.published import PAPER, load_claims
 from unblind.report.reasons import Reasons
 from unblind.report.records import Records, is_evaluated, load_run
@@ -22,6 +23,7 @@ from unblind.report.stats import holm, mcnemar_exact, minimum_detectable_differe
 from unblind.report.summary import COLUMNS, Row, summarise_run
 from unblind.report.tables import write_page
 from unblind.study import jobs
+from unblind.study.rows.pages import OF_TEACHERS
 
 #: What every row is compared with.
 REFERENCE = "align"
@@ -48,6 +50,9 @@ class Ablation:
         reasons: what else is recorded that may explain it.
         setup: of the training, as text by name (`setups.details`).
         paper: by group of `TESTED`, the paper's value; empty for a row that it lacks.
+        teacher: name of its teacher; '' without one.
+        probed: share of the probe's concepts that are read from this teacher's tokens; None if it
+            was not probed.
     """
 
     row: Row
@@ -59,6 +64,8 @@ class Ablation:
     reasons: Reasons
     setup: Mapping[str, str]
     paper: Mapping[str, float]
+    teacher: str = ""
+    probed: Rate | None = None
 
 
 def ablation_table(
@@ -87,7 +94,8 @@ def ablation_table(
     asked = load_answers(config, results / "answers")
     lines = {line.run: line for line in answering.summarise(config, asked) if line.part == "all"}
     why = {run: reasons.load(config, run, results) for run in runs}
-    found = ablations(config, number, table, measured, lines, why)
+    probed = load_teachers(config, results / "probe", runs) if number in OF_TEACHERS else {}
+    found = ablations(config, number, table, measured, lines, why, probed)
     context = {
         "config": config,
         "number": number,
@@ -97,14 +105,16 @@ def ablation_table(
         "tested": TESTED,
         "columns": [c for group in COLUMNS.values() for c in group],
         "by_condition": number in BY_CONDITION,
+        "ranked": _ranked(found) if number in OF_TEACHERS else [],
+        "data": "ImageNet-100" if config.probe.imagenet else "Icon-100",
     }
     texts = {
         ".md": render("ablation.md.j2", context),
         ".csv": _csv(found),
         ".tex": render("ablation.tex.j2", context),
     }
-    read = (*measured.values(), *asked.values(), *why.values())
-    inputs = [path for one in read for path in one.paths]
+    read = (*measured.values(), *asked.values(), *why.values(), *probed.values())
+    inputs = list(dict.fromkeys(path for one in read for path in one.paths))
     inputs += [PAPER / "claims.yaml"]
     inputs += [PAPER / "templates" / f"ablation.{kind}.j2" for kind in ("md", "tex")]
     return [
@@ -120,6 +130,7 @@ def ablations(
     records: Mapping[str, Records],
     answers: Mapping[str, Line],
     why: Mapping[str, Reasons],
+    probed: Mapping[str, Probed],
 ) -> list[Ablation]:
     """Return the rows of a table: the paper's in its order, then those of this study alone.
 
@@ -130,6 +141,7 @@ def ablations(
         records: by run, those that there are.
         answers: by run, held-out answers of all seeds.
         why: by run, what else is recorded.
+        probed: by run, the probe of its teacher.
     """
     listed = [_Listed(key, row.run or key, row) for key, row in table.rows.items()]
     known = {one.run for one in listed}
@@ -153,9 +165,34 @@ def ablations(
                 reasons=why.get(run or "", Reasons()),
                 setup=details(measured) if measured else {},
                 paper=_paper(table, one.key) if one.paper else {},
+                teacher=_teacher(config, run),
+                probed=_concepts(probed[run]) if run in probed else None,
             )
         )
     return made
+
+
+def _teacher(config: Config, run: str | None) -> str:
+    is_aligned = run is not None and config.runs[run].method == "align"
+    return config.of(run).training.align.teacher if is_aligned else ""
+
+
+def _concepts(probed: Probed) -> Rate:
+    """Return the share of concepts that a linear probe reads from a teacher's tokens."""
+    (rate,) = probes.rates(probed, probes.CONCEPTS).values()
+    return rate
+
+
+def _ranked(rows: Sequence[Ablation]) -> list[Ablation]:
+    """Return the first row of each teacher, those first from which most is read.
+
+    What was not probed comes last.
+    """
+    first: dict[str, Ablation] = {}
+    for one in rows:
+        if one.teacher:
+            first.setdefault(one.teacher, one)
+    return sorted(first.values(), key=lambda one: -one.probed.value if one.probed else 1.0)
 
 
 @dataclass(frozen=True)
@@ -245,6 +282,10 @@ def _csv(rows: Sequence[Ablation]) -> str:
             lines.append({**key, "what": "difference", "column": group, **figures})
         for column, value in _figures(one).items():
             lines.append({**key, "what": "why", "column": column, **value})
+        if one.probed:
+            figures = {"rate": one.probed.value, "lo": one.probed.low, "hi": one.probed.high}
+            figures |= {"n": one.probed.n}
+            lines.append({**key, "what": "teacher's probe", "column": one.teacher, **figures})
         if not one.row.cells:
             lines.append({**key, "what": "not run"})
     frame = pd.DataFrame(lines)

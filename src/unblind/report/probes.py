@@ -38,12 +38,8 @@ PAIRS = (
     ("align", "base"),
     ("align", "default"),
 )
-#: What models are held against, and how it is called.
-REFERENCES = {
-    "teacher": "Teacher",
-    "random": "Random weights",
-    "pixels": "Pixels (16 x 12)",
-}
+#: What models are held against beside the teacher, and how it is called.
+REFERENCES = {"random": "Random weights", "pixels": "Pixels (16 x 12)"}
 
 
 @dataclass(frozen=True)
@@ -177,23 +173,54 @@ def load_model(config: Config, run: str, folder: Path) -> Probed | None:
 
 
 def load_references(config: Config, folder: Path) -> dict[str, Probed]:
-    """Return the probes of `REFERENCES`, from ``folder/NAME.parquet``.
+    """Return the probes of the study's teacher and of `REFERENCES`, from ``folder/NAME.parquet``.
 
     Raises:
         UnblindError: a record is missing, corrupt or of another configuration.
     """
-    return {name: load_reference(config, name, folder) for name in REFERENCES}
+    own = Job(config, "probe_references")
+    paths = {name: Path(folder, f"{name}.parquet") for name in REFERENCES}
+    return {"teacher": load_teacher(config, None, folder)} | {
+        name: Probed(name, REFERENCES[name], {0: _read(path, own.settings)}, (path,))
+        for name, path in paths.items()
+    }
 
 
-def load_reference(config: Config, name: str, folder: Path) -> Probed:
-    """Return the probes of one of `REFERENCES`.
+def load_teachers(config: Config, folder: Path, runs: Iterable[str]) -> dict[str, Probed]:
+    """Return the probes of the teachers of aligned runs by run, those that there are.
+
+    Runs with the same teacher have the same probe.
+
+    Args:
+        config: the study.
+        folder: of ``teachers/NAME.parquet``.
+        runs: of the study.
+
+    Raises:
+        UnblindError: a record is corrupt or of another configuration.
+    """
+    made_for, found = jobs.teachers(config), {}
+    for run in runs:
+        teacher = config.of(run).training.align.teacher
+        is_there = _teacher_path(folder, teacher).is_file()
+        if config.run(run).method == "align" and is_there:
+            found[run] = load_teacher(config, made_for[teacher], folder)
+    return found
+
+
+def _teacher_path(folder: Path, teacher: str) -> Path:
+    return Path(folder, "teachers", f"{teacher}.parquet")
+
+
+def load_teacher(config: Config, run: str | None, folder: Path) -> Probed:
+    """Return the probe of a run's teacher; without a run, of the study's.
 
     Raises:
         UnblindError: the record is missing, corrupt or of another configuration.
     """
-    path = Path(folder, f"{name}.parquet")
-    rows = _read(path, Job(config, "probe_references").settings)
-    return Probed(name, REFERENCES[name], {0: rows}, (path,))
+    job = Job(config, "probe_teacher", run)
+    path = _teacher_path(folder, job.config.training.align.teacher)
+    return Probed("teacher", "Teacher", {0: _read(path, job.settings)}, (path,))
 
 
 def _order(config: Config, run: str) -> tuple[bool, ...]:

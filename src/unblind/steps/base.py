@@ -21,11 +21,7 @@ def questions(config: Config, n_workers: int) -> None:
     Raises:
         UnblindError: a worker died, no renderer can be set up, or the disk is full.
     """
-    from unblind.pictures import shards
-
-    manifest, asked = path(config, "questions"), config.base.questions
-    with locks.alone(manifest):
-        shards.write(manifest.parent, asked.images, config.seed, n_workers, asked.held_out)
+    _draw(Job(config, "questions"), n_workers)
 
 
 def held_out(config: Config, n_workers: int) -> None:
@@ -34,32 +30,51 @@ def held_out(config: Config, n_workers: int) -> None:
     They have a seed of their own, since a recipe may be chosen by the held-out ones of `questions`,
     and do not depend on the number of training pictures, of which a set has one at least.
     """
+    _draw(Job(config, "held_out"), n_workers)
+
+
+def contrastive_pictures(config: Config, n_workers: int) -> None:
+    """Draw the pictures of the teacher that is trained here; raises what `questions` does."""
+    _draw(Job(config, "contrastive_pictures"), n_workers)
+
+
+def _draw(job: Job, n_workers: int) -> None:
     from unblind.pictures import shards
 
-    job = Job(config, "held_out")
-    (manifest,), count = job.outputs, config.base.questions.held_out
+    (manifest,), told = job.outputs, job.told_settings
     with locks.alone(manifest):
-        shards.write(manifest.parent, 1, job.seed, n_workers, count)
+        shards.write(manifest.parent, told["images"], job.seed, n_workers, told["heldout"])
 
 
-def tower(config: Config, n_workers: int) -> None:
-    """Train a new model's tower on the pictures; one or two processes give the same bytes.
+def tower(config: Config, n_workers: int, stage: str = "tower") -> None:
+    """Train a new tower on its pictures; one or two processes give the same bytes.
+
+    Args:
+        config: the study.
+        n_workers: processes.
+        stage: whose (`unblind.training.tower.train_tower`).
 
     Raises:
         UnblindError: the pictures are missing or damaged, or the disk is full.
     """
-    job = Job(config, "tower")
+    job = Job(config, stage)
 
     def work() -> None:
         from unblind.training import team
         from unblind.training.tower import train_tower
 
-        out, pictures = job.outputs[0].parent, path(config, "questions").parent
+        out, (manifest,) = job.outputs[0].parent, job.inputs
         processes = min(n_workers, team.PARTS)
         with making.continued(out, job.origin):
-            team.run(train_tower, processes, "cpu", config, pictures, out)
+            team.run(train_tower, processes, "cpu", config, stage, manifest.parent, out)
 
     making.run(job, work)
+
+
+def contrastive(config: Config, n_workers: int) -> None:
+    """Train the teacher that is made here; raises what `tower` does."""
+    tower(config, n_workers, "contrastive")
+    shutil.rmtree(path(config, "contrastive").parent / "low", ignore_errors=True)
 
 
 def vlm(config: Config, n_workers: int) -> None:

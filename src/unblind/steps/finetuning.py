@@ -60,10 +60,11 @@ def teacher(config: Config, run: str | None = None) -> None:
 
         torch.set_num_threads(1)
         align = job.config.training.align
-        source = align.teacher_weights or ""
+        source = jobs.teacher_weights(job.config)
         loaded = load_teacher(align.teacher, source, interpolate=align.interpolate)
-        (text,) = (path.read_text() for path in job.inputs if path.name == "config.json")
-        student = PrismaticConfig.from_json(text)
+        # The first one is the base's; a teacher that is trained here has one, too.
+        first = next(path for path in job.inputs if path.name == "config.json")
+        student = PrismaticConfig.from_json(first.read_text())
         function = cache.of_teacher(loaded, student)
         _write(config, "training", job.outputs[0], function, "features_teacher")
         return {"teacher": loaded.describe(student.grid)}

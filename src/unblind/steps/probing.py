@@ -2,11 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from unblind import files
 from unblind.config import Config
 from unblind.study import jobs, making
 from unblind.study.jobs import Job
+
+if TYPE_CHECKING:
+    from unblind.vla.prismatic import PrismaticConfig
 
 
 def pictures(config: Config) -> None:
@@ -59,28 +63,46 @@ def model(config: Config, run: str, seed: int) -> None:
     making.run(job, work)
 
 
-def references(config: Config) -> None:
-    """Probe the teacher, a model with random weights, and pixels, likewise.
+def teacher(config: Config, run: str | None = None) -> None:
+    """Probe the tokens of a teacher likewise.
+
+    Args:
+        config: the study.
+        run: whose teacher; the study's if None.
 
     Raises:
-        UnblindError: the pictures or the base's config.json are missing or damaged, the teacher
-            cannot give the student's grid, or the disk is full.
+        UnblindError: the pictures, the base's config.json or a teacher that is trained here are
+            missing or damaged, the teacher cannot give the student's grid, or the disk is full.
+    """
+    job = Job(config, "probe_teacher", run)
+
+    def work() -> dict[str, Any]:
+        from unblind.diagnosis import probing
+        from unblind.teachers.loading import load_teacher
+
+        align, student, (out,) = job.config.training.align, _student(job), job.outputs
+        source = jobs.teacher_weights(job.config)
+        loaded = load_teacher(align.teacher, source, interpolate=align.interpolate)
+        _write(job, out, lambda: probing.of_teacher(loaded, student))
+        return {"teacher": loaded.describe(student.grid)}
+
+    making.run(job, work)
+
+
+def references(config: Config) -> None:
+    """Probe a model with random weights, and pixels, likewise.
+
+    Raises:
+        UnblindError: the pictures or the base's config.json are missing or damaged, or the disk is
+            full.
     """
     job = Job(config, "probe_references")
 
     def work() -> None:
         from unblind.diagnosis import probing
-        from unblind.teachers.loading import load_teacher
-        from unblind.vla.prismatic import PrismaticConfig
 
-        align = config.training.align
-        (text,) = (path.read_text() for path in job.inputs if path.name == "config.json")
-        student = PrismaticConfig.from_json(text)
-        teacher = load_teacher(
-            align.teacher, align.teacher_weights or "", interpolate=align.interpolate
-        )
+        student = _student(job)
         readers = {
-            "teacher": lambda: probing.of_teacher(teacher, student),
             "random": lambda: probing.of_random(student, config.seed),
             "pixels": lambda: probing.of_pixels,
         }
@@ -88,6 +110,14 @@ def references(config: Config) -> None:
             _write(job, out, readers[out.stem])
 
     making.run(job, work)
+
+
+def _student(job: Job) -> "PrismaticConfig":
+    """Return the sizes of the base that a job reads: its is the first config.json."""
+    from unblind.vla.prismatic import PrismaticConfig
+
+    first = next(path for path in job.inputs if path.name == "config.json")
+    return PrismaticConfig.from_json(first.read_text())
 
 
 def _write(job: Job, out: Path, reader: Callable) -> None:

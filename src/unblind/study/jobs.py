@@ -1,7 +1,7 @@
 """The stages of one study as jobs: which there are, what they read and write, their settings."""
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -11,14 +11,24 @@ from unblind.config import Arm, Config, DemoSet, digest
 from unblind.errors import UnblindError, near
 from unblind.sim import conditions
 from unblind.study.code import code_hash
+from unblind.study.rows.scope import has_own_teacher, teachers
 from unblind.study.stage import Input, Stage
 from unblind.study.stages import BASES, STAGES, rule_of
+from unblind.teachers.registry import is_trained_here
 
 #: The stage that makes each set of demonstrations.
 DEMO_STAGES: Mapping[DemoSet, str] = {
     "training": "demos",
     "pretraining": "pretraining_demos",
     "warm-up": "warm_up_demos",
+}
+
+#: The stages that draw pictures with questions: how many for training, and how many held out. A set
+#: has one of either at least.
+PICTURES: Mapping[str, Callable[[Config], tuple[int, int]]] = {
+    "questions": lambda config: (config.base.questions.images, config.base.questions.held_out),
+    "held_out": lambda config: (1, config.base.questions.held_out),
+    "contrastive_pictures": lambda config: (config.contrastive.images, 1),
 }
 
 
@@ -82,15 +92,11 @@ class Job:
     @property
     def told_settings(self) -> dict[str, Any]:
         """The settings that its sidecars tell: those above, but pictures tell what they hold."""
-        if self.name not in ("questions", "held_out"):
+        if self.name not in PICTURES:
             return self.settings
-        asked = self.config.base.questions
-        return {
-            "images": asked.images if self.name == "questions" else 1,
-            "heldout": asked.held_out,
-            "catalog": "pretraining",
-            "seed": self.seed,
-        }
+        images, held_out = PICTURES[self.name](self.config)
+        told = {"images": images, "heldout": held_out, "catalog": "pretraining"}
+        return told | {"seed": self.seed}
 
     @property
     def seed(self) -> int | None:
@@ -145,7 +151,7 @@ class Job:
         for needed in self.stage.inputs:
             if self.run is None or needed.when(self.config.run(self.run)):
                 for job in self._jobs(needed.stage):
-                    if self.run is not None or needed.of(self.config, job.run, job.seed_of_run):
+                    if needed.of(self.config, job.run, job.seed_of_run):
                         yield job, job.files(needed)
 
     def files(self, needed: Input) -> list[Path]:
@@ -160,8 +166,10 @@ class Job:
             return [Job(config, base_stage(config))]
         if not stage.when(config):
             return []
+        if stage.per is None and stage.each_teacher and self.run is None:
+            return [Job(config, name, run) for run in teachers(config).values()]
         if stage.per is None:
-            own = stage.each_teacher and self.run is not None and _own_teacher(config, self.run)
+            own = stage.each_teacher and has_own_teacher(config, self.run or "")
             return [Job(config, name, self.run if own else None)]
         if self.run is None:
             return _every(config, name, self.name)
@@ -178,20 +186,12 @@ class Job:
         return [Path(path.format(**known)) for path in each_record(self.config, patterns)]
 
 
-def teachers(config: Config) -> dict[str, str | None]:
-    """Return the teachers of a study, each with the run that has it for itself, if it is a run's.
-
-    The study's own comes first; with no run that is aligned with it, it is one all the same.
-    """
-    found: dict[str, str | None] = {config.training.align.teacher: None}
-    for run, about in config.runs.items():
-        if about.method == "align" and _own_teacher(config, run):
-            found.setdefault(config.of(run).training.align.teacher, run)
-    return found
-
-
-def _own_teacher(config: Config, run: str) -> bool:
-    return "teacher" in (config.run(run).training or {}).get("align", {})
+def teacher_weights(config: Config) -> str:
+    """Return where a study's teacher has its weights from: see `unblind.teachers.loading`."""
+    align = config.training.align
+    if is_trained_here(align.teacher):
+        return str(path(config, "contrastive").parent)
+    return align.teacher_weights or ""
 
 
 @dataclass(frozen=True)

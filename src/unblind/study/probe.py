@@ -69,6 +69,7 @@ RUN_STEPS = (
     Step(("base", "held-out"), workers=True),
     Step(("think-answers", "--frames")),
     Step(("probe-pictures",)),
+    Step(("probe-teacher",)),
     Step(("probe-references",)),
     *(
         Step((asked, "--run", run))

@@ -10,6 +10,7 @@ Group = Literal[
     "demos",
     "replay",
     "features",
+    "teacher",
     "training",
     "rollouts",
     "think",
@@ -44,13 +45,13 @@ class Input:
     """Results of another stage that a stage reads.
 
     A job of a run reads what the other stage makes of that run, if it is one of its runs; a job of
-    the study reads what it makes of all runs.
+    the study reads what it makes of all runs, or of all teachers.
 
     Attributes:
         stage: its name; 'base' is the stage that makes the model which methods start from.
         files: names of the files that are read; empty: all its outputs.
         when: which runs read them (`config.Run`), for stages of runs.
-        of: of which runs and seeds a job of the study reads them (`config.Config`, run, seed).
+        of: of which runs and seeds a job reads them (`config.Config` as it sees it, run, seed).
     """
 
     stage: str

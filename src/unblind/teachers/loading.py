@@ -3,7 +3,7 @@
 import torch
 
 from unblind.errors import UnblindError
-from unblind.teachers import lite, registry, vit
+from unblind.teachers import contrastive, lite, registry, vit
 from unblind.teachers.teacher import Teacher
 
 
@@ -20,7 +20,8 @@ def load_teacher(
     Args:
         name: key of `registry.TEACHERS`.
         source: of a vision transformer's weights: a folder in the hub's layout, or
-            ``owner/name@commit``; empty: those of its row.
+            ``owner/name@commit``; empty: those of its row. Of a teacher that is trained in the
+            study: its folder.
         interpolate: meet a grid that the teacher cannot give by interpolating its features.
         device: where it runs.
         dtype: of its weights and its arithmetic (the release: bfloat16).
@@ -32,6 +33,8 @@ def load_teacher(
     row = registry.row(name)
     if isinstance(row, registry.Vit):
         teacher = vit.load(name, row, source, interpolate, dtype)
+    elif isinstance(row, registry.Own):
+        teacher = contrastive.load(name, source, interpolate, dtype)
     elif source:
         raise UnblindError(
             f"the weights of the teacher {name!r} come as a package, not from {source}",

@@ -21,6 +21,11 @@ class Lite:
 
 
 @dataclass(frozen=True)
+class Own:
+    """A tower that the study trains itself (section ``contrastive``), which tells its sizes."""
+
+
+@dataclass(frozen=True)
 class Sizes:
     """Sizes of a vision transformer.
 
@@ -63,7 +68,7 @@ class Vit:
 
 
 _DEIT_BASE = Sizes(768, 12, 12, 3072, patch=16, positions=14)
-TEACHERS: dict[str, Lite | Vit] = {
+TEACHERS: dict[str, Lite | Own | Vit] = {
     # Stride 32: 8 x 8 tokens from 256 px. The blocks behind these name things worse again.
     "lite2": Lite("lite2", 17),
     "lite1": Lite("lite1", 17),
@@ -72,6 +77,8 @@ TEACHERS: dict[str, Lite | Vit] = {
     "random": Lite("lite2", 17, random=True),
     # Stride 16: 8 x 8 tokens from 128 px, a tenth of the cost.
     "lite2-128": Lite("lite2", 9),
+    # Of regions and words, as the student's tower, but a larger network and other pictures.
+    "contrastive": Own(),
     # The paper's own choice. Its text gives a width of 768, its released script and the
     # checkpoint 1024.
     "c-radiov3-l": Vit(
@@ -119,7 +126,12 @@ DINOv2, SigLIP), The AI Institute's for research (Theia).
 """
 
 
-def row(name: str) -> Lite | Vit:
+def is_trained_here(name: str) -> bool:
+    """Tell whether a teacher is one that the study trains itself."""
+    return isinstance(TEACHERS[name], Own)
+
+
+def row(name: str) -> Lite | Own | Vit:
     """Return the row of `TEACHERS` called ``name``.
 
     Raises:

@@ -24,6 +24,8 @@ from unblind.vla.text import BOS, Vocabulary, Words
 from unblind.vla.tokens import ActionNormalizer
 
 _MAX_POSITIONS = 512
+#: Of a decoder that does nothing.
+_NO_BLOCKS = {"layers": 0, "heads": 1, "intermediate_size": 1}
 #: Steps between states to go on from.
 _CHECKPOINT_STEPS = 100
 #: Action statistics before any demonstration was seen: nothing is decoded with them.
@@ -38,9 +40,15 @@ def make_vocabulary() -> Words:
     return Words.build([*questions.vocabulary(), *names, *extra])
 
 
-def make_model(sizes: settings.Model, vocabulary: Vocabulary, seed: int) -> Prismatic:
-    """Return a new model: its tower pretrained on ImageNet, the rest random from ``seed``."""
-    values = sizes.model_dump()
+def make_model(sizes: settings.Encoder, vocabulary: Vocabulary, seed: int) -> Prismatic:
+    """Return a new model: its tower pretrained on ImageNet, the rest random from ``seed``.
+
+    Args:
+        sizes: those of a `Model`, or of an encoder alone: its decoder has words but no blocks.
+        vocabulary: its words.
+        seed: of what is random.
+    """
+    values = _NO_BLOCKS | sizes.model_dump()
     shape = PrismaticConfig(
         **{**values, "towers": tuple(values["towers"])},
         vocab_size=vocabulary.size,

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from unblind.config import Config, digest
+from unblind.config import Config, Encoder, Tower, digest
 from unblind.machine import torchvision
 from unblind.pictures.scenes import COLORS, Scene
 from unblind.study import jobs
@@ -283,14 +283,31 @@ def align_head(model: Prismatic) -> None:
         model.language_model.lm_head.weight.copy_(embed / _WORD_NORM * _HEAD_NORM)
 
 
-def train_tower(team: Team, config: Config, pictures: Path, out: Path) -> None:
+#: What is trained by the stages of this module: sizes and schedule.
+_PLANS: Mapping[str, Callable[[Config], tuple[Encoder, Tower]]] = {
+    "tower": lambda config: (config.base.model, config.base.tower),
+    "contrastive": lambda config: (config.contrastive.model, config.contrastive.schedule),
+}
+
+
+def train_tower(team: Team, config: Config, stage: str, pictures: Path, out: Path) -> None:
     """Train a new model's tower, projector and words on pictures; write the checkpoint ``out``.
 
-    The frozen features of the pictures stay in ``out/low``, for the stage that comes next.
+    The frozen features of the pictures stay in ``out/low``, for a stage that comes next.
+
+    Args:
+        team: the processes.
+        config: the study.
+        stage: the student's tower ('tower'), or the teacher that is trained here ('contrastive').
+        pictures: folder of `unblind.pictures.shards.write`.
+        out: folder of the checkpoint.
+
+    Raises:
+        UnblindError: the pictures are missing or damaged, or the disk is full.
     """
-    plan, seed = config.base.tower, config.seed
+    (sizes, plan), seed = _PLANS[stage](config), jobs.Job(config, stage).seed
     vocabulary = pretrain.make_vocabulary()
-    model = pretrain.make_model(config.base.model, vocabulary, seed)
+    model = pretrain.make_model(sizes, vocabulary, seed)
     place_words(model, vocabulary)
     write_low(model, pictures, "train", out / "low", team)
     team.wait()
@@ -309,7 +326,7 @@ def train_tower(team: Team, config: Config, pictures: Path, out: Path) -> None:
         return contrast.loss(album.low(numbers), found)
 
     schedule = loop.Schedule(plan.steps, plan.rate, plan.warm_up, plan.weight_decay)
-    identity, unit = digest(jobs.settings(config, "tower")), STAGES["tower"].unit_cpu_s
+    identity, unit = digest(jobs.settings(config, stage)), STAGES[stage].unit_cpu_s
     job = loop.Job(schedule, out, identity, seed, _CHECKPOINT_STEPS, unit * plan.batch)
     slower = [name for name in parameters if name.startswith("vision_backbone.")]
     loop.fit(team, parameters, loss, job, Meter(team, plan.batch), slower)

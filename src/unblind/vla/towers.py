@@ -16,10 +16,6 @@ from torch.nn import functional
 from unblind.errors import UnblindError
 from unblind.vla.lite import LiteNet
 
-#: EfficientNet-Lite0 up to stride 16: 11 blocks, 112 channels, 0.69 M parameters.
-_LITE_BLOCKS, _LITE_WIDTH = 11, 112
-#: Of these, the blocks up to stride 8, and their 40 channels.
-_FINE_BLOCKS, _FINE_WIDTH = 5, 40
 #: Sizes of a ViT that twins of published checkpoints change.
 SIZES = ("embed_dim", "depth", "num_heads")
 
@@ -47,24 +43,52 @@ class Tower:
     sizes: Mapping[str, int] = field(default_factory=dict)
 
 
-def _lite(side: int) -> nn.Module:
-    return LiteNet("lite0", _LITE_BLOCKS)
+@dataclass(frozen=True)
+class _Lite:
+    """An EfficientNet-Lite up to stride 16.
+
+    Attributes:
+        name: key of `unblind.vla.lite.VARIANTS`.
+        blocks: up to stride 16.
+        width: channels after them.
+        fine_blocks: of these, the blocks up to stride 8.
+        fine_width: channels after those.
+    """
+
+    name: str
+    blocks: int
+    width: int
+    fine_blocks: int
+    fine_width: int
+
+    def coarse(self) -> Tower:
+        """Return the tower whose tokens are the last map alone."""
+
+        def tokens(net: nn.Module, low: Tensor, frozen: int) -> Tensor:
+            return _normalised(net.run(low, frozen, self.blocks))
+
+        return self._tower(tokens, self.width)
+
+    def fine(self) -> Tower:
+        """Return the tower whose tokens hold the four cells of stride 8 below them, too.
+
+        A cell of 16 pixels tells a place to a few millimetres; its four cells of 8 tell more.
+        """
+
+        def tokens(net: nn.Module, low: Tensor, frozen: int) -> Tensor:
+            fine = net.run(low, frozen, self.fine_blocks)
+            grid = net.run(fine, self.fine_blocks, self.blocks)
+            folded = functional.pixel_unshuffle(fine, 2)
+            return torch.cat([_normalised(grid), _normalised(folded)], dim=-1)
+
+        return self._tower(tokens, self.width + 4 * self.fine_width)
+
+    def _tower(self, tokens: Callable[[nn.Module, Tensor, int], Tensor], width: int) -> Tower:
+        return Tower(lambda side: LiteNet(self.name, self.blocks), _lite_low, tokens, width, 16)
 
 
 def _lite_low(net: nn.Module, images: Tensor, frozen: int) -> Tensor:
     return net.run(images, 0, frozen) if frozen else images
-
-
-def _lite_tokens(net: nn.Module, low: Tensor, frozen: int) -> Tensor:
-    return _normalised(net.run(low, frozen, _LITE_BLOCKS))
-
-
-def _fine_tokens(net: nn.Module, low: Tensor, frozen: int) -> Tensor:
-    # A cell of 16 pixels tells a place to a few millimetres; its four cells of 8 tell more.
-    fine = net.run(low, frozen, _FINE_BLOCKS)
-    grid = net.run(fine, _FINE_BLOCKS, _LITE_BLOCKS)
-    folded = functional.pixel_unshuffle(fine, 2)
-    return torch.cat([_normalised(grid), _normalised(folded)], dim=-1)
 
 
 def _normalised(grid: Tensor) -> Tensor:
@@ -97,9 +121,12 @@ def _vit(name: str, width: int) -> Tower:
     return Tower(build, lambda net, pixels, frozen: pixels, tokens, width, 14, name)
 
 
+#: 0.69 M and 1.15 M parameters.
+_LITE0, _LITE2 = _Lite("lite0", 11, 112, 5, 40), _Lite("lite2", 15, 120, 7, 48)
 TOWERS: Mapping[str, Tower] = {
-    "lite0": Tower(_lite, _lite_low, _lite_tokens, _LITE_WIDTH, 16),
-    "lite0_fine": Tower(_lite, _lite_low, _fine_tokens, _LITE_WIDTH + 4 * _FINE_WIDTH, 16),
+    "lite0": _LITE0.coarse(),
+    "lite0_fine": _LITE0.fine(),
+    "lite2_fine": _LITE2.fine(),
     "dinov2": _vit("vit_large_patch14_reg4_dinov2.lvd142m", 1024),
     "siglip": _vit("vit_so400m_patch14_siglip_224", 1152),
 }

@@ -18,7 +18,9 @@ from unblind.study.rows.scope import (
     TRAINED,
     has_own_model,
     has_plane,
+    is_of_study,
     is_own,
+    is_trained_teacher,
     is_vlm,
     spans_plane,
 )
@@ -200,7 +202,7 @@ ROWS["landscape"] = Stage(
         BASE,
         DEMOS,
         Input("features_low"),
-        Input("features_teacher"),
+        Input("features_teacher", of=is_of_study),
         Input("training", ADAPTER_FILES, of=spans_plane),
         Input("held_out"),
     ),
@@ -336,18 +338,34 @@ ROWS["probe"] = Stage(
     when=has_own_model,
     unit_cpu_s=0.021,
 )
-ROWS["probe_references"] = Stage(
-    title="Probe teacher, pixels and a network with random weights",
-    command="probe-references",
+ROWS["probe_teacher"] = Stage(
+    title="Probe the tokens of a teacher",
+    command="probe-teacher",
     group="probe",
-    outputs=tuple(f"{{results}}/probe/{name}.parquet" for name in REFERENCES),
+    outputs=("{results}/probe/teachers/{teacher}.parquet",),
     settings={
         "seed": True,
         "probe": PROBE_SETTINGS,
         "training": {"align": {"teacher", "teacher_weights", "interpolate"}},
     },
-    modules=(*PROBING, *within("vla", "random"), "unblind.teachers", "unblind.machine"),
+    modules=(*PROBING, "unblind.teachers"),
+    each_teacher=True,
+    inputs=(
+        Input("base", ("config.json",)),
+        Input("probe_pictures"),
+        Input("contrastive", of=is_trained_teacher),
+    ),
+    when=has_own_model,
+    unit_cpu_s=0.035,
+)
+ROWS["probe_references"] = Stage(
+    title="Probe pixels and a network with random weights",
+    command="probe-references",
+    group="probe",
+    outputs=tuple(f"{{results}}/probe/{name}.parquet" for name in REFERENCES),
+    settings={"seed": True, "probe": PROBE_SETTINGS},
+    modules=(*PROBING, *within("vla", "random"), "unblind.machine"),
     inputs=(Input("base", ("config.json",)), Input("probe_pictures")),
     when=has_own_model,
-    unit_cpu_s=0.06,
+    unit_cpu_s=0.025,
 )

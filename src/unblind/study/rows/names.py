@@ -24,8 +24,8 @@ THINK_DOMAINS = (
 #: Knockouts in closed loop, one record each (`unblind.steps.knocking_out`).
 KNOCKOUTS = ("nothing", "target", "target_first_half", "target_second_half", "elsewhere")
 
-#: What models are compared with by linear probes: a record each.
-REFERENCES = ("teacher", "random", "pixels")
+#: What models are compared with by linear probes, beside teachers: a record each.
+REFERENCES = ("random", "pixels")
 
 #: Stages whose records on what models know the audit judges claims by.
-JUDGED = ("think", "think_answers", "probe", "probe_references", "attention", "collapse")
+JUDGED = ("think", "think_answers", "probe", "probe_teacher", "attention", "collapse")

@@ -5,7 +5,13 @@ from dataclasses import replace
 from typing import Any
 
 from unblind.config.kinds import ABLATIONS
-from unblind.study.rows.scope import has_own_model, has_plane, has_trained, is_own
+from unblind.study.rows.scope import (
+    has_own_model,
+    has_plane,
+    has_trained,
+    is_of_study,
+    is_own,
+)
 from unblind.study.rows.shared import DEMOS, REPORT, keys, within
 from unblind.study.stage import Input, Stage
 
@@ -33,22 +39,40 @@ def _settings_table(number: int) -> Stage:
     )
 
 
+#: Numbers of the tables of ablations that compare teachers.
+OF_TEACHERS = ("4", "11")
+
+
 def _ablation(number: str) -> Stage:
-    """Return the stage that renders one of the paper's tables of ablations."""
+    """Return the stage that renders one of the paper's tables of ablations.
+
+    Those of teachers also tell what a linear probe reads from the teacher of each row.
+    """
+
+    def rows(config: Any) -> list[str]:
+        return ["align", "default", *config.ablations[number]]
+
+    def is_told(config: Any, run: str | None, seed: int | None) -> bool:
+        own = (config if run is None else config.of(run)).training.align.teacher
+        aligned = (config.of(row) for row in rows(config) if row in config.runs)
+        return own in {study.training.align.teacher for study in aligned}
+
     return _page(
         f"Table {number}",
         f"ablation {number}",
         tuple(f"table{number}.{kind}" for kind in ("md", "csv", "tex")),
-        settings=keys("scale", "seed", "seeds", "runs", "ablations", "rollout", "gradients"),
+        settings=keys("scale", "seed", "seeds", "runs", "ablations", "rollout", "gradients")
+        | {"training": {"align": {"teacher"}}},
         inputs=(
             *map(Input, ("rollout", "answers", "gradients", "drift")),
-            *(() if number not in PROBED else (Input("probe"),)),
+            *((Input("probe"),) if number in PROBED else ()),
+            *((Input("probe_teacher", of=is_told),) if number in OF_TEACHERS else ()),
         ),
         sources=(
             "paper/claims.yaml",
             *(f"paper/templates/ablation.{kind}.j2" for kind in ("md", "tex")),
         ),
-        rows=lambda config: ["align", "default", *config.ablations[number]],
+        rows=rows,
         when=lambda config: number in config.ablations,
     )
 
@@ -129,7 +153,7 @@ ROWS = {
         "table3",
         ("table3.md", "table3.tex", "table3.png", "table3-named-board.png"),
         settings=keys("scale", "seeds", "runs", "probe") | {"training": {"align": {"teacher"}}},
-        inputs=(Input("probe"), Input("probe_references")),
+        inputs=(Input("probe"), Input("probe_teacher", of=is_of_study), Input("probe_references")),
         sources=(
             "paper/claims.yaml",
             *(f"paper/templates/table3.{kind}.j2" for kind in ("md", "tex")),
@@ -158,6 +182,7 @@ ROWS = {
             *REPORT,
             *within("costs", "formulas", "measured", "page"),
             *within("study", "jobs", "rows", "stages"),
+            "unblind.teachers.registry",
         ),
         sources=(
             *(f"workflow/config/{name}.yaml" for name in ("paper", "mini")),

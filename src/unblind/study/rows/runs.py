@@ -3,8 +3,18 @@
 from dataclasses import replace
 
 from unblind.config.kinds import RECIPE
+from unblind.study.rows import base
 from unblind.study.rows.names import ADAPTER_FILES, MANIFEST, RUN_FILES, STATISTICS
-from unblind.study.rows.scope import ACTING, SCRIPTED, TRAINED, is_aligned, is_own, is_published
+from unblind.study.rows.scope import (
+    ACTING,
+    SCRIPTED,
+    TRAINED,
+    is_aligned,
+    is_own,
+    is_published,
+    is_trained_teacher,
+    trains_teacher,
+)
 from unblind.study.rows.shared import (
     BASE,
     CACHE,
@@ -65,6 +75,28 @@ ROWS = {
         scratch=True,
         unit_cpu_s=0.006,
     ),
+    "contrastive_pictures": replace(
+        base.ROWS["questions"],
+        title="Draw the pictures of a teacher of our own",
+        seed_offset=2_000_000,  # other pictures than the student's tower is trained on
+        command="contrastive --pictures",
+        group="teacher",
+        outputs=(f"{{results}}/contrastive-pictures/{MANIFEST}",),
+        settings={"seed": True, "contrastive": {"images"}},
+        when=trains_teacher,
+    ),
+    "contrastive": replace(
+        base.ROWS["tower"],
+        title="Train a teacher of our own on regions and words",
+        seed_offset=2_000_000,
+        command="contrastive",
+        group="teacher",
+        outputs=files("{results}/contrastive"),
+        settings={"seed": True, "contrastive": {"model", "schedule"}},
+        inputs=(Input("contrastive_pictures"),),
+        when=trains_teacher,
+        unit_cpu_s=0.012,
+    ),
     "features_teacher": Stage(
         title="Compute the teacher's features",
         command="features teacher",
@@ -77,7 +109,11 @@ ROWS = {
         modules=(*CACHE, *MODEL, "unblind.teachers"),
         each_teacher=True,
         # Of the base, they depend on its sizes alone.
-        inputs=(Input("base", ("config.json",)), DEMOS),
+        inputs=(
+            Input("base", ("config.json",)),
+            DEMOS,
+            Input("contrastive", of=is_trained_teacher),
+        ),
         when=is_own,
         scratch=True,
         unit_cpu_s=0.03,

@@ -3,6 +3,7 @@
 from typing import Any
 
 from unblind.study.stage import Runs
+from unblind.teachers import registry
 
 
 def is_published(config: Any) -> bool:
@@ -29,6 +30,38 @@ def is_rebuilt(config: Any) -> bool:
 def is_pulled(config: Any) -> bool:
     """Tell whether our own base is the published one."""
     return is_own(config) and not config.rebuild_base
+
+
+def teachers(config: Any) -> dict[str, str | None]:
+    """Return the teachers of a study, each with the run that has it for itself, if it is a run's.
+
+    The study's own comes first; with no run that is aligned with it, it is one all the same.
+    """
+    found: dict[str, str | None] = {config.training.align.teacher: None}
+    for run, about in config.runs.items():
+        if is_aligned(about) and has_own_teacher(config, run):
+            found.setdefault(config.of(run).training.align.teacher, run)
+    return found
+
+
+def has_own_teacher(config: Any, run: str) -> bool:
+    """Tell whether a run says itself which teacher it has."""
+    return "teacher" in (config.run(run).training or {}).get("align", {})
+
+
+def trains_teacher(config: Any) -> bool:
+    """Tell whether a teacher is trained in the study."""
+    return is_own(config) and any(map(registry.is_trained_here, teachers(config)))
+
+
+def is_trained_teacher(config: Any, run: str | None, seed: int | None) -> bool:
+    """Tell whether the teacher, as a job sees the study, is trained in it."""
+    return registry.is_trained_here(config.training.align.teacher)
+
+
+def is_of_study(config: Any, run: str | None, seed: int | None) -> bool:
+    """Tell whether a teacher is the study's, not a run's alone."""
+    return run is None
 
 
 def is_aligned(run: Any) -> bool:
