@@ -29,6 +29,7 @@ OF_A_STUDY = {
             "prove HEAD",
             *("attention --run base", "collapse --run base", "drift --run align", "frames"),
             *("landscape", "probe --run base", "probe-pictures", "probe-references"),
+            *("contrastive", "contrastive --pictures", "probe-teacher"),
             *("think --run oracle", "think-answers --frames", "think-answers --run base"),
             *("table2", "table3", "figure2c", "figure4", "figure5", "forgetting"),
             *("rollout --run oracle", "table1", "train --run align", "verify", "watch carrot 5"),

@@ -136,7 +136,9 @@ def probe_teacher(
 
 @app.command()
 def contrastive(
-    pictures: Annotated[bool, typer.Option("--pictures", help="Draw its pictures instead.")] = False,
+    pictures: Annotated[
+        bool, typer.Option("--pictures", help="Draw its pictures instead.")
+    ] = False,
     config: ConfigFile = MINI,
     override: Overrides = None,
     workers: Workers = None,

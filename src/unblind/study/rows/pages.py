@@ -3,7 +3,7 @@
 from typing import Any
 
 from unblind.config.kinds import ABLATIONS
-from unblind.study.rows.scope import has_own_model, has_plane, has_trained, is_of_study, teachers
+from unblind.study.rows.scope import has_own_model, has_plane, has_trained, is_of_study
 from unblind.study.rows.shared import DEMOS, REPORT, keys, within
 from unblind.study.stage import Input, Stage
 
