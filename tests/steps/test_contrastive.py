@@ -15,8 +15,9 @@ import torch
 from unblind.config import load
 from unblind.diagnosis.emblems import CONCEPTS
 from unblind.errors import UnblindError
-from unblind.pictures import questions, shards
+from unblind.pictures import icons, shards
 from unblind.pictures.scenes import Scene, Thing
+from unblind.sim.catalogs import load_catalog
 from unblind.steps import base, finetuning
 from unblind.study import jobs, making, provenance
 from unblind.study.jobs import Job
@@ -67,17 +68,14 @@ def config(tmp_path, monkeypatch):
     return config
 
 
-def test_it_is_trained_from_its_pictures_and_its_tower_gives_the_features(config, monkeypatch):
-    """Killed after its first step, it goes on, to the same bytes as without a break."""
+def test_it_is_trained_from_its_pictures_and_its_tower_gives_the_features(config):
     base.contrastive(config, 1)
     folder = jobs.path(config, "contrastive").parent
-    whole = (folder / "model.safetensors").read_bytes()
     assert not (folder / "low").exists() and not list(folder.glob("checkpoint*"))
     told = provenance.read(folder / "model.safetensors")
     assert told["seed"] == config.seed + 2_000_000
     assert list(told["inputs"]) == ["results/contrastive-pictures/manifest.json"]
-    student = Job(config, "tower").seed
-    assert told["seed"] != student, "other pictures and other first weights"
+    assert told["seed"] != Job(config, "tower").seed, "other first weights, too"
 
     finetuning.teacher(config, "own")
     rows = np.load("results/features/contrastive.npy")
@@ -93,7 +91,7 @@ def test_it_is_trained_from_its_pictures_and_its_tower_gives_the_features(config
     images = torch.rand(2, 3, 128, 128, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         assert torch.equal(teacher.features(images, 8), tower(tower.low(images)))
-    assert len(whole) < 8e6
+    assert (folder / "model.safetensors").stat().st_size < 8e6
 
 
 def test_a_killed_training_goes_on_to_the_same_bytes(config, monkeypatch):
@@ -137,11 +135,12 @@ def test_its_pictures_name_no_concept_of_the_probe():
     own, others = Job(study, "contrastive_pictures"), Job(study, "questions")
     assert own.stage.modules == others.stage.modules and own.seed != others.seed
     assert own.told_settings["catalog"] == others.told_settings["catalog"] == "pretraining"
-    _, _, stocks = shards._artists("pretraining")
-    shown = {word for word in re.findall(r"[a-z]+", json.dumps(stocks)) if len(word) > 1}
-    assert {"carrot", "star"} <= shown
+    catalog = load_catalog("pretraining")
+    names = [thing.name for thing in (*catalog.objects, *catalog.plates, *catalog.tables)]
+    names += [name for drawn in icons.NAMES.values() for name in drawn]
+    shown = {word for name in names for word in re.split(r"[\W_]+", name.lower())}
+    assert {"carrot", "star", "picnic"} <= shown
     assert {word for name in CONCEPTS for word in name.split("-")} & shown == set()
-    assert shown <= {w for text in questions.vocabulary(shown) for w in text.split()}
 
 
 def test_only_a_study_whose_run_aligns_with_it_has_it():

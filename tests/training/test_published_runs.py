@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,11 +10,16 @@ import small_study
 import torch
 from safetensors.torch import load_file
 
+from unblind import twin
+from unblind.config import load
 from unblind.study.rows.names import STATISTICS
+from unblind.teachers.loading import load_teacher
 from unblind.teachers.teacher import Teacher
 from unblind.training import feed, finetune
 from unblind.training.team import Team
 from unblind.vla import checkpoint, lora
+
+ABLATIONS = Path(__file__).parents[2] / "workflow" / "config" / "ablations-paper.yaml"
 
 
 def adapter(folder):
@@ -122,3 +128,18 @@ def test_the_recipe_decides_how_actions_are_normalised(
         still = replace(codec.normalizer, **{k: (*v[:6], 1.0) for k, v in open_ends.items()})
         token = replace(codec, normalizer=still).encode(np.array([[0.0] * 6 + [1.0]]))[0, 6]
         assert token == gripper
+
+
+def test_a_row_of_the_papers_ablations_trains_with_its_own_teacher(published, root, tmp_path):
+    """The row of DINOv2-L as it stands, its weights and OpenVLA's those of twins."""
+    row = load(ABLATIONS).runs["teacher-dinov2-large"].model_dump()
+    twin.make("dinov2", tmp_path / "dino")
+    row["training"]["align"]["teacher_weights"] = str(tmp_path / "dino")
+    config = published.configured(**{"runs.row": row})
+    assert config.of("row").training.align.teacher == "dinov2-large"
+    out = tmp_path / "run"
+    facts = finetune.train(Team(), config.of("row"), "row", 0, published.inputs, out)
+    assert facts["teacher"] == "dinov2-large"
+    widths = {len(w) for w in load_file(out / "projector.safetensors").values()}
+    assert load_teacher("dinov2-large", str(tmp_path / "dino")).width in widths
+    assert any(w.any() for name, w in adapter(out).items() if "lora_B" in name)
