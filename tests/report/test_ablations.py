@@ -185,7 +185,7 @@ def test_the_page_and_its_long_form_tell_them(explained):
     assert cells[1:4] == ["-", "-", "-"] and cells[4].startswith("0.40 [")
     assert cells[5].startswith("-0.10 [") and cells[6] == "0.80 [0.79, 0.81] block 2"
     assert cells[7].startswith("50.0 [") and cells[7].endswith("block 2") and cells[8] == "-"
-    frame = pd.read_csv(paths[1]).query("row == 'layer-8' and what == 'why'")
+    frame = pd.read_csv(paths[1]).query("row == 'early' and what == 'why'")
     told = frame.set_index("column")["rate"]
     assert told["gradients"] == -0.1 and told["CKA at block 2"] == 0.8
     inputs = provenance.read(paths[0])["inputs"]
