@@ -14,7 +14,6 @@ import pytest
 from unblind.config import load
 from unblind.diagnosis import models as diagnosed
 from unblind.errors import UnblindError
-from unblind.files import sha256
 from unblind.pictures import shards
 from unblind.steps import answering, drifting, finetuning, gradients, surveying
 from unblind.study import jobs, provenance
@@ -160,9 +159,9 @@ def test_both_gradients_are_compared_on_the_same_frames_for_all_runs(study):
         # One layer and the loss "cosine".
         assert frame["alignment"].to_numpy() == pytest.approx(-frame["similarity"], abs=1e-6)
     assert (found["align"]["similarity"] != found["default"]["similarity"]).all()
-    identity = jobs.base_folder(study) / "model.safetensors"
+    base = checkpoint.load(jobs.base_folder(study)).identity
     for run in RUNS:
-        lora.check_adapter(jobs.run_folder(study, run, 0), sha256(identity))
+        lora.check_adapter(jobs.run_folder(study, run, 0), base)
 
 
 def test_more_frames_than_there_are_is_one_error(study):
