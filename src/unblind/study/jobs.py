@@ -313,9 +313,13 @@ def pages(config: Config) -> list[str]:
 
 @functools.cache
 def _reads(stage: str, name: str) -> bool:
-    """Tell whether a stage needs results of the stage ``name``, or others that need them."""
+    """Tell whether a stage needs results of the stage ``name``, or others that need them.
+
+    Pages that it comes after are pages of the study themselves, or not there.
+    """
     row = STAGES[stage]
     needed = {one.stage for one in (*row.inputs, *row.after)} & STAGES.keys()
+    needed -= {one for one in needed if STAGES[one].page}
     return name in needed or any(_reads(one, name) for one in needed)
 
 
