@@ -202,8 +202,8 @@ def test_a_table_without_any_run_says_so(config, tmp_path):
 
 
 def test_teachers_are_ranked_by_their_probe_before_any_run(config, tmp_path):
-    """Of 40 drawings the random one's tokens tell 10, the contrastive one's 30; two are unknown."""
-    for run, share in (("teacher-random", 0.25), ("teacher-contrastive", 0.75), (None, 0.5)):
+    """Of 40 drawings the random one tells 12, the contrastive one 32; two are unknown."""
+    for run, share in (("teacher-random", 0.3), ("teacher-contrastive", 0.8), (None, 0.5)):
         right = synthetic.READ | {"icons": share}
         job = Job(config, "probe_teacher", run)
         synthetic.write_probes(job, right=right, folder=tmp_path / "probe")
@@ -212,9 +212,9 @@ def test_teachers_are_ranked_by_their_probe_before_any_run(config, tmp_path):
     (section,) = re.findall(r"## Teachers\n(.*?)\n## ", text, re.DOTALL)
     rows = [line.split("|")[1:4] for line in section.splitlines() if line.startswith("| ")][1:]
     assert [[cell.strip().partition(" [")[0] for cell in row] for row in rows] == [
-        ["contrastive", "regions and words", "75.0"],
+        ["contrastive", "regions and words", "80.0"],
         ["lite2", "Align", "50.0"],
-        ["random", "random weights", "25.0"],
+        ["random", "random weights", "30.0"],
         ["lite0", "EfficientNet-Lite0", "not probed"],
         ["lite2-128", "EfficientNet-Lite2 at 128 px", "not probed"],
     ]
@@ -222,7 +222,7 @@ def test_teachers_are_ranked_by_their_probe_before_any_run(config, tmp_path):
     frame = pd.read_csv(io.StringIO(csv))
     told = frame[frame["what"] == "teacher's probe"].set_index("row")
     assert told.loc["teacher-contrastive", ["column", "rate", "n"]].tolist() == [
-        *("contrastive", 0.75, 40),
+        *("contrastive", 0.8, 40),
     ]
 
 
