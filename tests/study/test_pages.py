@@ -27,12 +27,15 @@ def test_a_page_that_there_is_not_is_named():
         jobs.pages(config)
 
 
-def test_the_ablations_stay_within_their_budget():
+def test_the_rows_of_ablations_stay_within_their_budget():
+    """Beside what Table 1's study has made already, and the teacher that is trained here."""
     config = load(FOLDER / "ablations.yaml", {"results": "nowhere"})
     listed, each = lines(config), needs(config)
+    mini = lines(load(FOLDER / "mini.yaml", {"results": "nowhere"}))
     assert not set(listed) & {"replay", "frames", "landscape", "think of align", "arms of align"}
-    expected = [each[name].times(count(made_by)) for name, made_by in listed.items()]
-    assert total(expected).cpu_s < 30_000
+    own = [name for name in listed if name not in mini and not name.startswith("contrastive")]
+    expected = [each[name].times(count(listed[name])) for name in own]
+    assert 20_000 < total(expected).cpu_s < 30_000
 
 
 @pytest.mark.parametrize("name", ["noop-filter", "euler", "sampling", "environments"])
