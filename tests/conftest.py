@@ -16,7 +16,7 @@ processor.pin()
 
 ROOT = Path(__file__).parents[1]
 #: Files of a minute and more. They are run first, so that two processes end at the same time.
-LONGEST = ("test_docs_commands", "test_pulled", "test_workflow", "test_finetune")
+LONGEST = ("test_docs_commands", "test_smoke", "test_pulled", "test_workflow", "test_finetune")
 
 
 def pytest_collection_modifyitems(items):

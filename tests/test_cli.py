@@ -113,7 +113,14 @@ def test_costs_are_estimated_and_then_measured(tmp_path):
     rows = ["demos", "replay", "features low", "training of default"]
     rows += [f"rollout of {run}" for run in ("default", "base", "oracle", "random", "noop")]
     rows += ["arms of default", "arms of base", "drift of default"]
-    rows += ["held out", "probe pictures", "probe references", "frames", "think frames"]
+    rows += [
+        "held out",
+        "probe pictures",
+        "probe teacher",
+        "probe references",
+        "frames",
+        "think frames",
+    ]
     asked = ("answers", "probe", "collapse", "think answers")
     rows += [f"{what} of {run}" for what in asked for run in _MODELS]
     rows += [

@@ -321,7 +321,7 @@ def test_only_what_a_change_concerns_is_made_again(published, clone):
         "table1: {rows: [default, align, base, oracle, random, noop]}\n"
     )
     old = sorted((clone / "results").rglob("*/default/0/*.meta.json"))
-    assert len(old) == 1 + 16 + 8  # adapter, records, VL-Think
+    assert len(old) == 1 + 16 + 8 + 5  # adapter, records, VL-Think, knockouts
     before = [path.read_bytes() for path in old]
     once = dict.fromkeys(("demos", "features_low", "features_teacher", "table1"), 1)
     more = {"training": 2, "rollout": 2, "arms": 2, "held_out": 1, "answers": 4}

@@ -193,7 +193,7 @@ def test_a_lost_adapter_is_trained_again_when_a_record_needs_it(study, change):
 def test_another_scale_makes_everything_but_the_base(study):
     # mini.yaml differs in picture and sizes: all that stands is outdated, by its parameters.
     once = dict.fromkeys(("demos", "replay", "features_low", "features_teacher", "table1"), 1)
-    runs = {"training": 3, "rollout": 7, "arms": 4, "answers": 5}
+    runs = {"training": 3, "rollout": 7, "answers": 5}
     assert jobs(study) == {**once, "held_out": 1, **runs}
 
 
