@@ -46,7 +46,7 @@ def write(folder: Path):
         synthetic.write_collapse(config, run, 0, apart)
     for run, lift in (("base", 2.0), ("default", 1.2), ("align", 1.8)):
         synthetic.write_attention(config, run, 0, lift)
-    synthetic.write_probes(jobs.Job(config, "probe_references"))  # half of the icons
+    synthetic.write_probes(jobs.Job(config, "probe_teacher"))  # half of the icons
     return config
 
 
@@ -128,7 +128,7 @@ def test_probes_of_the_same_pictures(study, found):
     assert (teacher["first"], teacher["second"]) == pytest.approx((0.5, 0.6))
     assert teacher["delta"] == pytest.approx(-0.1)
     assert one["records"] == (
-        (folder / "teacher.parquet").as_posix(),
+        (folder / "teachers" / "lite2.parquet").as_posix(),
         (folder / "align" / "0.parquet").as_posix(),
     )
     assert found["3/c-radiov3/Accuracy"]["ours"]["value"] == 0.5

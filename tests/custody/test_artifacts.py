@@ -127,6 +127,7 @@ def test_probes(study, captured):
     whole_study.make(next(a for a in whole_study.study(study) if "probe-pictures" in a.path.parts))
     for name in ("default", "align"):
         probing.model(study, name, 0)
+    probing.teacher(study)
     probing.references(study)
     check(study, captured, {"probe"})
 

@@ -135,8 +135,9 @@ def _paths(config: Config, stage: str, run: str) -> list[Path]:
     if stage == "probe_teacher":
         return list(Job(config, stage).outputs) if STAGES[stage].when(config) else []
     listed = jobs.of_run(config, stage, run)
-    # Attention has further records, which no claim reads.
-    return [path for job in listed for path in job.outputs[: 1 if stage == "attention" else None]]
+    # Attention and probes have further records, which no claim reads.
+    count = 1 if stage in ("attention", "probe") else None
+    return [path for job in listed for path in job.outputs[:count]]
 
 
 def missing(config: Config, knowledge: Knowledge, stage: str, run: str) -> str:
