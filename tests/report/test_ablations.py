@@ -54,7 +54,7 @@ def rows(config, folder):
     table, measured = load_claims().tables["12"], {}
     for run in SOLVED:
         measured[run] = load_run(config, run, folder / "rollouts")
-    found = ablations.ablations(config, "12", table, measured, {}, {})
+    found = ablations.ablations(config, "12", table, measured, {}, {}, {})
     return {one.row.name: one for one in found}
 
 
@@ -216,7 +216,6 @@ def test_teachers_are_ranked_by_their_probe_before_any_run(config, tmp_path):
         ["lite2", "Align", "50.0"],
         ["random", "random weights", "30.0"],
         ["lite0", "EfficientNet-Lite0", "not probed"],
-        ["lite2-128", "EfficientNet-Lite2 at 128 px", "not probed"],
     ]
     assert "| **regions and words** | not run |" in text
     frame = pd.read_csv(io.StringIO(csv))

@@ -21,7 +21,8 @@ def config(tmp_path_factory):
     config = load(MINI, rows | {"results": str(tmp_path_factory.mktemp("study"))})
     for run, known in KNOWN.items():
         synthetic.write_probes(Job(config, "probe", run, 0), known=known)
-    synthetic.write_probes(Job(config, "probe_references"))
+    for stage in ("probe_teacher", "probe_references"):
+        synthetic.write_probes(Job(config, stage))
     return config
 
 

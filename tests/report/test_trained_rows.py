@@ -48,11 +48,12 @@ DETAILS = {
     "base": {"base_sha256": "ab" * 32},
 }
 INDEX = np.arange(32)
-NAMES = [*(condition.name for condition in CONDITIONS), *jobs.told(load(MINI))]
+ARMS = {"rollout.arms.told_other": ["multi_carrot", "multi_plate"]}
+NAMES = [*(condition.name for condition in CONDITIONS), *jobs.told(load(MINI, ARMS))]
 
 
 def settings(**overrides):
-    values = {"table1.rows": [*METHODS], **sizes.episodes(32)} | overrides
+    values = {"table1.rows": [*METHODS], **sizes.episodes(32), **ARMS} | overrides
     for run, method in METHODS.items():
         entry = {"policy": "vla", "label": LABELS.get(run, run.title()), "method": method}
         values |= {f"runs.{run}.{key}": value for key, value in entry.items()}
