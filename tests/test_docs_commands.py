@@ -42,8 +42,8 @@ NOT_RUN = {
     ".venv/bin/unblind contrastive": "40 minutes; tests/steps/test_contrastive.py",
     ".venv/bin/snakemake --cores all --configfile workflow/config/ablations-paper.yaml": PAPER,
     "make ablations": "a night; tests/test_dryrun.py builds one of its tables",
-    "make defects": "an hour; tests/report/test_defects.py renders its page",
-    ".venv/bin/unblind defects": "of studies that are not made; tests/report/test_defects.py",
+    "make defects": "an hour; tests/report/test_defects_page.py renders its page",
+    ".venv/bin/unblind defects": "of studies that are not made; tests/report/test_defects_page.py",
     ".venv/bin/unblind twin openvla": "10 s; tests/twin/test_twin_checkpoints.py",
     ".venv/bin/snakemake --cores 2 all --configfile workflow/config/twin.yaml": (
         "four minutes; tests/test_paper_workflow.py, and tests/steps/test_published_steps.py"
