@@ -12,6 +12,7 @@ from unblind.sim import conditions
 from unblind.study import jobs
 
 MINI = Path(__file__).parents[2] / "workflow" / "config" / "mini.yaml"
+STUDY = MINI.with_name("study.yaml")
 OTHER = ("multi_carrot_told_other", "multi_plate_told_other")
 WORDS = ("told_nothing", "told_shuffled", "told_paraphrase")
 MORE = {f"rollout.arms.{arm}": ["in_distribution", "instruct"] for arm in WORDS}
@@ -19,7 +20,7 @@ MORE = {f"rollout.arms.{arm}": ["in_distribution", "instruct"] for arm in WORDS}
 
 @pytest.mark.parametrize("name", OTHER)
 def test_the_scene_stays_and_the_other_thing_is_named(name):
-    config, condition = load(MINI), jobs.told(load(MINI))[name].condition
+    config, condition = load(STUDY), jobs.told(load(STUDY))[name].condition
     own, others = evaluation_episodes(config, condition, 0), episodes_of(config, name, 0)
     assert len(others) == config.rollout.episodes
     for episode, other in zip(own, others, strict=True):
@@ -36,7 +37,7 @@ def test_the_scene_stays_and_the_other_thing_is_named(name):
 
 def test_only_models_are_told_of_something_else(tmp_path):
     with pytest.raises(UnblindError, match="nothing to do for run 'oracle'") as caught:
-        rollout(load(MINI), "oracle", 0, tmp_path, None, 1, rule="arms")
+        rollout(load(STUDY), "oracle", 0, tmp_path, None, 1, rule="arms")
     assert "runs for arms: default, freeze, align, base" in caught.value.remedy
 
 
@@ -45,12 +46,12 @@ def test_only_models_are_told_of_something_else(tmp_path):
 )
 def test_a_record_is_made_by_its_own_rule(tmp_path, rule, name):
     with pytest.raises(UnblindError, match=f"'{name}' is no record of the rule {rule}"):
-        rollout(load(MINI), "base", 0, tmp_path, [name], 1, rule)
+        rollout(load(STUDY), "base", 0, tmp_path, [name], 1, rule)
     assert not list(tmp_path.iterdir())
 
 
 def episodes(arm, condition):
-    config = load(MINI, MORE)
+    config = load(STUDY, MORE)
     own = evaluation_episodes(config, condition, 0)
     return own, episodes_of(config, f"{condition}_{arm}", 0)
 
@@ -80,8 +81,8 @@ def test_what_is_told_is_nothing_the_same_words_or_the_same_in_other_words():
 
 
 def test_a_study_has_the_arms_that_it_names():
-    assert tuple(jobs.told(load(MINI.with_name("study.yaml")))) == OTHER
-    job = jobs.Job(load(MINI.with_name("study.yaml"), MORE), "arms", "base", 0)
+    assert tuple(jobs.told(load(STUDY))) == OTHER
+    job = jobs.Job(load(STUDY, MORE), "arms", "base", 0)
     names = [path.stem for path in job.outputs]
     assert names == [
         *OTHER,
@@ -97,4 +98,4 @@ def test_a_study_has_the_arms_that_it_names():
 )
 def test_an_arm_that_means_nothing_is_refused(condition, cause):
     with pytest.raises(UnblindError, match=cause):
-        jobs.told(load(MINI, {"rollout.arms.told_other": [condition]}))
+        jobs.told(load(STUDY, {"rollout.arms.told_other": [condition]}))
