@@ -20,6 +20,7 @@ from unblind.rollout.loop import Outcome
 from unblind.rollout.predict import predict
 from unblind.rollout.trained import details, model_files, trained
 from unblind.study import jobs, provenance
+from unblind.study.rows.names import ADAPTER_FILES
 from unblind.vla import checkpoint, lora
 
 DIMENSIONS = ["x", "y", "z", "roll", "pitch", "yaw", "gripper"]
@@ -57,7 +58,7 @@ def test_a_method_means_an_adapter_and_none_the_base(config):
     assert trained(config, "default", 3).adapter.parts[-3:] == ("training", "default", "3")
     names = [path.name for path in model_files(config, "default", 0)]
     assert names == ["config.json", "model.safetensors", "tokenizer.json", "statistics.json"] + [
-        *names.ADAPTER_FILES
+        *ADAPTER_FILES
     ]
     assert details(config, "default", 0) == {"steps": 4, "training_seed": 0}
     assert list(details(config, "base", 0)) == ["base"]

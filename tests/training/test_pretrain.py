@@ -169,7 +169,7 @@ def made(config, tmp_path_factory):
     pictures = write_pictures(root / "pictures")
     demos = demonstrations.write(root / "demos", config, train=2)
     alone = Team()
-    tower.train_tower(alone, config, pictures, root / "tower")
+    tower.train_tower(alone, config, "tower", pictures, root / "tower")
     vlm.train_vlm(alone, config, root / "tower", pictures, root / "vlm")
     low = root / "tower" / "low"
     robot.train_robot(alone, config, root / "vlm", demos, pictures, low, root / "robot")
@@ -237,7 +237,7 @@ def test_two_processes_give_the_bytes_of_one(made, config, tmp_path):
 
 
 def test_a_stage_gives_the_same_bytes_again(made, config, tmp_path):
-    tower.train_tower(Team(), config, made.pictures, tmp_path / "tower")
+    tower.train_tower(Team(), config, "tower", made.pictures, tmp_path / "tower")
     vlm.train_vlm(Team(), config, tmp_path / "tower", made.pictures, tmp_path / "vlm")
     for stage in ("tower", "vlm"):
         for name in (checkpoint.WEIGHTS, checkpoint.CONFIG, checkpoint.TOKENIZER):
