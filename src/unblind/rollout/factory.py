@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unblind.config import Config
+from unblind.machine import allocator
 from unblind.rollout.policies import SCRIPTED, NoopPolicy, Observation, Policy, RandomPolicy
 from unblind.study import jobs
 
@@ -19,6 +20,9 @@ _MAKERS: Mapping[str, Callable[[int], Policy | None]] = {
     "random": RandomPolicy,
     "noop": lambda seed: NoopPolicy(),
 }
+
+#: Pictures in a batch of a model: a picture costs a quarter less than in batches of 8.
+_WIDTH = 16
 
 
 class ScenePolicy:
@@ -75,4 +79,5 @@ def load_policy(config: Config, run: str, seed: int) -> "Model":
     device, temperature = check_device(config.training.device), config.rollout.temperature
     loaded = base.load(config, base.folder(config), jobs.record(config), device)
     sampling = None if temperature is None else Sampling(temperature)
-    return vla.load(loaded, adapter, config.base.unnorm_key, sampling)
+    allocator.keep()
+    return vla.load(loaded, adapter, config.base.unnorm_key, sampling, _WIDTH)

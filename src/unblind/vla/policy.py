@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from unblind.errors import UnblindError
-from unblind.machine import allocator
 from unblind.vla import checkpoint, lora
 from unblind.vla.checkpoint import Checkpoint
 from unblind.vla.decode import Sampling, decode, draws
@@ -48,7 +47,7 @@ class Policy:
         loaded: Checkpoint,
         unnorm_key: str | None = None,
         sampling: Sampling | None = None,
-        width: int = 16,
+        width: int = 8,
     ) -> None:
         self.codec: ActionCodec = loaded.codec(unnorm_key)
         self.loaded, self._sampling, self._width = loaded, sampling, width
@@ -116,12 +115,11 @@ def load(
     adapter: Path | None = None,
     unnorm_key: str | None = None,
     sampling: Sampling | None = None,
-    width: int = 16,
+    width: int = 8,
 ) -> Policy:
     """Return the policy of a base model, or of a run's adapter on it.
 
-    On a CPU it computes with one thread, so that the number of cores decides no digit, and the
-    process keeps the memory that it frees.
+    On a CPU it computes with one thread, so that the number of cores decides no digit.
 
     Args:
         base: a folder, ``owner/name@commit`` of the hub, or a loaded checkpoint, which is used up.
@@ -137,7 +135,6 @@ def load(
     loaded = base if isinstance(base, Checkpoint) else checkpoint.load(base)
     if _where(loaded.model)[0].type == "cpu":
         torch.set_num_threads(1)
-        allocator.keep()
     if adapter is not None:
         model = lora.merge(lora.load_adapter(loaded.model, adapter, loaded.identity)).eval()
         own = checkpoint.read_statistics(adapter)
