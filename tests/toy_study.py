@@ -10,8 +10,10 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
+import forking
 import pytest
 import synthetic
 import yaml
@@ -227,14 +229,9 @@ def environment(project: Path) -> dict[str, str]:
 
 def python(project: Path, *words: str, **variables: str) -> subprocess.CompletedProcess:
     """Run a Python module in a project; its output and errors are one text."""
-    return subprocess.run(
-        [sys.executable, "-m", *words],
-        cwd=project,
-        env=environment(project) | variables,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
+    with tempfile.NamedTemporaryFile("r", encoding="utf-8") as said:
+        code = forking.run(words, project, environment(project) | variables, Path(said.name))
+        return subprocess.CompletedProcess(words, code, said.read())
 
 
 def snakemake(project: Path, *words: str) -> subprocess.CompletedProcess:
