@@ -5,6 +5,7 @@ libraries are loaded already: of a dry run of the workflow, that is more than ha
 of this package is loaded beforehand, for each project has its own copy.
 """
 
+import importlib
 import json
 import os
 import runpy
@@ -12,6 +13,9 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+
+#: What calls import in any case.
+LOADED = ("snakemake.cli", "numpy", "psutil", "pydantic", "typer.rich_utils", "yaml")
 
 
 def run(words, folder: Path, variables, out: Path) -> int:
@@ -40,27 +44,21 @@ def _server() -> subprocess.Popen:
 def _serve() -> None:
     del sys.path[0]  # this folder
     _load()
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    # Not buffered: a child that ends puts back what it has not read, where it can.
-    requests = os.fdopen(os.dup(0), "r")
+    requests, answers = os.fdopen(os.dup(0), "r"), os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)
     while line := requests.readline():
         child = os.fork()
         if not child:
-            os.close(answers.fileno())
-            os.close(requests.fileno())
-            _become(**json.loads(line))
-            return
+            return _become(**json.loads(line))
         _, status = os.waitpid(child, 0)
         print(os.waitstatus_to_exitcode(status), file=answers, flush=True)
 
 
 def _load() -> None:
-    import numpy, psutil, pydantic, typer.rich_utils, yaml  # noqa: E401, F401
-    from snakemake import api, cli, workflow  # noqa: F401
-
-    cli.get_argument_parser()  # imports the plugins
+    for name in LOADED:
+        importlib.import_module(name)
+    sys.modules["snakemake.cli"].get_argument_parser()  # loads the plugins
 
 
 def _become(words, folder, variables, out) -> None:
