@@ -4,6 +4,8 @@ The fakes write made-up artifacts in no time; everything else (Snakefile, profil
 store, table) is real, started with an empty environment as in a plain shell on a bare machine.
 """
 
+import atexit
+import compileall
 import hashlib
 import os
 import shlex
@@ -11,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
 
 import forking
@@ -143,6 +146,14 @@ _RUNS = ("default", "align", "oracle")
 
 def make(folder: Path) -> Path:
     """Copy the repository to ``folder``, with fakes and a published base."""
+    return Path(shutil.copytree(_made(), folder, dirs_exist_ok=True))
+
+
+@cache
+def _made() -> Path:
+    """Make what is copied once in a process, compiled: DVC alone takes seconds."""
+    folder = Path(tempfile.mkdtemp(prefix="unblind-toy-"))
+    atexit.register(shutil.rmtree, folder)
     for name in _FOLDERS:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in _FILES:
@@ -151,6 +162,7 @@ def make(folder: Path) -> Path:
     shutil.rmtree(folder / "paper" / "published", ignore_errors=True)
     for name, text in FAKES.items():
         (folder / "src" / "unblind" / name).write_text(f"from synthetic import *\n\n\n{text}")
+    compileall.compile_dir(folder / "src", quiet=1)
     synthetic.write_base(folder / "made")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
