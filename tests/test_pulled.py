@@ -66,8 +66,13 @@ def published(tmp_path_factory):
 @pytest.fixture
 def clone(published, tmp_path):
     """A fresh clone."""
-    git(tmp_path, "clone", "-q", str(published), "a clone")
-    return tmp_path / "a clone"
+    return clone_of(published, tmp_path / "a clone")
+
+
+def clone_of(published, folder):
+    git(published, "clone", "-q", str(published), str(folder))
+    toy_study.take_compiled(published, folder)
+    return folder
 
 
 def pull(clone, *names):
@@ -78,10 +83,9 @@ def pull(clone, *names):
 @pytest.fixture(scope="module")
 def pulled(published, tmp_path_factory):
     """A clone with everything pulled; tests put back what they change."""
-    folder = tmp_path_factory.mktemp("a reader's")
-    git(folder, "clone", "-q", str(published), "clone")
-    pull(folder / "clone")
-    return folder / "clone"
+    folder = clone_of(published, tmp_path_factory.mktemp("a reader's") / "clone")
+    pull(folder)
+    return folder
 
 
 @pytest.fixture
