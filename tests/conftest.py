@@ -1,6 +1,8 @@
+import gc
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,10 +20,24 @@ ROOT = Path(__file__).parents[1]
 #: Files of a minute and more. They are run first, so that two processes end at the same time.
 LONGEST = ("test_docs_commands", "test_smoke", "test_pulled", "test_workflow", "test_finetune")
 
+#: Modules whose loading is worth a collection, and how many there were at the last.
+_MANY, _settled = 200, [0]
+
 
 def pytest_collection_modifyitems(items):
     """Begin with the longest files; the others keep their order."""
     items.sort(key=lambda item: item.path.stem not in LONGEST)
+
+
+def pytest_runtest_setup(item):
+    """Keep libraries out of collections of garbage once they are loaded, as workers do.
+
+    ManiSkill collects for every scene, and goes through all that they hold each time.
+    """
+    if len(sys.modules) > _settled[0] + _MANY:
+        gc.collect()
+        gc.freeze()
+        _settled[0] = len(sys.modules)
 
 
 @pytest.fixture(scope="session")

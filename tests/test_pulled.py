@@ -1,13 +1,21 @@
-"""A clone with pulled results: what runs, with real git, DVC and Snakemake, on the toy study."""
+"""A finished and published study, and a clone with pulled results: what runs there.
 
+The study is the toy study; git, DVC and Snakemake are real.
+"""
+
+import json
 import os
 import random
 import subprocess
 from pathlib import Path
 
+import browser
+import crate_profile
 import pytest
 import toy_study
 from toy_study import SMOKE, TABLE, jobs, python, snakemake
+
+from unblind.config.kinds import ABLATIONS
 
 ROLLOUTS = {"rollout": 5, "arms": 2, "held_out": 1, "answers": 3}
 STORED = (
@@ -58,8 +66,13 @@ def published(tmp_path_factory):
 @pytest.fixture
 def clone(published, tmp_path):
     """A fresh clone."""
-    git(tmp_path, "clone", "-q", str(published), "a clone")
-    return tmp_path / "a clone"
+    return clone_of(published, tmp_path / "a clone")
+
+
+def clone_of(published, folder):
+    git(published, "clone", "-q", str(published), str(folder))
+    toy_study.take_compiled(published, folder)
+    return folder
 
 
 def pull(clone, *names):
@@ -70,10 +83,9 @@ def pull(clone, *names):
 @pytest.fixture(scope="module")
 def pulled(published, tmp_path_factory):
     """A clone with everything pulled; tests put back what they change."""
-    folder = tmp_path_factory.mktemp("a reader's")
-    git(folder, "clone", "-q", str(published), "clone")
-    pull(folder / "clone")
-    return folder / "clone"
+    folder = clone_of(published, tmp_path_factory.mktemp("a reader's") / "clone")
+    pull(folder)
+    return folder
 
 
 @pytest.fixture
@@ -161,6 +173,66 @@ def test_a_corrupt_record_is_refused(published):
     assert done.returncode == 1
     assert "noop/0/plate.parquet is corrupt" in done.stdout
     assert (published / "results" / "rollouts.dvc").is_file()
+
+
+# ---- what a finished study gives away --------------------------------------------------------
+
+
+def test_the_report_is_one_page_with_captions(published, tmp_path):
+    out = tmp_path / "report.html"
+    done = snakemake(published, "--report", str(out), *SMOKE)
+    assert done.returncode == 0, done.stdout
+    text = out.read_text()
+    told = {
+        "workflow": "at scale <strong>smoke</strong>",
+        "table1": "success at the last step in percent",
+        "forgetting": "drift from those of the base",
+        "table2": "on which board policies put the carrot",
+        "figure4": "attention of the prompt's last token to the picture",
+        "figure5": "How far apart models keep objects of different classes",
+        "table3": "what linear probes read",
+        "table9": "hyper-parameters of fine-tuning",
+        "table14": "settings of the linear probe",
+        "costs": "What every stage took",
+        "audit": "a verdict on every number and claim",
+    }
+    # A study of one trained run has no landscape, and none but their own has ablations or defects.
+    captions = {path.stem for path in (published / "workflow" / "report").iterdir()}
+    assert captions == {*told, "figure2c", "defects", *(f"table{number}" for number in ABLATIONS)}
+    assert [words for words in told.values() if words not in text] == []
+    assert "{{" not in text.partition('<script id="results">')[2].partition("</script>")[0]
+    assert str(published) not in text, "no path of this machine"
+    with browser.chromium(tmp_path / "profile") as page:
+        page.requests(), page.complaints()
+        page.open(out)
+        page.wait_for("The simulated study of")
+        assert [url for url in page.requests() if not url.startswith(("file:", "data:"))] == []
+        # Snakemake's page has its style sheet made in the browser, which says so.
+        assert [line for line in page.complaints() if "tailwindcss" not in line] == []
+
+
+def test_the_study_exports_as_a_crate_that_conforms(published, tmp_path):
+    out = tmp_path / "crate"
+    done = python(published, "unblind.cli", "crate", str(out), *toy_study.OPTIONS)
+    assert done.returncode == 0, done.stdout
+    document = json.loads((out / "ro-crate-metadata.json").read_text())
+    assert crate_profile.problems(document, out) == []
+    graph = crate_profile.Graph(document)
+    steps = [step["name"] for step in graph.of_type("HowToStep")]
+    assert steps == [
+        *("demos", "replay", "features_low", "training", "rollout", "arms"),
+        *("think", "think_frames", "held_out", "answers", "think_answers"),
+        *("drift", "frames", "attention", "knockout", "collapse"),
+        *("probe_pictures", "probe", "probe_teacher", "probe_references"),
+        *("table1", "table2", "forgetting", "figure4", "figure5", "table3", "table9", "table14"),
+        *("costs", "audit"),
+    ]
+    # What was run last has read what was made before, down to the base.
+    made = {name for a in graph.of_type("CreateAction") for name in graph.linked(a, "result")}
+    (audit,) = (
+        a for a in graph.of_type("CreateAction") if a["@id"] != "#run" and "audit" in a["name"]
+    )
+    assert {one for one in graph.linked(audit, "object") if one.endswith(".parquet")} <= made
 
 
 # ---- pulling ---------------------------------------------------------------------------------

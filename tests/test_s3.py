@@ -5,6 +5,8 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import boto3
@@ -16,6 +18,7 @@ from unblind.study import dvc, store
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = (".dvc/config", ".dvc/.gitignore", ".dvcignore")
+LOCAL = ".dvc/config.local"
 KEYS = {"AWS_ACCESS_KEY_ID": "anybody", "AWS_SECRET_ACCESS_KEY": "anything"}
 NAME = "results/rollouts"
 FILES = {"noop/0/plate.parquet": b"records" * 1000, "noop/0/plate.parquet.meta.json": b"{}"}
@@ -56,6 +59,22 @@ def checkout(folder, address):
     for name in SETTINGS:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
+    (folder / LOCAL).write_bytes(local_settings(address))
+    return folder
+
+
+@cache
+def local_settings(address):
+    """Return what DVC writes into a checkout's own settings, told once of each address."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in SETTINGS:
+            (Path(folder) / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, Path(folder) / name)
+        name_bucket(folder, address)
+        return (Path(folder) / LOCAL).read_bytes()
+
+
+def name_bucket(folder, address):
     options = [
         ["remote", "add", "--local", "--default", "bucket", "s3://results/study"],
         ["remote", "modify", "--local", "bucket", "endpointurl", address],
@@ -63,7 +82,6 @@ def checkout(folder, address):
     for words in options:
         command = [sys.executable, "-m", "dvc", *words]
         subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    return folder
 
 
 def fill(folder):
@@ -141,6 +159,7 @@ def test_a_server_that_is_down_is_one_clear_error(credentials, tmp_path, monkeyp
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{free.getsockname()[1]}"
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # by itself botocore asks five times, ever later
     monkeypatch.chdir(checkout(tmp_path / "first", address))
     fill(Path.cwd())
     with pytest.raises(UnblindError) as caught:

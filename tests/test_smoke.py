@@ -1,6 +1,6 @@
 """The whole study at the smallest scale with nothing replaced: base, fine-tuning, rollouts, table.
 
-The longest test: about 90 CPU-seconds, nearly all of them for starting twelve processes.
+About 200 CPU-seconds, nearly all of them for starting eighteen jobs, seven with a simulator.
 """
 
 import json

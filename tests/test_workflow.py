@@ -1,16 +1,12 @@
 """The workflow as a whole, on the toy study."""
 
-import json
 import os
 import subprocess
 
-import browser
-import crate_profile
 import pytest
 import toy_study
 from toy_study import SMOKE, TABLE, environment, jobs, snakemake
 
-from unblind.config.kinds import ABLATIONS
 from unblind.study.provenance import source_hash
 from unblind.study.stages import STAGES
 
@@ -242,82 +238,3 @@ def test_scripted_policies_know_nothing_of_the_model():
     assert set(scripted) < set(model)
     assert not [name for name in scripted if "vla" in name or name == "unblind.rollout"]
     assert source_hash(*scripted) != source_hash(*model)
-
-
-# ---- what a finished study gives away --------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def pages(study):
-    """The study with all pages that captions are written for."""
-    names = (
-        "table2.md",
-        "table3.md",
-        "attention.md",
-        "collapse.md",
-        "drift.md",
-        "table9.md",
-        "table14.md",
-    )
-    names += ("costs.md", "audit.html")
-    wanted = (TABLE, *(f"results/{name}" for name in names))
-    done = snakemake(study, "--cores", "2", *wanted, *SMOKE)
-    assert done.returncode == 0, done.stdout
-    return wanted
-
-
-def test_the_report_is_one_page_with_captions(study, pages, tmp_path):
-    out = tmp_path / "report.html"
-    done = snakemake(study, *pages, "--report", str(out), *SMOKE)
-    assert done.returncode == 0, done.stdout
-    text = out.read_text()
-    told = {
-        "workflow": "at scale <strong>smoke</strong>",
-        "table1": "success at the last step in percent",
-        "forgetting": "drift from those of the base",
-        "table2": "on which board policies put the carrot",
-        "figure4": "attention of the prompt's last token to the picture",
-        "figure5": "How far apart models keep objects of different classes",
-        "table3": "what linear probes read",
-        "table9": "hyper-parameters of fine-tuning",
-        "table14": "settings of the linear probe",
-        "costs": "What every stage took",
-        "audit": "a verdict on every number and claim",
-    }
-    # A study of one trained run has no landscape, and none but their own has ablations or defects.
-    captions = {path.stem for path in (study / "workflow" / "report").iterdir()}
-    assert captions == {*told, "figure2c", "defects", *(f"table{number}" for number in ABLATIONS)}
-    assert [words for words in told.values() if words not in text] == []
-    assert "{{" not in text.partition('<script id="results">')[2].partition("</script>")[0]
-    assert str(study) not in text, "no path of this machine"
-    with browser.chromium(tmp_path / "profile") as page:
-        page.requests(), page.complaints()
-        page.open(out)
-        page.wait_for("The simulated study of")
-        assert [url for url in page.requests() if not url.startswith(("file:", "data:"))] == []
-        # Snakemake's page has its style sheet made in the browser, which says so.
-        assert [line for line in page.complaints() if "tailwindcss" not in line] == []
-
-
-def test_the_study_exports_as_a_crate_that_conforms(study, pages, tmp_path):
-    out = tmp_path / "crate"
-    done = toy_study.python(study, "unblind.cli", "crate", str(out), *toy_study.OPTIONS)
-    assert done.returncode == 0, done.stdout
-    document = json.loads((out / "ro-crate-metadata.json").read_text())
-    assert crate_profile.problems(document, out) == []
-    graph = crate_profile.Graph(document)
-    steps = [step["name"] for step in graph.of_type("HowToStep")]
-    assert steps == [
-        *("demos", "replay", "features_low", "training", "rollout", "arms"),
-        *("think", "think_frames", "held_out", "answers", "think_answers"),
-        *("drift", "frames", "attention", "knockout", "collapse"),
-        *("probe_pictures", "probe", "probe_teacher", "probe_references"),
-        *("table1", "table2", "forgetting", "figure4", "figure5", "table3", "table9", "table14"),
-        *("costs", "audit"),
-    ]
-    # What was run last has read what was made before, down to the base.
-    made = {name for a in graph.of_type("CreateAction") for name in graph.linked(a, "result")}
-    (audit,) = (
-        a for a in graph.of_type("CreateAction") if a["@id"] != "#run" and "audit" in a["name"]
-    )
-    assert {one for one in graph.linked(audit, "object") if one.endswith(".parquet")} <= made

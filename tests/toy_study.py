@@ -4,14 +4,20 @@ The fakes write made-up artifacts in no time; everything else (Snakefile, profil
 store, table) is real, started with an empty environment as in a plain shell on a bare machine.
 """
 
+import atexit
+import compileall
 import hashlib
 import os
+import py_compile
 import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
 
+import forking
 import pytest
 import synthetic
 import yaml
@@ -141,6 +147,14 @@ _RUNS = ("default", "align", "oracle")
 
 def make(folder: Path) -> Path:
     """Copy the repository to ``folder``, with fakes and a published base."""
+    return Path(shutil.copytree(_made(), folder, dirs_exist_ok=True))
+
+
+@cache
+def _made() -> Path:
+    """Make what is copied once in a process, compiled: DVC alone takes seconds."""
+    folder = Path(tempfile.mkdtemp(prefix="unblind-toy-"))
+    atexit.register(shutil.rmtree, folder)
     for name in _FOLDERS:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in _FILES:
@@ -149,6 +163,9 @@ def make(folder: Path) -> Path:
     shutil.rmtree(folder / "paper" / "published", ignore_errors=True)
     for name, text in FAKES.items():
         (folder / "src" / "unblind" / name).write_text(f"from synthetic import *\n\n\n{text}")
+    # By hashes instead of times: valid in clones, too (`take_compiled`).
+    hashed = py_compile.PycInvalidationMode.CHECKED_HASH
+    compileall.compile_dir(folder / "src", quiet=1, invalidation_mode=hashed)
     synthetic.write_base(folder / "made")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -185,8 +202,15 @@ def checkout(folder: Path) -> Path:
 def clone(project: Path, folder: Path) -> Path:
     """Make a fresh clone of a committed toy study, its environment ready."""
     shell(project, f"git clone -q . {shlex.quote(str(folder))}")
+    take_compiled(project, folder)
     set_up(folder)
     return folder
+
+
+def take_compiled(project: Path, clone: Path) -> None:
+    """Copy compiled modules, which git leaves out, to a clone: compiling takes seconds."""
+    for folder in (project / "src").rglob("__pycache__"):
+        shutil.copytree(folder, clone / folder.relative_to(project), dirs_exist_ok=True)
 
 
 def set_up(project: Path) -> None:
@@ -227,14 +251,9 @@ def environment(project: Path) -> dict[str, str]:
 
 def python(project: Path, *words: str, **variables: str) -> subprocess.CompletedProcess:
     """Run a Python module in a project; its output and errors are one text."""
-    return subprocess.run(
-        [sys.executable, "-m", *words],
-        cwd=project,
-        env=environment(project) | variables,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
+    with tempfile.NamedTemporaryFile("r", encoding="utf-8") as said:
+        code = forking.run(words, project, environment(project) | variables, Path(said.name))
+        return subprocess.CompletedProcess(words, code, said.read())
 
 
 def snakemake(project: Path, *words: str) -> subprocess.CompletedProcess:

@@ -217,6 +217,26 @@ def test_a_name_without_a_pointer_is_refused_before_anything_is_pulled(clone):
     assert not Path("results/base").exists()
 
 
+def test_several_are_pulled_at_once_and_those_before_one_that_cannot_be(clone, monkeypatch):
+    Path("results/one").write_text("1")
+    store.add("results/one")
+    store.push("results/one")
+    asked, run = [], dvc.run
+    monkeypatch.setattr(dvc, "run", lambda *words: (asked.append(words), run(*words)))
+    for name in ("results/one", ".dvc/cache/files/md5/c4"):  # the hash of "1" begins so
+        shutil.rmtree(name) if Path(name).is_dir() else Path(name).unlink()
+    done = CliRunner().invoke(cli.app, ["pull"])
+    assert done.stdout == "results/base: pulled\nresults/one: pulled\n"
+    pointers = ("results/base.dvc", "results/one.dvc")
+    assert asked == [("fetch", *pointers), ("checkout", *pointers)]
+    shutil.rmtree("results/base")
+    Path("results/one").write_text("mine")
+    done = CliRunner().invoke(cli.app, ["pull"])
+    assert done.stdout == "results/base: pulled\n"
+    assert "results/one was changed" in str(done.exception)
+    assert Path("results/one").read_text() == "mine"
+
+
 @pytest.mark.parametrize("folder", ["kept", "deleted"])
 def test_a_checkout_without_pointers_has_nothing_to_pull(clone, folder):
     shutil.rmtree("results")
@@ -234,17 +254,29 @@ def test_a_checkout_without_pointers_has_nothing_to_pull(clone, folder):
 # ---- another store -----------------------------------------------------------------------------
 
 
-@pytest.fixture
-def team(clone, tmp_path):
-    """A folder that is the clone's default store; nothing of the base is left in the clone."""
-    folder = tmp_path / "team"
-    folder.mkdir()
-    base.pull_base()
-    dvc.run("remote", "add", "--local", "--default", "team", str(folder))
-    store.push(store.PULLED_BASE, remote=None)
-    for name in ("results/base", ".dvc/cache", ".dvc/tmp"):
-        shutil.rmtree(name)
+LOCAL = Path(".dvc/config.local")
+
+
+@pytest.fixture(scope="module")
+def pushed(published, tmp_path_factory):
+    """A folder with a clone, and with another that is its default store and has the base."""
+    folder = tmp_path_factory.mktemp("pushed")
+    (folder / "team").mkdir()
+    git(folder, "clone", "-q", str(published), "clone")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder / "clone")
+        base.pull_base()
+        dvc.run("remote", "add", "--local", "--default", "team", str(folder / "team"))
+        store.push(store.PULLED_BASE, remote=None)
     return folder
+
+
+@pytest.fixture
+def team(pushed, clone, tmp_path):
+    """A folder that is the clone's default store; nothing of the base is in the clone."""
+    settings = (pushed / "clone" / LOCAL).read_text()
+    (clone / LOCAL).write_text(settings.replace(str(pushed), str(tmp_path)))
+    return shutil.copytree(pushed / "team", tmp_path / "team")
 
 
 def objects(folder):

@@ -20,7 +20,7 @@ from unblind.audit import defect_checks_evaluation as evaluation
 from unblind.audit import defect_checks_training as training
 from unblind.audit.defect_outcome import Check
 from unblind.errors import UnblindError
-from unblind.report.published import PAPER
+from unblind.report.published import PAPER, SafeLoader
 
 #: Functions that compute released and corrected behaviour, by name.
 CHECKS: dict[str, Check] = environments.CHECKS | training.CHECKS | evaluation.CHECKS
@@ -91,7 +91,7 @@ def ledger(path: Path | str = PAPER / "defects.yaml") -> list[Defect]:
         UnblindError: the file is missing or malformed, or an id or a check is given twice.
     """
     try:
-        document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        document = yaml.load(Path(path).read_text(encoding="utf-8"), SafeLoader)  # noqa: S506
         defects = TypeAdapter(list[Defect]).validate_python(document)
     except OSError as error:
         raise UnblindError(

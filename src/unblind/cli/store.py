@@ -32,8 +32,8 @@ def pull(
     targets = [store.RESULTS / name for name in names] if names else known
     for target in targets:
         store.read_pointer(target, f"there are: {', '.join(one.name for one in known)}")
-    for target in targets:
-        print(f"{target}: {'pulled' if store.pull(target) else 'is there already'}")
+    for target, was_pulled in store.pull_each(*targets):
+        print(f"{target}: {'pulled' if was_pulled else 'is there already'}")
 
 
 @app.command()

@@ -5,6 +5,8 @@ nested mappings are merged, lists and single values replace what was there, and 
 is left out. A file without ``extends`` says everything.
 """
 
+import copy
+import functools
 import json
 import os
 import reprlib
@@ -168,7 +170,7 @@ def _parent(path: Path) -> Path | None:
 def _parsed(path: Path) -> dict[str, Any]:
     """Return the content of a YAML file."""
     try:
-        values = _UniqueKeys(path.read_text(encoding="utf-8")).get_single_data()
+        values = copy.deepcopy(_content(path.read_text(encoding="utf-8")))
     except OSError as error:
         if path.is_relative_to(_EXAMPLE.parent):
             checkout.require(path)
@@ -184,6 +186,12 @@ def _parsed(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise UnblindError(f"configuration {path} is not a mapping of keys", "fix the file")
     return values
+
+
+@functools.lru_cache(maxsize=64)
+def _content(text: str) -> Any:
+    """Return what a YAML text says; most files are asked for many times, and parsing is slow."""
+    return _UniqueKeys(text).get_single_data()
 
 
 def overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

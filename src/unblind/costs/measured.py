@@ -1,6 +1,7 @@
 """What the stages of a study took, as the sidecars of their artifacts say."""
 
 import contextlib
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -42,9 +43,9 @@ def line_of(rule: str, run: str | None) -> str:
 def lines(config: Config) -> dict[str, list[Job]]:
     """Return the jobs that leave sidecars, but those of pages, by the line of a table, in order."""
     listed: dict[str, list[Job]] = {}
+    needed = functools.cache(lambda stage: (None, *jobs.needed_runs(config, stage)))
     for job in jobs.of_study(config):
-        needed = (None, *jobs.needed_runs(config, job.name))
-        if not job.stage.page and job.rule != "pull" and job.run in needed:
+        if not job.stage.page and job.rule != "pull" and job.run in needed(job.name):
             listed.setdefault(line_of(rule_of(job.name), job.run), []).append(job)
     return listed
 

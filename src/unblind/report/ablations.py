@@ -148,9 +148,9 @@ def ablations(
     listed += [_Listed(run, run, None) for run in config.ablations[number] if run not in known]
     compared = _compared(config, [one.run for one in listed], records)
     p, detectable = judge(compared)
-    made, labels = [], {}
+    made, labels, first_of = [], {}, jobs.first_of(config)
     for one in listed:
-        run = jobs.same_as(config, one.run) if one.run in config.runs else None
+        run = first_of.get(one.run)
         label = config.runs[one.run].label if run else one.paper.label if one.paper else one.key
         first = labels.setdefault(run or one.key, label)
         measured = records.get(run or "")
@@ -208,7 +208,8 @@ def _compared(
     config: Config, runs: Sequence[str], records: Mapping[str, Records]
 ) -> dict[str, dict[str, Paired]]:
     """Return each run's differences to Align, by group; runs that are the same are one."""
-    distinct = {jobs.same_as(config, run) for run in runs if run in config.runs} - {REFERENCE}
+    first_of = jobs.first_of(config)
+    distinct = {first_of[run] for run in runs if run in first_of} - {REFERENCE}
     if REFERENCE not in records:
         return {}
     found = {}

@@ -142,11 +142,11 @@ class Claims(Part):
         return [one for block in self.figure_blocks for one in block.comparisons()]
 
 
-# The same loader in C, where PyYAML has it.
-_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Reads the checkout's own tables: PyYAML's safe loader, in C where it has that."""
 
 
-class _Loader(_SafeLoader):
+class _Loader(SafeLoader):
     """YAML in which a key that is given twice is an error, instead of the last one winning."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

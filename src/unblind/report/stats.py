@@ -12,7 +12,6 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import logsumexp
 from scipy.stats import binom, binomtest, norm, t, wilcoxon
-from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint, proportion_effectsize
 
 from unblind.errors import UnblindError
@@ -272,7 +271,11 @@ def holm(p: Mapping[str, float] | Sequence[float]) -> dict[str, float] | list[fl
         return dict(zip(p, holm(list(p.values())), strict=True))
     if not all(0 <= value <= 1 for value in p):
         raise UnblindError(f"a p-value is not within 0 and 1: {list(p)}", _REMEDY)
-    return multipletests(p, method="holm")[1].tolist() if len(p) else []
+    order, n = np.argsort(p), len(p)
+    adjusted = np.empty(n)
+    # Each of the ordered p, times how many are as large at least, and no smaller than those before.
+    adjusted[order] = np.maximum.accumulate(np.take(p, order) * np.arange(n, 0, -1))
+    return np.minimum(adjusted, 1).tolist()
 
 
 def cohens_h(first: float, second: float) -> float:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,7 +11,9 @@ from unblind.errors import UnblindError, note
 from unblind.rollout.factory import load_policy
 from unblind.rollout.picture import read_picture
 from unblind.rollout.trained import model_files, trained
-from unblind.vla.policy import Policy
+
+if TYPE_CHECKING:
+    from unblind.vla.policy import Policy
 
 UNITS = {"x": "m", "y": "m", "z": "m", "roll": "rad", "pitch": "rad", "yaw": "rad"}
 GRIPPER = {1.0: "open", -1.0: "close"}
@@ -72,7 +74,9 @@ def predict(config: Config, run: str, seed: int, image: Path, instruction: str) 
     return ask(load_policy(config, run, seed), picture, instruction, (seed, 0, 0))
 
 
-def ask(policy: Policy, picture: np.ndarray, instruction: str, key: tuple[int, ...]) -> Prediction:
+def ask(
+    policy: "Policy", picture: np.ndarray, instruction: str, key: tuple[int, ...]
+) -> Prediction:
     """Return what a model does about a picture (H, W, 3) uint8; ``key`` seeds sampled actions."""
     tokens = policy.tokens(picture[None], [instruction], [key])
     unknown = policy.loaded.vocabulary.unknown_words(instruction)

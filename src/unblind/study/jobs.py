@@ -273,27 +273,26 @@ def base_stage(config: Config) -> str:
 
 def page_rows(config: Config, page: str = "table1") -> list[str]:
     """Return the runs that a page tells of; of runs that are the same, the first."""
+    return _rows(config, page, first_of(config))
+
+
+def _rows(config: Config, page: str, first: Mapping[str, str]) -> list[str]:
     rows = STAGES[page].rows
     listed = config.table1.rows if rows is None else rows(config)
-    return list(dict.fromkeys(same_as(config, row) for row in listed if row in config.runs))
+    return list(dict.fromkeys(first[row] for row in listed if row in config.runs))
 
 
-def same_as(config: Config, run: str) -> str:
-    """Return the first run of the configuration that is the same as a run but for its name.
+def first_of(config: Config) -> dict[str, str]:
+    """Return by run the first of the configuration that is the same but for its name.
 
     Aligned layers of a paper's model may be one layer of a smaller one.
     """
-
-    def is_same(other: str) -> bool:
-        own = config.runs[run].model_dump(exclude={"label", "training"})
-        return (
-            config.runs[other].model_dump(exclude={"label", "training"}) == own
-            and config.of(other).training == config.of(run).training
-        )
-
-    if config.run(run).method is None:
-        return run
-    return next(other for other in config.runs if is_same(other))
+    first, found = {}, {}
+    for run, about in config.runs.items():
+        training = config.of(run).training.model_dump_json()
+        same = about.model_dump_json(exclude={"label", "training"}), training
+        found[run] = first.setdefault(same, run) if about.method else run
+    return found
 
 
 def pages(config: Config) -> list[str]:
@@ -330,7 +329,8 @@ def needed_runs(config: Config, name: str, page: str | None = None) -> list[str]
     is a model, what models are compared with: runs that have one job whatever the seeds.
     """
     all_pages = [page] if page else [one for one in pages(config) if _reads(one, name)]
-    told = [page_rows(config, one) for one in all_pages]
+    first = first_of(config)
+    told = [_rows(config, one, first) for one in all_pages]
     rows, per = list(dict.fromkeys(row for some in told for row in some)), STAGES[name].per
     if per is None or not any(config.runs[row].policy == "vla" for row in rows):
         return rows

@@ -208,9 +208,7 @@ def pull(target: Path | str, remedy: str = "") -> bool:
     if is_whole(target):
         return False
     try:
-        # `dvc pull` deletes what is there before it finds that the store lacks the rest.
-        for step in ("fetch", "checkout"):
-            dvc.run(step, str(pointer_path(target)))
+        _fetch(target)
     except dvc.DvcError as error:
         raise _explained(error, target, pointer, remedy) from None
     if not is_whole(target):
@@ -219,6 +217,33 @@ def pull(target: Path | str, remedy: str = "") -> bool:
             f"delete .dvc/cache and {target}, then run the same command again",
         )
     return True
+
+
+def pull_each(*targets: Path | str) -> Iterator[tuple[Path | str, bool]]:
+    """Make each target what its pointer says; tell of each whether it was pulled.
+
+    DVC, which takes long to start, is asked for all of them at once; if it cannot have all, for one
+    after the other up to the first that it cannot have.
+
+    Raises:
+        UnblindError: see `pull`; targets before that one have been pulled.
+    """
+    lacking = [target for target in targets if not is_whole(target)]
+    with contextlib.suppress(dvc.DvcError):
+        if len(lacking) > 1:
+            _fetch(*lacking)
+    for target in targets:
+        pull(target)
+        yield target, target in lacking
+
+
+def _fetch(*targets: Path | str) -> None:
+    """Have DVC copy contents into its cache, and from there to where they belong.
+
+    `dvc pull` would delete what is there before it finds that the store lacks the rest.
+    """
+    for step in ("fetch", "checkout"):
+        dvc.run(step, *(str(pointer_path(target)) for target in targets))
 
 
 def _explained(
