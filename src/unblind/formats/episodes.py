@@ -72,3 +72,8 @@ class Source:
     facts: Mapping[str, Any]
     episodes: Callable[[], Iterator[Episode]]
     unit_cpu_s: float
+
+
+def order(split: str) -> tuple[bool, str]:
+    """Return by what splits are sorted: ``train`` first, the others by name."""
+    return split != "train", split

@@ -214,14 +214,14 @@ class _Data:
 
 
 def _table(episode: Episode, columns: dict[str, np.ndarray], known: Known) -> pa.Table:
-    """Return an episode's rows, in the order of the table of features."""
+    """Return an episode's rows; columns in the order of the table of features, which is sorted."""
     pictures = [{"bytes": image, "path": None} for image in episode.images]
     arrays = {IMAGE: pa.array(pictures, _PICTURE)}
     for name, kind in kinds(known).items():
         values = columns[name]
         is_list = values.ndim == 2
         arrays[name] = vectors(values) if is_list else pa.array(values, type=_arrow(kind))
-    return pa.table(arrays)
+    return pa.table(dict(sorted(arrays.items())))
 
 
 def _arrow(kind: Kind) -> pa.DataType:

@@ -13,7 +13,7 @@ from unblind import files
 from unblind.config import Config
 from unblind.demos import labels, manifests, shards
 from unblind.errors import UnblindError
-from unblind.formats.episodes import EXTRAS, Episode, Source
+from unblind.formats.episodes import EXTRAS, Episode, Source, order
 from unblind.progress import Progress
 
 _PLACES = ("object_xyz", "plate_xyz", "gripper_xyz")
@@ -28,14 +28,15 @@ def read(folder: Path) -> Source:
     """
     manifest = shards.load_manifest(folder)
     try:
-        counts = {split: len(numbers) for split, numbers in manifest["episodes"].items()}
-        order = sorted(manifest["shards"], key=lambda name: list(counts).index(_split(name)))
+        ids = manifest["episodes"]
+        counts = {split: len(ids[split]) for split in sorted(ids, key=order)}
+        names = sorted(manifest["shards"], key=lambda name: (*order(_split(name)), name))
     except (KeyError, TypeError, AttributeError, ValueError):
         cause = f"{folder / 'manifest.json'} does not list its episodes"
         raise UnblindError(cause, "run `unblind demos` to make it again") from None
     facts = {k: v for k, v in manifest.items() if k not in ("episodes", "file_paths", "shards")}
     return Source(
-        "unblind", counts, facts, lambda: _episodes(folder, manifest, order), unit_cpu_s=0.02
+        "unblind", counts, facts, lambda: _episodes(folder, manifest, names), unit_cpu_s=0.02
     )
 
 
@@ -43,9 +44,9 @@ def _split(shard: str) -> str:
     return shard.rsplit("-", 1)[0]
 
 
-def _episodes(folder: Path, manifest: dict[str, Any], order: list[str]) -> Iterator[Episode]:
+def _episodes(folder: Path, manifest: dict[str, Any], names: list[str]) -> Iterator[Episode]:
     told = {split: iter(paths) for split, paths in manifest.get("file_paths", {}).items()}
-    for name in order:
+    for name in names:
         shards.verify(folder / name, manifest["shards"][name])
         for episode in shards.read(folder / name):
             path = next(told.get(_split(name), iter(())), name)

@@ -16,7 +16,7 @@ import numpy as np
 
 from unblind.errors import UnblindError
 from unblind.formats import example, features, pictures, tfrecord
-from unblind.formats.episodes import EXTRAS, Episode, Kind, Source
+from unblind.formats.episodes import EXTRAS, Episode, Kind, Source, order
 from unblind.formats.features import Leaf
 
 INFO, FEATURES = "dataset_info.json", "features.json"
@@ -125,7 +125,7 @@ def _shards(folder: Path, info: Mapping[str, Any]) -> list[_Shard]:
         raise UnblindError(f"{folder / INFO} describes no splits of TFDS", _REMEDY) from None
     if not any(shard.episodes for shard in found):
         raise UnblindError(f"{folder / INFO} announces no episode", _REMEDY)
-    return found
+    return sorted(found, key=lambda shard: order(shard.split))
 
 
 def _file_name(info: Mapping[str, Any], split: Mapping[str, Any], place: str) -> str:

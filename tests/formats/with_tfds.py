@@ -1,6 +1,6 @@
 """Reads a data set with TensorFlow Datasets itself; run by hand where that is installed.
 
-python tests/formats/reading_with_tfds.py FOLDER    # prints a line for each episode
+python tests/formats/with_tfds.py FOLDER    # prints a line for each episode
 """
 
 import hashlib
@@ -29,16 +29,13 @@ def read(folder):
                 "file_path": told["file_path"].decode(),
                 "instruction": steps[0]["language_instruction"].decode(),
                 "pictures": digest(np.stack([step["observation"]["image"] for step in steps])),
-                "shape": list(steps[0]["observation"]["image"].shape),
                 "actions": digest(np.stack([step["action"] for step in steps])),
-                "steps": len(steps),
-                "first": [bool(step.get("is_first", False)) for step in steps].index(True)
-                if "is_first" in steps[0]
-                else None,
-                "stages": [step["stage"].decode() for step in steps if "stage" in step][-2:],
+                "held": [bool(step["held"]) for step in steps if "held" in step],
+                "stages": [step["stage"].decode() for step in steps if "stage" in step],
+                "ends": [[step["is_first"], step["is_last"]] for step in steps].index([0, 1]),
             }
 
 
 if __name__ == "__main__":
     for one in read(sys.argv[1]):
-        print(json.dumps(one))
+        print(json.dumps(one, default=bool))
