@@ -213,7 +213,7 @@ def test_any_damage_is_one_error_or_harmless(what, folder):
     path = folder / {"info": rlds.INFO, "features": rlds.FEATURES}.get(what, RECORDS)
     whole, outcomes = records(folder), []
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for _ in range(150):
+    for _ in range(75):
         for name, data in kept.items():
             name.write_bytes(data)
         if what == "record":
