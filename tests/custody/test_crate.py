@@ -294,8 +294,8 @@ def lose_workflow():
 
 
 def there_already():
-    Path("out").mkdir()
-    return r"out exists .name a new folder"
+    Path("out", "mine").mkdir(parents=True)
+    return r"out already holds something .name a folder that is not there"
 
 
 FAULTS = (damage_record, change_input, damage_sidecar, wrong_time)

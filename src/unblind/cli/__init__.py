@@ -14,6 +14,7 @@ from unblind.cli import (
     cluster,
     crate,
     custody,
+    formats,
     here,
     learning,
     look,
@@ -34,7 +35,9 @@ app = typer.Typer(
 app.add_typer(here.app)
 app.add_typer(look.app)
 app.add_typer(base.app, name="base")
-for group in (simulate, learning, tables, audit, custody, store, crate, cluster, paper, bench):
+for group in (
+    *(simulate, formats, learning, tables, audit, custody, store, crate, cluster, paper, bench),
+):
     app.add_typer(group.app)
 
 

@@ -3,12 +3,10 @@
 With them every command of the paper's scale can be tried on any machine, without a download.
 """
 
-import secrets
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from unblind import files
+from unblind import folders
 from unblind.errors import UnblindError
 
 #: Kinds of the vision-language-action model's side; the teachers' are in `unblind.twin.teachers`.
@@ -34,16 +32,8 @@ def make(kind: str, folder: Path | str, seed: int = 0) -> Path:
     if kind not in KINDS:
         raise UnblindError(f"there is no twin '{kind}'", f"choose one of {', '.join(KINDS)}")
     folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UnblindError(f"{folder} already holds something", "name a folder that is not there")
-    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with files.explained(folder):
-            temporary.mkdir(parents=True)
-            _maker(kind)(temporary, seed)
-            temporary.replace(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with folders.new(folder) as temporary:
+        _maker(kind)(temporary, seed)
     return folder
 
 

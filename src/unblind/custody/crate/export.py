@@ -8,8 +8,6 @@ and their sidecars, so that the same study gives the same bytes.
 
 import hashlib
 import json
-import secrets
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,11 +19,12 @@ from urllib.parse import quote, unquote
 from rocrate.model import Entity
 from rocrate.rocrate import ROCrate
 
+from unblind import folders
 from unblind.config import Config
 from unblind.custody.crate.entities import Entities
 from unblind.custody.crate.steps import Step, copied, read_steps
 from unblind.errors import UnblindError
-from unblind.files import explained, sha256
+from unblind.files import sha256
 from unblind.study import provenance
 from unblind.study.store import RESULTS
 
@@ -76,28 +75,23 @@ def export(config: Config, paper: Path, out: Path) -> Summary:
     Args:
         config: the study; the working folder is the root of its repository.
         paper: configuration of the published sizes.
-        out: folder that does not exist yet.
+        out: must not exist, or be empty.
 
     Raises:
-        UnblindError: ``out`` exists, there are no results, one was made with other settings, it or
-            an input is not what its sidecar says, or the disk is full. Nothing is written then.
+        UnblindError: ``out`` holds something, there are no results, one was made with other
+            settings, it or an input is not what its sidecar says, or the disk is full. Nothing is
+            written then.
     """
-    if out.exists():
-        raise UnblindError(f"{out} exists", "name a new folder, or delete it")
+    folders.check_free(out)
     if not WORKFLOW.is_file():
         raise UnblindError(f"no {WORKFLOW} here", "start the command in the repository's root")
     steps = read_steps(config, paper)
     if not any(step.is_own for step in steps):
         raise UnblindError(f"no results in {config.results}", "run: make table1")
     study = _Study(config, steps)
-    temporary = out.with_name(f".{out.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with explained(out):
-            study.entities.crate.write(temporary)
-            _check_copies(study.entities.crate, temporary)
-            temporary.rename(out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with folders.new(out) as temporary:
+        study.entities.crate.write(temporary)
+        _check_copies(study.entities.crate, temporary)
     written = [path for path in out.rglob("*") if path.is_file()]
     return Summary(len(written), sum(path.stat().st_size for path in written), len(steps))
 

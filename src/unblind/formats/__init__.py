@@ -1,0 +1,1 @@
+"""Demonstrations in the formats of others: RLDS, read and written, and LeRobot, written."""
