@@ -23,6 +23,13 @@ DEMO_STAGES: Mapping[DemoSet, str] = {
     "warm-up": "warm_up_demos",
 }
 
+#: What decides a run's results beside the sections that its stages read.
+_OF_RUN: Mapping[str, Any] = {
+    "policy": True,
+    "method": True,
+    "answerer": {"family", "source"},
+}
+
 #: The stages that draw pictures with questions: how many for training, and how many held out. A set
 #: has one of either at least.
 PICTURES: Mapping[str, Callable[[Config], tuple[int, int]]] = {
@@ -258,7 +265,7 @@ def settings(config: Config, name: str, run: str | None = None) -> dict[str, Any
         raise ValueError(f"the stage {name} writes down settings of its own")
     values = config.model_dump(mode="json", include=None if selection is True else selection)
     if STAGES[name].per is not None:
-        values["run"] = config.run(run or "").model_dump(mode="json", include={"policy", "method"})
+        values["run"] = config.run(run or "").model_dump(mode="json", include=_OF_RUN)
     if name == "training" and run and config.run(run).method != "align":
         del values["training"]["align"]
     if selection is not True and config.catalog == "builtin":  # which is always whole
@@ -388,7 +395,7 @@ def of_study(config: Config) -> Iterator[Job]:
     """
     reading = [
         job
-        for name in ("training", "answers", "think_answers", "drift", "landscape")
+        for name in ("training", "answers", "think_answers", "answerer_answers", "drift", "landscape")
         if STAGES[name].when(config)
         for job in _every(config, name)
     ]
