@@ -21,7 +21,7 @@ def fetch(
     settings = load_config(config, override)
     from unblind.steps import answerers
 
-    answerers.fetch(settings, run)
+    answerers.fetch(settings, run, seed)
 
 
 @app.command()
@@ -30,7 +30,7 @@ def ask(run: Run, seed: RunSeed = 0, config: ConfigFile = MINI, override: Overri
     settings = load_config(config, override)
     from unblind.steps import answerers
 
-    answerers.ask(settings, run)
+    answerers.ask(settings, run, seed)
 
 
 @app.command()
@@ -41,7 +41,7 @@ def attention(
     settings = load_config(config, override)
     from unblind.steps import answerers
 
-    answerers.attend(settings, run)
+    answerers.attend(settings, run, seed)
 
 
 @app.command()
@@ -52,4 +52,4 @@ def collapse(
     settings = load_config(config, override)
     from unblind.steps import answerers
 
-    answerers.collapse(settings, run)
+    answerers.collapse(settings, run, seed)

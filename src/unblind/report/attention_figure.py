@@ -36,13 +36,19 @@ _CLUSTERS = ("condition", "episode_id")
 _HEAD, _ROW = 0.45, 1.34
 
 
-def draw(models: Mapping[str, Measured], maps: Mapping[str, Measured], layer: int) -> "Figure":
+def draw(
+    models: Mapping[str, Measured],
+    maps: Mapping[str, Measured],
+    layer: int,
+    others: Mapping[str, Measured] | None = None,
+) -> "Figure":
     """Return the figure.
 
     Args:
         models: attention by run.
         maps: maps of each condition's first frame by run.
         layer: of the maps.
+        others: attention of models of others, of which there are curves of the question alone.
     """
     from matplotlib.figure import Figure
 
@@ -58,7 +64,7 @@ def draw(models: Mapping[str, Measured], maps: Mapping[str, Measured], layer: in
     else:
         below = figure
     for axes, curve in zip(below.subplots(1, len(_CURVES)), _CURVES, strict=True):
-        _curves(axes, models, *curve)
+        _curves(axes, {**models, **(others or {})}, *curve)
     handles, names = below.axes[0].get_legend_handles_labels()
     if handles:
         below.legend(handles, names, loc="outside lower center", ncols=len(names), fontsize=8)

@@ -10,14 +10,14 @@ from unblind.study import jobs, making
 from unblind.study.jobs import Job
 
 
-def fetch(config: Config, run: str) -> None:
+def fetch(config: Config, run: str, seed: int) -> None:
     """Fetch a run's model, check that it is what it is said to be, and write its record.
 
     Raises:
         UnblindError: the run is none, its source names no commit, the hub cannot be reached, or the
             checkpoint is damaged or of another family.
     """
-    job = _job(config, "answerer", run)
+    job = _job(config, "answerer", run, seed)
 
     def work() -> None:
         from unblind.answerers import loading
@@ -30,32 +30,32 @@ def fetch(config: Config, run: str) -> None:
     making.run(job, work)
 
 
-def ask(config: Config, run: str) -> None:
+def ask(config: Config, run: str, seed: int) -> None:
     """Ask a run's model about the first frames of VL-Think, and about grey ones.
 
     Raises:
         UnblindError: the run is none, frames or the model are missing or damaged, or the disk is
             full.
     """
-    _make(_job(config, "answerer_answers", run), _answers)
+    _make(_job(config, "answerer_answers", run, seed), _answers)
 
 
-def attend(config: Config, run: str) -> None:
+def attend(config: Config, run: str, seed: int) -> None:
     """Record where a run's model looks in frames of validation episodes.
 
     Raises:
         UnblindError: as `ask`; or the model's visual tokens form no grid.
     """
-    _make(_job(config, "answerer_attention", run), _attention)
+    _make(_job(config, "answerer_attention", run, seed), _attention)
 
 
-def collapse(config: Config, run: str) -> None:
+def collapse(config: Config, run: str, seed: int) -> None:
     """Record how far apart a run's model keeps objects of different classes.
 
     Raises:
         UnblindError: as `ask`; a class has no picture, or a layer does not exist.
     """
-    _make(_job(config, "answerer_collapse", run), _classes)
+    _make(_job(config, "answerer_collapse", run, seed), _classes)
 
 
 def _about(config: Config, run: str) -> Answerer:
@@ -73,13 +73,13 @@ def _about(config: Config, run: str) -> Answerer:
     return about
 
 
-def _job(config: Config, stage: str, run: str) -> Job:
+def _job(config: Config, stage: str, run: str, seed: int) -> Job:
     from unblind.answerers.families import FAMILIES
 
     family = FAMILIES[_about(config, run).family]
     if family.lacking:
         raise UnblindError(f"{family.title} cannot be asked: {family.lacking}", "leave the run out")
-    return Job(config, stage, run, config.seeds[0])
+    return Job(config, stage, run, seed)
 
 
 def _make(job: Job, tables: Callable[[Job], tuple[Any, ...]]) -> None:
