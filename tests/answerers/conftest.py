@@ -5,6 +5,7 @@ from hub_twins import TWINS
 from unblind import twin
 from unblind.answerers import model
 
+
 @pytest.fixture(scope="session")
 def folders(tmp_path_factory):
     """A twin of each family."""

@@ -34,7 +34,7 @@ def change(folder, **values):
 
 def test_a_name_without_a_commit_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UnblindError, match="Qwen2.5-VL-7B-Instruct names no commit") as caught:
+    with pytest.raises(UnblindError, match=r"Qwen2\.5-VL-7B-Instruct names no commit") as caught:
         loading.place("Qwen/Qwen2.5-VL-7B-Instruct")
     assert "write Qwen/Qwen2.5-VL-7B-Instruct@COMMIT" in caught.value.remedy
     with pytest.raises(UnblindError, match="at 'main': a branch or a tag may move"):
@@ -82,7 +82,7 @@ def test_a_record_names_all_files_and_notices_another_one(copy, tmp_path):
     record.write_text(json.dumps(content))
     loading.check(copy, record)
     change(copy, further=1)
-    with pytest.raises(UnblindError, match="config.json is not what"):
+    with pytest.raises(UnblindError, match=r"config\.json is not what"):
         loading.check(copy, record)
 
 

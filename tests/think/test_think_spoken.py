@@ -26,9 +26,9 @@ def test_the_same_boards_and_absent_ones_are_asked_about(domain):
         for one, board in zip(by_kind["side"], episode.boards, strict=True):
             assert one.answer == board.place
         for one, name in zip(by_kind["which"], shown, strict=True):
-            assert one.answer == name.replace("_", " ") and f"{episode.boards[one.board].place}" in (
-                one.text
-            )
+            assert one.answer == name.replace(
+                "_", " "
+            ) and f"{episode.boards[one.board].place}" in (one.text)
 
 
 def test_every_choice_is_right_once_a_frame():

@@ -1,4 +1,4 @@
-"""Reading a vision-language model by transformers' own classes: safetensors alone, no remote code."""
+"""Reading a vision-language model by transformers' own classes: no pickles, no remote code."""
 
 import json
 import re

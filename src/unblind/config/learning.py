@@ -285,8 +285,8 @@ class Answerer(Section):
 
     family: FamilyName = Field(description="How it is read (`unblind.answerers.families`).")
     source: FileName = Field(
-        description="A folder, or owner/name@commit of the Hugging Face hub. Without a commit it is "
-        "refused when it is fetched: a name alone may mean other weights tomorrow."
+        description="A folder, or owner/name@commit of the Hugging Face hub. Without a commit it "
+        "is refused when it is fetched: a name alone may mean other weights tomorrow."
     )
     billions: float = Field(
         gt=0, description="Its weights in billions, for estimates of memory and cost alone."

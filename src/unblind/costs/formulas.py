@@ -80,8 +80,8 @@ FORMULAS = (
     "in Align, 0 elsewhere.",
     "GPU memory of training = 2 x (P_towers + P_rest) bytes + batch x M_picture, for Align and "
     "2 x P_teacher + 4 x P_align; of rollouts = 2 x (P_towers + P_rest) + calls x T x D_token.",
-    "Operations of a question to a model that only answers = 2 x its weights x (its visual tokens + "
-    "T_question); its GPU memory = 2 bytes a weight and a fifth more. Guesses.",
+    "Operations of a question to a model that only answers = 2 x its weights x (its visual tokens "
+    "+ T_question); its GPU memory = 2 bytes a weight and a fifth more. Guesses.",
     "CPU-hours = units x CPU-seconds of a unit as measured at 128 x 96 px: a lower bound, for "
     "640 x 480 px cost more to draw.",
     "Disk = frames x pixels x D_pixel (demonstrations), 2 x parameters (base), 2 x P_lora an "
@@ -376,7 +376,7 @@ def _first_frames(config: Config, run: str | None) -> Need:
 def _answerer(config: Config, name: str) -> list[Need]:
     """Return what fetching, asking and looking into a model of others needs: guesses."""
     about, frames = config.runs[name].answerer, len(THINK_DOMAINS) * config.think.frames
-    parameters, tokens = about.billions * 1e9, FAMILIES[about.family].tokens + _C["T_question"]
+    family, parameters = FAMILIES[about.family], about.billions * 1e9
     attended = _FRAME_CONDITIONS * _FRAMES_OF_EPISODE * config.frames.episodes
     passes = {
         # Twelve questions at most, of the frame and of a grey one.
@@ -395,6 +395,9 @@ def _answerer(config: Config, name: str) -> list[Need]:
         cpu = MODEL_CPU_S + _units(stage, units[stage])
         need = Need(line_of(stage, name), f"{count:,} prompts", cpu)
         if is_large(config):
+            # What is looked into sees the picture whole.
+            whole = family.whole and stage != "answerer_answers"
+            tokens = (_C["T_image"] if whole else family.tokens) + _C["T_question"]
             seconds = 2 * parameters * tokens * count / (_C["peak"] * _C["u_roll"])
             need = replace(need, cpu_s=MODEL_CPU_S, gpu_s=seconds, gpu_bytes=2.4 * parameters)
         listed.append(need)

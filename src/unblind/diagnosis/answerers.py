@@ -199,9 +199,7 @@ def _maps(row: Any, frames: Frames, number: int, weights: np.ndarray) -> Iterato
 # ---- classes ------------------------------------------------------------------------------------
 
 
-def features(
-    asked: Asked, frames: Frames, settings: Collapse
-) -> dict[tuple[str, int], np.ndarray]:
+def features(asked: Asked, frames: Frames, settings: Collapse) -> dict[tuple[str, int], np.ndarray]:
     """Return by kind of tokens and layer a vector of each frame, (N, hidden) float64.
 
     Kinds are those of `unblind.diagnosis.collapse`, but for the one that repeats the release.

@@ -177,9 +177,7 @@ def left_out(config: Config) -> dict[str, str]:
     return {label: reason for label, reason in why.items() if reason}
 
 
-def answered(
-    config: Config, run: str, folder: Path, stage: str = "think_answers"
-) -> Loaded | None:
+def answered(config: Config, run: str, folder: Path, stage: str = "think_answers") -> Loaded | None:
     """Return what a model answers about VL-Think's first frames; see `acted`.
 
     Args:
@@ -247,6 +245,8 @@ def _answer_lines(config: Config, asked: dict[str, Loaded]) -> list[Line]:
                     continue
                 some = rows[rows["kind"].isin(kinds)]
                 other = asked[base][1] if base and run != base and start == "asked" else None
+                if config.runs[run].answerer:  # does not descend from the base
+                    other = None
                 if other is not None:
                     other = other[other["kind"].isin(kinds)]
                 lines.append(_line(config, run, start, measure, some, judged, other))

@@ -23,6 +23,9 @@ DEMO_STAGES: Mapping[DemoSet, str] = {
     "warm-up": "warm_up_demos",
 }
 
+#: Stages of runs whose jobs tell which features and pictures are needed.
+_READING = ("training", "answers", "think_answers", "answerer_answers", "drift", "landscape")
+
 #: What decides a run's results beside the sections that its stages read.
 _OF_RUN: Mapping[str, Any] = {
     "policy": True,
@@ -394,10 +397,7 @@ def of_study(config: Config) -> Iterator[Job]:
     of certain pages (`Config.pages`) what these do not need is left out.
     """
     reading = [
-        job
-        for name in ("training", "answers", "think_answers", "answerer_answers", "drift", "landscape")
-        if STAGES[name].when(config)
-        for job in _every(config, name)
+        job for name in _READING if STAGES[name].when(config) for job in _every(config, name)
     ]
     read = {made.name for job in reading for made, _ in job.needed()}
     has_model = any(run.policy == "vla" for run in config.runs.values())

@@ -40,7 +40,8 @@ def _tokenizer(special: Sequence[str], end: str, pad: str, **named: str) -> Any:
     """Return a tokenizer whose pieces are bytes, and special tokens behind them."""
     from transformers import PreTrainedTokenizerFast
 
-    pieces = {byte: number for number, byte in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    pieces = {byte: number for number, byte in enumerate(alphabet)}
     tokenizer = Tokenizer(models.BPE(pieces, []))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -137,7 +138,10 @@ def _paligemma() -> tuple[Any, Any]:
     import transformers as hf
 
     words = _tokenizer(
-        ("<pad>", "<eos>", "<bos>", "<image>"), "<eos>", "<pad>", image_token="<image>"  # noqa: S106 (no password)
+        ("<pad>", "<eos>", "<bos>", "<image>"),
+        "<eos>",
+        "<pad>",
+        image_token="<image>",  # noqa: S106 (no password)
     )
     words.add_special_tokens({"bos_token": "<bos>"})
     pictures = hf.SiglipImageProcessor(

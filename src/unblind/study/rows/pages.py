@@ -102,9 +102,7 @@ ROWS = {
         "table2",
         tuple(f"table2.{kind}" for kind in ("md", "csv", "tex")),
         settings=keys("scale", "seeds", "runs", "table1", "think"),
-        inputs=(
-            *map(Input, ("think", "think_scripted", "think_answers", "answerer_answers")),
-        ),
+        inputs=(*map(Input, ("think", "think_scripted", "think_answers", "answerer_answers")),),
         sources=(
             "paper/claims.yaml",
             *(f"paper/templates/table2.{kind}.j2" for kind in ("md", "tex")),
