@@ -15,6 +15,7 @@ from unblind.report import attention, collapse, thinking
 from unblind.steps import answerers
 from unblind.steps.thinking import asked_about
 from unblind.study import jobs, provenance
+from unblind.think import spoken
 
 RUNS = {"qwen2_5-7b": "qwen2.5-vl", "internvl3_5-4b": "internvl"}
 
@@ -85,11 +86,13 @@ def _write_frames(config):
 
 @pytest.fixture(scope="module")
 def asked(config):
-    for run in RUNS:
-        answerers.fetch(config, run, 0)
-        answerers.ask(config, run, 0)
-        answerers.attend(config, run, 0)
-        answerers.collapse(config, run, 0)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(spoken, "TOKENS", 2)  # a twin never ends by itself
+        for run in RUNS:
+            answerers.fetch(config, run, 0)
+            answerers.ask(config, run, 0)
+            answerers.attend(config, run, 0)
+            answerers.collapse(config, run, 0)
     return config
 
 
