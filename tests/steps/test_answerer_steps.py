@@ -122,6 +122,7 @@ def test_attention_of_a_patch_is_its_share(asked):
     assert raw["sink_row"].max() < 3 and raw["sink_column"].max() < 5
     maps = pd.read_parquet(path.with_name("attention-maps.parquet"))
     assert {len(one) for one in maps["map"]} == {15} and maps["frame"].nunique() == 2
+    assert set(zip(maps["rows"], maps["columns"], strict=True)) == {(3, 5)}
     assert [sum(one) for one in maps["map"]] == pytest.approx([1] * len(maps), abs=1e-5)
 
 

@@ -30,6 +30,8 @@ from unblind.vla.checkpoint import Checkpoint
 
 #: The prompt whose maps are recorded; the generic one divides them.
 _PROMPT = "question"
+#: `MAPS` with the rows and columns of the grid over which a map runs, row by row.
+GRID_MAPS = pa.unify_schemas([MAPS, pa.schema([("rows", pa.int16()), ("columns", pa.int16())])])
 _BATCH = 8
 
 
@@ -129,7 +131,7 @@ def shares(frames: Frames, grid: tuple[int, int]) -> dict[str, np.ndarray]:
 def attend(
     asked: Asked, frames: Frames, settings: Attention, unit_cpu_s: float
 ) -> tuple[pa.Table, pa.Table]:
-    """Return a model's attention to frames as `attention.RECORD`, and `attention.MAPS`.
+    """Return a model's attention to frames as `attention.RECORD`, and `GRID_MAPS`.
 
     There is one prompt, the question. Maps are of each condition's first frame.
 
@@ -151,9 +153,9 @@ def attend(
         weights = np.stack([look.weights for look in looks])[None]
         tables.append(_numbers(row, areas, weights, grid))
         if row.frame in shown:
-            maps += _maps(row, frames, number, weights)
+            maps += _maps(row, frames, number, weights, grid)
         progress.advance()
-    return pa.concat_tables(tables), pa.Table.from_pylist(maps, schema=MAPS)
+    return pa.concat_tables(tables), pa.Table.from_pylist(maps, schema=GRID_MAPS)
 
 
 def _numbers(
@@ -182,14 +184,18 @@ def _numbers(
     return pa.concat_tables(tables)
 
 
-def _maps(row: Any, frames: Frames, number: int, weights: np.ndarray) -> Iterator[dict[str, Any]]:
-    """Yield the rows of `MAPS` of one frame."""
+def _maps(
+    row: Any, frames: Frames, number: int, weights: np.ndarray, grid: tuple[int, int]
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows of `GRID_MAPS` of one frame."""
     mask = 255 * (frames.segments[number] == PARTS.index("object")).astype(np.uint8)
     told = {name: getattr(row, name) for name in ("frame", "condition", "instruction", "object")}
     told |= {
         "image": png.encode(frames.images[number]),
         "target": png.encode(np.repeat(mask[..., None], 3, axis=2)),
         "prompt": _PROMPT,
+        "rows": grid[0],
+        "columns": grid[1],
     }
     for variant, maps in attention.variants(weights).items():
         for layer, one in enumerate(maps[0, 0]):

@@ -11,6 +11,7 @@ from unblind.config import Config
 from unblind.files import write_text
 from unblind.report import attention_figure, by_model, figures, knockout_success
 from unblind.report.answers import Rate
+from unblind.report.attention_figure import Others
 from unblind.report.by_model import ALPHA, Change, Measured, Row
 from unblind.report.knockout_success import Blinded
 from unblind.report.published import PAPER
@@ -60,9 +61,10 @@ def page(config: Config) -> list[Path]:
     cut = by_model.load(config, "attention", _CUTS, ("loss", "right"), output=2)
     blinded = knockout_success.load(config)
     others = by_model.load_each(config, "answerer_attention", ITEMS, VALUES)
+    beside_maps = by_model.load_each(config, "answerer_attention", attention_figure.ITEMS, (), 1)
     text = render("attention.md.j2", context(config, models, cut, blinded, others))
     template = PAPER / "templates" / "attention.md.j2"
-    read = (models, maps, cut, blinded, others)
+    read = (models, maps, cut, blinded, others, beside_maps)
     inputs = [path for some in read for model in some.values() for path in model.paths]
     made_from = {"config": job.settings, "code": job.stage.modules, "inputs": [*inputs, template]}
     told, drawn = job.outputs
@@ -70,7 +72,8 @@ def page(config: Config) -> list[Path]:
         write_text(told, text)
     with provenance.record(drawn, **made_from):
         layer = config.training.align.layers[0]
-        figures.save(attention_figure.draw(models, maps, layer, others), drawn)
+        figure = attention_figure.draw(models, maps, layer, Others(others, beside_maps))
+        figures.save(figure, drawn)
     return [told, drawn]
 
 
