@@ -3,11 +3,14 @@
 import looked_at
 import numpy as np
 import pytest
+import torch
 
-from unblind.config import Attention
+from unblind import twin
+from unblind.config import Answerer, Attention
 from unblind.diagnosis import answerers, attention
 from unblind.diagnosis.answerers import PrismaticAnswerer
 from unblind.diagnosis.frames import PARTS
+from unblind.errors import UnblindError
 
 SETTINGS = Attention(question="do you see the {object}?", generic="describe the scene briefly")
 
@@ -68,6 +71,19 @@ def test_a_record_is_that_of_our_own_models_for_the_question(prismatic):
         for table in (maps, their_maps)
     )
     assert all(np.allclose(a, b, atol=1e-6) for a, b in zip(mine, theirs, strict=True))
+
+
+def test_a_prismatic_in_the_hub_s_layout_is_read_by_our_own_code(tmp_path):
+    folder = twin.make("prismatic", tmp_path / "prismatic")
+    about = Answerer(family="prismatic", source=str(folder), billions=7.5)
+    own = answerers.load(folder, about, torch.device("cpu"), torch.float32, eager=True)
+    look = own.look(looked_at.frames(2).images[0], "do you see the cube?")
+    assert own.layers == 32 and look.grid == (16, 16)
+    assert look.visual.shape[:2] == (33, 256) and look.last.shape[0] == 33
+    assert look.weights.sum(-1) == pytest.approx(np.ones((32, 2)), abs=1e-5)
+    other = about.model_copy(update={"family": "internvl"})
+    with pytest.raises(UnblindError, match="is of model_type 'prismatic', not 'internvl'"):
+        answerers.load(folder, other, torch.device("cpu"), torch.float32, eager=True)
 
 
 def test_a_prismatic_says_the_same_alone_and_in_a_batch(prismatic):

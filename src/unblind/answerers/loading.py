@@ -73,7 +73,8 @@ def _about(model_type: Any) -> str:
         MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES as takes_pictures,
     )
 
-    return "" if model_type in takes_pictures else ", which takes no pictures"
+    own = {family.model_type for family in FAMILIES.values()} | {"openvla"}
+    return "" if model_type in own.union(takes_pictures) else ", which takes no pictures"
 
 
 def describe(folder: Path, family: Family) -> dict[str, Any]:
