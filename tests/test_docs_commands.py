@@ -45,6 +45,7 @@ NOT_RUN = {
     "make defects": "an hour; tests/report/test_defects_page.py renders its page",
     ".venv/bin/unblind defects": "of studies that are not made; tests/report/test_defects_page.py",
     ".venv/bin/unblind twin openvla": "10 s; tests/twin/test_twin_checkpoints.py",
+    ".venv/bin/unblind answerer": "needs the hub; tests/steps/test_answerer_steps.py",
     ".venv/bin/snakemake --cores 2 all --configfile workflow/config/twin.yaml": (
         "four minutes; tests/test_paper_workflow.py, and tests/steps/test_published_steps.py"
     ),

@@ -14,19 +14,23 @@ def project(tmp_path_factory):
 
 def test_the_whole_study(project):
     once = ("fetch", "warm_up_demos", "warm_up", "demos", "pictures", "replay")
+    once += ("think_frames", "frames", "figure4", "figure5")
     pages = {"table1": 1, "table2": 1, "table9": 1, "table14": 1, "audit": 1, "costs": 1, "all": 1}
     runs = {"training": METHODS * SEEDS, "rollout": ROWS * SEEDS, "arms": 4 * SEEDS}
     runs["think"] = 4 * SEEDS + 2  # the models, and each planner once
+    # Of the paper's six vision-language models, transformers reads four, each once.
+    asked = ("answerer", "answerer_answers", "answerer_attention", "answerer_collapse")
+    runs |= dict.fromkeys(asked, 4)
     wanted = {**dict.fromkeys(once, 1), **runs, **pages}
     assert toy_study.jobs(project, *PAPER, target="all") == wanted
-    assert sum(wanted.values()) == 95 + 8 * SEEDS
+    assert sum(wanted.values()) == 115 + 8 * SEEDS
 
 
 def test_with_a_checkpoint_that_is_warmed_up_already(project):
     (project / "warm.yaml").write_text("rebuild_base: false\n")
     found = toy_study.jobs(project, *PAPER, "warm.yaml", target="all")
     assert "warm_up" not in found and "warm_up_demos" not in found
-    assert found["fetch"] == 1 and sum(found.values()) == 93 + 8 * SEEDS
+    assert found["fetch"] == 1 and sum(found.values()) == 113 + 8 * SEEDS
 
 
 def test_the_smallest_study_on_twins(project):

@@ -68,6 +68,21 @@ def test_gpu_hours_follow_from_the_formula(paper):
     assert each["rollout of oracle"].gpu_s is None
 
 
+def test_models_of_others_are_asked_and_looked_into(paper):
+    each = formulas.needs(paper)
+    # Eight domains with 24 frames, at most twelve questions to each, and to a grey one.
+    prompts, tokens = 8 * 24 * 12 * 2, 17 * 23 + 64
+    asked = each["answerer answers of qwen2_5-7b"]
+    assert asked.amount == f"{prompts:,} prompts"
+    assert asked.gpu_s == pytest.approx(prompts * 2 * 8.3e9 * tokens / (312e12 * 0.25))
+    assert asked.gpu_bytes == pytest.approx(1.2 * 2 * 8.3e9)
+    # Five conditions with ten episodes of four frames, with two prompts each; of one tile.
+    looked = each["answerer attention of internvl3_5-8b"]
+    assert looked.gpu_s == pytest.approx(2 * 200 * 2 * 8.5e9 * (256 + 64) / (312e12 * 0.25))
+    assert each["answerer of qwen2_5-7b"].disk == pytest.approx(16.6e9)
+    assert "answerer of ovis2_5-2b" not in each
+
+
 def test_gpu_memory_agrees_with_the_released_remark(paper):
     # "48 GB hold a batch of 12, 80 GB one of 24": the slope is taken, the rest follows.
     for batch, memory in ((12, 48e9), (24, 80e9)):

@@ -91,7 +91,7 @@ def test_an_evaluation_is_of_a_model_or_scripted():
 def test_what_is_not_local_may_ask_a_cluster_for_something():
     assert {request_of(name) for name in STAGES if not STAGES[name].is_local} == set(REQUESTS)
     assert rule_of("rollout_scripted") == "rollout" and "rollout_scripted" in REQUESTS
-    assert not {"pull", "fetch"} & set(REQUESTS)
+    assert not {"pull", "fetch", "answerer"} & set(REQUESTS)
 
 
 def test_models_answer_once_for_each_seed_that_makes_a_difference():

@@ -8,6 +8,7 @@ with exit code 1; wrong usage ends with 2.
 import typer
 
 from unblind.cli import (
+    answerers,
     audit,
     base,
     bench,
@@ -35,6 +36,7 @@ app = typer.Typer(
 app.add_typer(here.app)
 app.add_typer(look.app)
 app.add_typer(base.app, name="base")
+app.add_typer(answerers.app, name="answerer")
 for group in (
     *(simulate, formats, learning, tables, audit, custody, store, crate, cluster, paper, bench),
 ):

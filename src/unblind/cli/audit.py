@@ -66,7 +66,8 @@ def _compare(settings: "Config", evidence: "Evidence", folder: Path) -> None:
     from unblind.audit import agreement
     from unblind.audit.compare import compare, report
 
-    acting = [name for name, run in settings.runs.items() if run.policy != "vlm"]
+    still = ("vlm", "answerer")
+    acting = [name for name, run in settings.runs.items() if run.policy not in still]
     cells = compare(evidence, acting, folder)
     print(report(cells))
     print(agreement.report(agreement.comparisons(cells), settings.seed))

@@ -32,6 +32,7 @@ from unblind.config.knowledge import (
 from unblind.config.learning import (
     ActionLoss,
     Alignment,
+    Answerer,
     Augmentation,
     Base,
     Contrastive,
@@ -60,6 +61,7 @@ __all__ = [
     "METHODS",
     "ActionLoss",
     "Alignment",
+    "Answerer",
     "Answers",
     "Arm",
     "Augmentation",
@@ -98,6 +100,8 @@ DemoSet = Literal["training", "pretraining", "warm-up"]
 
 #: Teachers that can look at augmented pictures during the training of a published model.
 _VITS = [name for name, row in TEACHERS.items() if isinstance(row, Vit)]
+#: Policies that are no rows of Table 1.
+_STILL = ("vlm", "answerer", "always_left")
 #: Keys that no longer exist, and the keys that replaced them.
 OLD_KEYS: Mapping[str, str] = {
     "training.align.coefficient": "training.align.lambda",
@@ -201,7 +205,7 @@ class Config(Section):
         for row in self.table1.rows:
             if row not in known:
                 raise ValueError(f"table1.rows names no run or method: '{row}'{near(row, known)}")
-            if row in self.runs and self.runs[row].policy in ("vlm", "always_left"):
+            if row in self.runs and self.runs[row].policy in _STILL:
                 policy = self.runs[row].policy
                 raise ValueError(f"table1.rows names '{row}', whose policy '{policy}' does not act")
         if self.catalog == "builtin" and "released" in self.think.styles:

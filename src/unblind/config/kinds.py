@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from unblind.answerers.families import FAMILIES
 from unblind.errors import near
 from unblind.teachers.registry import TEACHERS
 
@@ -29,6 +30,17 @@ def _known_teacher(name: str) -> str:
 
 TeacherName = Annotated[
     str, AfterValidator(_known_teacher), Field(json_schema_extra={"enum": list(TEACHERS)})
+]
+
+
+def _known_family(name: str) -> str:
+    if name not in FAMILIES:
+        raise ValueError(f"no such family of models{near(name, FAMILIES)}")
+    return name
+
+
+FamilyName = Annotated[
+    str, AfterValidator(_known_family), Field(json_schema_extra={"enum": list(FAMILIES)})
 ]
 
 

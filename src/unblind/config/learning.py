@@ -4,7 +4,15 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from unblind.config.kinds import Count, FileName, Name, Section, Share, TeacherName
+from unblind.config.kinds import (
+    Count,
+    FamilyName,
+    FileName,
+    Name,
+    Section,
+    Share,
+    TeacherName,
+)
 from unblind.config.simulation import PretrainingDemos
 
 
@@ -272,13 +280,27 @@ class Training(Section):
         return self
 
 
+class Answerer(Section):
+    """A vision-language model that is asked as it is: it is neither trained nor acts."""
+
+    family: FamilyName = Field(description="How it is read (`unblind.answerers.families`).")
+    source: FileName = Field(
+        description="A folder, or owner/name@commit of the Hugging Face hub. Without a commit it "
+        "is refused when it is fetched: a name alone may mean other weights tomorrow."
+    )
+    billions: float = Field(
+        gt=0, description="Its weights in billions, for estimates of memory and cost alone."
+    )
+
+
 class Run(Section):
     """One policy under evaluation: a row of a table."""
 
-    policy: Literal["oracle", "random", "noop", "always_left", "vla", "vlm"] = Field(
+    policy: Literal["oracle", "random", "noop", "always_left", "vla", "vlm", "answerer"] = Field(
         description="'oracle' is the planner, 'random' and 'noop' are floors, 'always_left' is the "
         "planner that goes to the left board of VL-Think whatever it is told, 'vla' is a model, "
-        "'vlm' the base before robot pretraining: it answers questions, but does not act."
+        "'vlm' the base before robot pretraining: it answers questions, but does not act; "
+        "'answerer' is another vision-language model, which does not act either."
     )
     label: str = Field(min_length=1, description="The row's name in tables.")
     method: Literal["default", "freeze", "align"] | None = Field(
@@ -291,6 +313,18 @@ class Run(Section):
         description="Values that replace those of the section training in this run, such as "
         "{align: {layers: [5]}}.",
     )
+
+    answerer: Answerer | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="Which model the policy 'answerer' is.",
+    )
+
+    @model_validator(mode="after")
+    def _answerers_are_models(self) -> Self:
+        if (self.policy == "answerer") != (self.answerer is not None):
+            raise ValueError("the policy 'answerer', and no other, needs 'answerer': which model")
+        return self
 
     @model_validator(mode="after")
     def _only_models_learn(self) -> Self:

@@ -7,12 +7,14 @@ GPU, of which nothing is measured here: its seconds are operations / (peak x uti
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
+from unblind.answerers.families import FAMILIES
 from unblind.config import Config, Run, Schedule
 from unblind.costs.measured import line_of
 from unblind.errors import UnblindError
 from unblind.sim.conditions import CONDITIONS, OBJECTS, PLATES, Space
 from unblind.study import jobs
 from unblind.study.rows.names import KNOCKOUTS, THINK_DOMAINS
+from unblind.study.rows.scope import is_answerer
 from unblind.study.stages import EPISODE_CPU_S, STAGES, START_CPU_S
 
 #: Labelled frames of a demonstration, as a mean over mini's.
@@ -21,6 +23,8 @@ FRAMES = 31
 MODEL_CPU_S = 7.0
 #: Conditions of frames with masks, and frames of an episode (`unblind.diagnosis.drawing`).
 _FRAME_CONDITIONS, _FRAMES_OF_EPISODE = 5, 4
+#: Questions about a first frame with three boards (`unblind.think.spoken`).
+_QUESTIONS = 12
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,12 @@ CONSTANTS = (
         "released finetune.py: 48 GB hold a batch of 12, 80 GB one of 24",
     ),
     Constant("calls", 64, "pictures in a call of the policy", "released, buffer_inferbatch"),
+    Constant(
+        "T_question",
+        64,
+        "tokens of a question to a model that only answers, and of its answer",
+        "guessed; no such model was run here",
+    ),
     Constant("D_pixel", 1.43, "bytes of a stored pixel", "measured: 12,808 frames take 224.5 MB"),
     Constant("D_record", 9_000, "bytes of a file of records, its sidecar included", "measured"),
     Constant("D_episode", 100, "bytes of an episode's record", "measured"),
@@ -70,6 +80,8 @@ FORMULAS = (
     "in Align, 0 elsewhere.",
     "GPU memory of training = 2 x (P_towers + P_rest) bytes + batch x M_picture, for Align and "
     "2 x P_teacher + 4 x P_align; of rollouts = 2 x (P_towers + P_rest) + calls x T x D_token.",
+    "Operations of a question to a model that only answers = 2 x its weights x (its visual tokens "
+    "+ T_question); its GPU memory = 2 bytes a weight and a fifth more. Guesses.",
     "CPU-hours = units x CPU-seconds of a unit as measured at 128 x 96 px: a lower bound, for "
     "640 x 480 px cost more to draw.",
     "Disk = frames x pixels x D_pixel (demonstrations), 2 x parameters (base), 2 x P_lora an "
@@ -143,7 +155,7 @@ def needs(config: Config) -> dict[str, Need]:
     listed = [*_data(config), *_base(config)]
     for name, run in config.runs.items():
         listed += [_training(config, name, run)] if run.method else []
-        if run.policy not in ("vlm", "always_left"):
+        if run.policy not in ("vlm", "answerer", "always_left"):
             evaluated = [condition.name for condition in CONDITIONS]
             listed.append(_rollouts(config, name, run, "rollout", _counts(config, evaluated)))
         others = [told.condition for told in jobs.told(config).values()]
@@ -158,6 +170,7 @@ def needs(config: Config) -> dict[str, Need]:
             hidden = [config.knockout.episodes] * len(KNOCKOUTS)
             listed.append(_attention(config, name))
             listed.append(_rollouts(config, name, run, "knockout", hidden))
+        listed += _answerer(config, name) if is_answerer(run) else []
         if answers and run.method:
             listed += [_drift(config, name), _gradients(config, name)]
     listed += [_landscape(config)] if STAGES["landscape"].when(config) else []
@@ -358,6 +371,37 @@ def _first_frames(config: Config, run: str | None) -> Need:
         return Need(line_of("think_frames", None), f"{frames:,} frames", cpu)
     cpu = MODEL_CPU_S + _units("think_answers", 2 * frames)
     return Need(line_of("think_answers", run), f"{2 * frames:,} pictures", cpu)
+
+
+def _answerer(config: Config, name: str) -> list[Need]:
+    """Return what fetching, asking and looking into a model of others needs: guesses."""
+    about, frames = config.runs[name].answerer, len(THINK_DOMAINS) * config.think.frames
+    family, parameters = FAMILIES[about.family], about.billions * 1e9
+    attended = _FRAME_CONDITIONS * _FRAMES_OF_EPISODE * config.frames.episodes
+    passes = {
+        # Twelve questions at most, of the frame and of a grey one.
+        "answerer_answers": 2 * _QUESTIONS * frames * len(config.think.styles),
+        "answerer_attention": 2 * attended,
+        "answerer_collapse": len(config.collapse.classes) * config.frames.class_episodes,
+    }
+    units = {
+        "answerer_answers": frames * len(config.think.styles),
+        "answerer_attention": attended,
+        "answerer_collapse": len(config.collapse.layers),
+    }
+    fetched = Need(line_of("answerer", name), f"{about.billions} billion weights")
+    listed = [replace(fetched, disk=2 * parameters if is_large(config) else None)]
+    for stage, count in passes.items():
+        cpu = MODEL_CPU_S + _units(stage, units[stage])
+        need = Need(line_of(stage, name), f"{count:,} prompts", cpu)
+        if is_large(config):
+            # What is looked into sees the picture whole.
+            whole = family.whole and stage != "answerer_answers"
+            tokens = (_C["T_image"] if whole else family.tokens) + _C["T_question"]
+            seconds = 2 * parameters * tokens * count / (_C["peak"] * _C["u_roll"])
+            need = replace(need, cpu_s=MODEL_CPU_S, gpu_s=seconds, gpu_bytes=2.4 * parameters)
+        listed.append(need)
+    return listed
 
 
 def _frames(config: Config) -> Need:

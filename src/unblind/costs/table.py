@@ -52,12 +52,13 @@ def _whole(number: float | None) -> str:
 
 
 def _hours(needs: list[Need], counts: Mapping[str, int]) -> str:
-    head = f"{'at paper scale':<28}{'jobs':>6}{'GPU-hours':>11}{'GPU memory':>12}"
+    width = max(28, *(len(name) + 2 for name in counts))
+    head = f"{'at paper scale':<{width}}{'jobs':>6}{'GPU-hours':>11}{'GPU memory':>12}"
     lines = [f"{head}{'CPU-hours':>11}{'disk':>10}"]
     jobs = {**counts, "together": sum(counts.values())}
     for need in [*needs, formulas.total(needs)]:
         lines.append(
-            f"{need.stage:<28}{jobs[need.stage]:>6}{hours(need.gpu_s):>11}"
+            f"{need.stage:<{width}}{jobs[need.stage]:>6}{hours(need.gpu_s):>11}"
             f"{size(need.gpu_bytes):>12}{hours(need.cpu_s):>11}{size(need.disk):>10}"
         )
     return "\n".join([*lines, "", _REMARK])

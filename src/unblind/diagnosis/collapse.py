@@ -18,7 +18,7 @@ from sklearn.metrics.pairwise import cosine_distances
 
 from unblind.config import Collapse
 from unblind.diagnosis.attention import low_features
-from unblind.diagnosis.frames import Frames
+from unblind.diagnosis.frames import PARTS, Frames
 from unblind.errors import UnblindError
 from unblind.progress import Progress
 from unblind.vla.batch import Turn, collate
@@ -66,9 +66,25 @@ def record(loaded: Checkpoint, frames: Frames, settings: Collapse, unit_cpu_s: f
     Raises:
         UnblindError: a class has no picture, pictures are too few, or a layer does not exist.
     """
-    frames = _pictures(frames, settings, loaded.model.config.grid)
-    _check_layers(settings.layers, loaded.model.config.layers)
-    vectors = features(loaded, frames, settings)
+    frames = pictures(frames, settings)
+    check_layers(settings.layers, loaded.model.config.layers)
+    return table(frames, features(loaded, frames, settings), settings, unit_cpu_s)
+
+
+def table(
+    frames: Frames,
+    vectors: Mapping[tuple[str, int], np.ndarray],
+    settings: Collapse,
+    unit_cpu_s: float,
+) -> pa.Table:
+    """Return where a model puts pictures of each class, as `RECORD`.
+
+    Args:
+        frames: of `pictures`.
+        vectors: by `TOKENS` and layer, (N, hidden).
+        settings: see `record`.
+        unit_cpu_s: expected CPU-seconds a layer.
+    """
     classes, episodes = frames.rows["object"].to_numpy(), frames.rows["episode_id"].to_numpy()
     told = frames.rows[["frame", "episode_id"]].assign(**{"class": classes})
     progress, parts = (
@@ -86,8 +102,13 @@ def record(loaded: Checkpoint, frames: Frames, settings: Collapse, unit_cpu_s: f
     return pa.concat_tables(parts)
 
 
-def _pictures(frames: Frames, settings: Collapse, grid: int) -> Frames:
-    shown = frames.shares(grid)["object"].sum(1) > 0
+def pictures(frames: Frames, settings: Collapse) -> Frames:
+    """Return the frames that show an object of one of the classes.
+
+    Raises:
+        UnblindError: a class has none, or they are too few.
+    """
+    shown = (frames.segments == PARTS.index("object")).any((1, 2))
     frames = frames.where(shown & frames.rows["object"].isin(settings.classes).to_numpy())
     counts = frames.rows["object"].value_counts()
     if empty := [name for name in settings.classes if name not in counts]:
@@ -99,7 +120,12 @@ def _pictures(frames: Frames, settings: Collapse, grid: int) -> Frames:
     return frames
 
 
-def _check_layers(layers: Sequence[int], depth: int) -> None:
+def check_layers(layers: Sequence[int], depth: int) -> None:
+    """Refuse layers that a decoder does not have, or that are named twice.
+
+    Raises:
+        UnblindError: there are such.
+    """
     if max(layers) > depth or len(set(layers)) < len(layers):
         cause = f"cannot look at layers {list(layers)} of a decoder of {depth}"
         raise UnblindError(cause, f"give collapse.layers from 1 to {depth}, each once")

@@ -1,6 +1,7 @@
 """Figure 4 and its page: where models look, and what they know with parts of the picture hidden."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from unblind.config import Config
 from unblind.files import write_text
 from unblind.report import attention_figure, by_model, figures, knockout_success
 from unblind.report.answers import Rate
+from unblind.report.attention_figure import Others
 from unblind.report.by_model import ALPHA, Change, Measured, Row
 from unblind.report.knockout_success import Blinded
 from unblind.report.published import PAPER
@@ -35,6 +37,8 @@ MEASURES: Mapping[str, str] = {
     "entropy": "entropy",
     "sink": "strongest token",
 }
+#: Variants of the question's maps of models of others.
+_VARIANTS = {variant: name for (prompt, variant), name in MAPS.items() if prompt == "question"}
 #: Measures whose changes are tested at each layer.
 TESTED = ("target_lift", "entropy", "sink")
 #: Columns of a record that name an item, and those that hold numbers.
@@ -56,9 +60,11 @@ def page(config: Config) -> list[Path]:
     maps = by_model.load(config, "attention", attention_figure.ITEMS, (), output=1)
     cut = by_model.load(config, "attention", _CUTS, ("loss", "right"), output=2)
     blinded = knockout_success.load(config)
-    text = render("attention.md.j2", context(config, models, cut, blinded))
+    others = by_model.load_each(config, "answerer_attention", ITEMS, VALUES)
+    beside_maps = by_model.load_each(config, "answerer_attention", attention_figure.ITEMS, (), 1)
+    text = render("attention.md.j2", context(config, models, cut, blinded, others))
     template = PAPER / "templates" / "attention.md.j2"
-    read = (models, maps, cut, blinded)
+    read = (models, maps, cut, blinded, others, beside_maps)
     inputs = [path for some in read for model in some.values() for path in model.paths]
     made_from = {"config": job.settings, "code": job.stage.modules, "inputs": [*inputs, template]}
     told, drawn = job.outputs
@@ -66,7 +72,8 @@ def page(config: Config) -> list[Path]:
         write_text(told, text)
     with provenance.record(drawn, **made_from):
         layer = config.training.align.layers[0]
-        figures.save(attention_figure.draw(models, maps, layer), drawn)
+        figure = attention_figure.draw(models, maps, layer, Others(others, beside_maps))
+        figures.save(figure, drawn)
     return [told, drawn]
 
 
@@ -75,6 +82,7 @@ def context(
     models: Mapping[str, Measured],
     cut: Mapping[str, Measured],
     blinded: Mapping[str, Blinded],
+    others: Mapping[str, Measured] | None = None,
 ) -> dict[str, Any]:
     """Return what the template shows.
 
@@ -83,6 +91,7 @@ def context(
         models: attention by run.
         cut: predictions with cuts by run.
         blinded: episodes with the target hidden by run.
+        others: attention of vision-language models of others by run.
     """
     pairs = by_model.pairs(models)
     return {
@@ -108,7 +117,41 @@ def context(
         "accuracy": {task: accuracy(cut, task) for task in _tasks(cut)},
         "losses": knockout_success.losses(blinded, config.seed),
         "hidden": knockout_success.HIDDEN,
+        "others": {
+            name: [beside(model, variant) for model in (others or {}).values()]
+            for variant, name in _VARIANTS.items()
+        },
     }
+
+
+@dataclass(frozen=True)
+class Beside:
+    """The maps of a model of others, which has a depth and a grid of its own.
+
+    Attributes:
+        label: of the run.
+        layers: of its decoder.
+        peak: the layer at which the target gets most, and how much.
+        middle: `MEASURES` at half of its depth.
+    """
+
+    label: str
+    layers: int
+    peak: tuple[int, Rate] | None
+    middle: Mapping[str, Rate | None]
+
+
+def beside(model: Measured, variant: str) -> Beside:
+    """Return what is told of a model of others, of the question's maps."""
+    some = of_map(model.frame, "question", variant)
+    by_layer = {int(n): rows for n, rows in some.groupby("layer")}
+    lifted = {n: estimate(rows, "target_lift") for n, rows in by_layer.items()}
+    known = [(n, rate) for n, rate in lifted.items() if rate]
+    peak = max(known, key=lambda one: one[1].value, default=None)
+    middle = by_layer[max(1, len(by_layer) // 2)]
+    return Beside(
+        model.label, len(by_layer), peak, {name: estimate(middle, name) for name in MEASURES}
+    )
 
 
 def _sizes(models: Mapping[str, Measured]) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """Figure 4: maps over a few pictures, and curves over the decoder's layers."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,13 @@ _CURVES = (
     ("entropy, instruction", "entropy", "action", "raw", 1.0),
     ("strongest token, instruction", "sink", "action", "raw", None),
 )
+#: The same where there is no model with an instruction.
+_ASKED = (
+    ("target, question", "target_lift", "question", "raw", 1.0),
+    _CURVES[1],
+    ("entropy, question", "entropy", "question", "raw", 1.0),
+    ("strongest token, question", "sink", "question", "raw", None),
+)
 _UNITS = {
     "target_lift": "share of attention / share of area",
     "entropy": "entropy / its largest value",
@@ -36,69 +43,103 @@ _CLUSTERS = ("condition", "episode_id")
 _HEAD, _ROW = 0.45, 1.34
 
 
-def draw(models: Mapping[str, Measured], maps: Mapping[str, Measured], layer: int) -> "Figure":
+class Others(NamedTuple):
+    """Vision-language models of others by run: their attention, and maps of the question."""
+
+    models: Mapping[str, Measured]
+    maps: Mapping[str, Measured]
+
+
+_NOBODY = Others({}, {})
+
+
+class Shown(NamedTuple):
+    """A row of maps, a picture each: what it is called, and the maps with their pictures."""
+
+    label: str
+    maps: pd.DataFrame
+
+
+def draw(
+    models: Mapping[str, Measured],
+    maps: Mapping[str, Measured],
+    layer: int,
+    others: Others = _NOBODY,
+) -> "Figure":
     """Return the figure.
 
     Args:
         models: attention by run.
         maps: maps of each condition's first frame by run.
         layer: of the maps.
+        others: models of others, of which all is of the question; maps are of half their depth.
     """
     from matplotlib.figure import Figure
 
-    shown = [maps[run] for run in SHOWN if run in maps]
-    frames = [_of_layer(model, layer) for model in shown]
-    columns = len(frames[0]) if frames else 1
+    shown = [_of_layer(maps[run], layer) for run in SHOWN if run in maps]
+    shown += [_of_question(model) for model in others.maps.values()]
+    columns = len(shown[0].maps) if shown else 1
     height = _HEAD + _ROW * (len(shown) + 1) if shown else 0.0
     figure = Figure(figsize=(10.0, height + 2.9), layout="constrained")
-    if frames:
+    if shown:
         above, below = figure.subfigures(2, 1, height_ratios=(height, 2.9))
-        _overlays(above.subplots(len(shown) + 1, columns, squeeze=False), shown, frames)
-        above.suptitle(f"attention of the instruction's last token at layer {layer}", fontsize=9)
+        _overlays(above.subplots(len(shown) + 1, columns, squeeze=False), shown)
+        told = f"attention of the instruction's last token at layer {layer}"
+        above.suptitle(told if maps else "attention of the question's last token", fontsize=9)
     else:
         below = figure
-    for axes, curve in zip(below.subplots(1, len(_CURVES)), _CURVES, strict=True):
-        _curves(axes, models, *curve)
+    curves = _CURVES if models else _ASKED
+    for axes, curve in zip(below.subplots(1, len(curves)), curves, strict=True):
+        _curves(axes, {**models, **others.models}, *curve)
     handles, names = below.axes[0].get_legend_handles_labels()
     if handles:
         below.legend(handles, names, loc="outside lower center", ncols=len(names), fontsize=8)
     return figure
 
 
-def _of_layer(model: Measured, layer: int) -> pd.DataFrame:
-    """Return the instruction's maps at a layer, a row a picture; of several seeds, the first's."""
+def _of_layer(model: Measured, layer: int, prompt: str = "action") -> Shown:
+    """Return a prompt's maps at a layer, a row a picture; of several seeds, the first's."""
     frame = next(iter(model.by_seed.values()))
-    wanted = (frame["prompt"] == "action") & (frame["variant"] == "raw")
-    return frame[wanted & (frame["layer"] == layer)].reset_index(drop=True)
+    wanted = (frame["prompt"] == prompt) & (frame["variant"] == "raw")
+    label = model.label.split(" (")[0]
+    return Shown(label, frame[wanted & (frame["layer"] == layer)].reset_index(drop=True))
 
 
-def _overlays(grid: np.ndarray, shown: Sequence[Measured], frames: Sequence[pd.DataFrame]) -> None:
+def _of_question(model: Measured) -> Shown:
+    """Return the question's maps of a model of others, at half of its depth."""
+    layer = max(1, int(next(iter(model.by_seed.values()))["layer"].max()) // 2)
+    shown = _of_layer(model, layer, "question")
+    return shown._replace(label=f"{shown.label},\nquestion, layer {layer}")
+
+
+def _overlays(grid: np.ndarray, shown: Sequence[Shown]) -> None:
     """Draw the pictures, and below them a row of maps a model, on one scale in all."""
-    top = max(_even(one).max() for frame in frames for one in frame["map"])
-    for column, row in frames[0].iterrows():
+    top = max(_even(row).max() for one in shown for _, row in one.maps.iterrows())
+    for column, row in shown[0].maps.iterrows():
         picture = png.decode(row["image"])
         mask = png.decode(row["target"])[..., 0] > 0
         for number, axes in enumerate(grid[:, column]):
             axes.imshow(picture, interpolation="nearest")
             if number:
-                _lay_over(axes, _even(frames[number - 1]["map"][column]), picture.shape, top)
+                own = shown[number - 1].maps.iloc[column]
+                _lay_over(axes, _even(own), picture.shape, top)
             axes.contour(mask, levels=[0.5], colors="white" if number else "black", linewidths=0.8)
             axes.set_xticks([])
             axes.set_yticks([])
         grid[0, column].set_title(f"{row['condition']}: {row['object']}", fontsize=7)
-    for number, name in enumerate(["picture", *(model.label for model in shown)]):
-        grid[number, 0].set_ylabel(name.split(" (")[0], fontsize=8)
+    for number, name in enumerate(["picture", *(one.label for one in shown)]):
+        grid[number, 0].set_ylabel(name, fontsize=8)
     image = grid[1, 0].images[-1]
     bar = grid[0, 0].figure.colorbar(image, ax=grid, shrink=0.8, aspect=30)
     bar.set_label("attention (even map: 1)", fontsize=7)
     bar.ax.tick_params(labelsize=7)
 
 
-def _even(values: Sequence[float]) -> np.ndarray:
-    """Return a map, (grid, grid), in multiples of an even one."""
-    flat = np.asarray(values, dtype=float)
+def _even(row: pd.Series) -> np.ndarray:
+    """Return a map, (rows, columns), in multiples of an even one; ours are square."""
+    flat = np.asarray(row["map"], dtype=float)
     side = round(len(flat) ** 0.5)
-    return (flat * len(flat)).reshape(side, side)
+    return (flat * len(flat)).reshape(row.get("rows", side), row.get("columns", side))
 
 
 def _lay_over(axes: "Axes", values: np.ndarray, shape: Sequence[int], top: float) -> None:

@@ -94,11 +94,25 @@ def load(
     Raises:
         UnblindError: a record is corrupt or of another configuration, or two models' items differ.
     """
+    found = load_each(config, stage, items, values, output)
+    check_same(list(found.values()), items)
+    return found
+
+
+def load_each(
+    config: Config, stage: str, items: Sequence[str], values: Sequence[str], output: int = 0
+) -> dict[str, Measured]:
+    """Return the records of models that need not have the same items, as those of other depths.
+
+    Arguments as for `load`.
+
+    Raises:
+        UnblindError: a record is corrupt or of another configuration.
+    """
     found: dict[str, Measured] = {}
     for run in sorted(jobs.needed_runs(config, stage), key=lambda run: _order(config, run)):
         if model := load_model(config, stage, run, items, values, output):
             found[run] = model
-    check_same(list(found.values()), items)
     return found
 
 

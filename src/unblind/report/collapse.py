@@ -47,6 +47,7 @@ def page(config: Config) -> list[Path]:
     """
     job = Job(config, "figure5")
     models = by_model.load(config, "collapse", ITEMS, VALUES)
+    models |= by_model.load(config, "answerer_collapse", ITEMS, VALUES)
     template = PAPER / "templates" / "collapse.md.j2"
     inputs = [*(path for model in models.values() for path in model.paths), template]
     made_from = {"config": job.settings, "code": job.stage.modules, "inputs": inputs}

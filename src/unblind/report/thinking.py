@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from unblind.answerers.families import FAMILIES
 from unblind.config import Config
 from unblind.report import records
 from unblind.report.answers import Rate
@@ -45,9 +46,13 @@ MEASURES: Mapping[str, tuple[str, str]] = {
 KINDS: Mapping[str, tuple[str, ...]] = {
     "is it there? (yes and no weigh the same)": ("present", "absent"),
     "where is it?": ("where",),
+    "which board is it on? (in words)": ("side",),
     "what is it called?": ("at",),
+    "what is on the board? (one of the names that are there)": ("which",),
     "there and where, as published": ("published",),
 }
+#: Stages of answers about first frames.
+_ASKED = ("think_answers", "answerer_answers")
 _ACTING = ("episode_id", "style", "swapped", "in_hand", "grasped", "answered", "right", "place")
 _ANSWERS = ("domain", "episode_id", "style", "kind", "board", "right", "blind")
 
@@ -94,6 +99,7 @@ def table2(config: Config, acting: Path, answers: Path, out: Path) -> list[Path]
         "answers": answer_lines,
         "measures": MEASURES,
         "kinds": KINDS,
+        "left_out": left_out(config),
         "published": load_claims().tables["2"],
     }
     texts = {
@@ -156,26 +162,39 @@ def acted(config: Config, stage: str, run: str, folder: Path) -> Loaded | None:
 
 
 def _load_answers(config: Config, folder: Path) -> dict[str, Loaded]:
-    needed = jobs.needed_runs(config, "think_answers", "table2")
-    found = {run: answered(config, run, folder) for run in needed}
+    found = {
+        run: answered(config, run, folder, stage)
+        for stage in _ASKED
+        for run in jobs.needed_runs(config, stage, "table2")
+    }
     return {run: loaded for run, loaded in found.items() if loaded}
 
 
-def answered(config: Config, run: str, folder: Path) -> Loaded | None:
+def left_out(config: Config) -> dict[str, str]:
+    """Return by label why models that a study names cannot be asked."""
+    named = [run for run in config.runs.values() if run.answerer]
+    why = {run.label: FAMILIES[run.answerer.family].lacking for run in named if run.answerer}
+    return {label: reason for label, reason in why.items() if reason}
+
+
+def answered(config: Config, run: str, folder: Path, stage: str = "think_answers") -> Loaded | None:
     """Return what a model answers about VL-Think's first frames; see `acted`.
 
     Args:
         config: the study.
         run: its name.
-        folder: of ``run/seed.parquet``.
+        folder: of ``run/seed.parquet``; models of others have theirs where their stage says.
+        stage: one of ``think_answers`` and ``answerer_answers``.
     """
-    listed = jobs.of_run(config, "think_answers", run)
-    paths = [Path(folder, run, f"{job.seed_of_run}.parquet") for job in listed]
+    listed = {job.seed_of_run: job.outputs[0] for job in jobs.of_run(config, stage, run)}
+    if stage == "think_answers":
+        listed = {seed: Path(folder, run, f"{seed}.parquet") for seed in listed}
+    paths = list(listed.values())
     if not paths or not all(path.is_file() for path in paths):
         return None
-    settings = jobs.settings(config, "think_answers", run)
+    settings = jobs.settings(config, stage, run)
     frames = [
-        records.load(path, _ANSWERS, settings)[0].assign(seed=int(path.stem)) for path in paths
+        records.load(path, _ANSWERS, settings)[0].assign(seed=seed) for seed, path in listed.items()
     ]
     rows = pd.concat(map(_with_published, frames), ignore_index=True)
     return paths, rows.assign(column=rows["domain"].map(_column))
@@ -187,9 +206,11 @@ def as_published(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _with_published(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return answers with those of the published protocol: a board counts if both are right."""
-    by_kind = {kind: rows[rows["kind"] == kind] for kind in ("present", "where")}
-    present, where = by_kind["present"], by_kind["where"]
+    """Return answers with those of the published protocol: a board counts if both are right.
+
+    Where it is, models of others tell in words, as in the paper, and ours by location tokens.
+    """
+    present, where = rows[rows["kind"] == "present"], rows[rows["kind"].isin(("where", "side"))]
     both = present.reset_index(drop=True).assign(kind="published")
     for column in ("right", "blind"):
         both[column] = present[column].to_numpy() & where[column].to_numpy()
@@ -224,6 +245,8 @@ def _answer_lines(config: Config, asked: dict[str, Loaded]) -> list[Line]:
                     continue
                 some = rows[rows["kind"].isin(kinds)]
                 other = asked[base][1] if base and run != base and start == "asked" else None
+                if config.runs[run].answerer:  # does not descend from the base
+                    other = None
                 if other is not None:
                     other = other[other["kind"].isin(kinds)]
                 lines.append(_line(config, run, start, measure, some, judged, other))

@@ -23,6 +23,16 @@ DEMO_STAGES: Mapping[DemoSet, str] = {
     "warm-up": "warm_up_demos",
 }
 
+#: Stages of runs whose jobs tell which features and pictures are needed.
+_READING = ("training", "answers", "think_answers", "answerer_answers", "drift", "landscape")
+
+#: What decides a run's results beside the sections that its stages read.
+_OF_RUN: Mapping[str, Any] = {
+    "policy": True,
+    "method": True,
+    "answerer": {"family", "source"},
+}
+
 #: The stages that draw pictures with questions: how many for training, and how many held out. A set
 #: has one of either at least.
 PICTURES: Mapping[str, Callable[[Config], tuple[int, int]]] = {
@@ -258,7 +268,7 @@ def settings(config: Config, name: str, run: str | None = None) -> dict[str, Any
         raise ValueError(f"the stage {name} writes down settings of its own")
     values = config.model_dump(mode="json", include=None if selection is True else selection)
     if STAGES[name].per is not None:
-        values["run"] = config.run(run or "").model_dump(mode="json", include={"policy", "method"})
+        values["run"] = config.run(run or "").model_dump(mode="json", include=_OF_RUN)
     if name == "training" and run and config.run(run).method != "align":
         del values["training"]["align"]
     if selection is not True and config.catalog == "builtin":  # which is always whole
@@ -387,10 +397,7 @@ def of_study(config: Config) -> Iterator[Job]:
     of certain pages (`Config.pages`) what these do not need is left out.
     """
     reading = [
-        job
-        for name in ("training", "answers", "think_answers", "drift", "landscape")
-        if STAGES[name].when(config)
-        for job in _every(config, name)
+        job for name in _READING if STAGES[name].when(config) for job in _every(config, name)
     ]
     read = {made.name for job in reading for made, _ in job.needed()}
     has_model = any(run.policy == "vla" for run in config.runs.values())

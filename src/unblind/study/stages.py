@@ -7,11 +7,17 @@ stage is added: docs/architecture.md. `unblind.study.jobs` binds it to a configu
 
 from collections.abc import Mapping
 
-from unblind.study.rows import base, knowledge, pages, runs
+from unblind.study.rows import answerers, base, knowledge, pages, runs
 from unblind.study.stage import Stage
 
 #: The graph: every stage by name, each after those that it reads.
-STAGES: Mapping[str, Stage] = {**base.ROWS, **runs.ROWS, **knowledge.ROWS, **pages.ROWS}
+STAGES: Mapping[str, Stage] = {
+    **base.ROWS,
+    **runs.ROWS,
+    **knowledge.ROWS,
+    **answerers.ROWS,
+    **pages.ROWS,
+}
 #: Stages that may make the model from which methods start, the first that exists counts.
 BASES = ("published_warm_up", "fetch", "warm_up", "pull")
 #: CPU-seconds of an episode of 80 steps by kind of policy, measured as `Stage.unit_cpu_s`.

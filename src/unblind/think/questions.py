@@ -39,11 +39,8 @@ class Question:
 
 def ask(episode: ThinkEpisode) -> list[Question]:
     """Return the questions about an episode's first frame, the same ones each time."""
-    domain = domains.get(episode.condition)
-    rng = np.random.default_rng([zlib.crc32(domain.name.encode()), episode.episode_id])
-    shown = [call(domain, board) for board in episode.boards]
-    absent = [name for name in _others(domain, episode.boards) if name not in shown]
-    absent = [absent[k] for k in rng.permutation(len(absent))[: len(shown)]]
+    rng = _rng(episode)
+    shown, absent = _names(episode, rng)
     asked = [Question("absent", -1, _word(rng, "see", name), "no") for name in absent]
     for number, (board, name) in enumerate(zip(episode.boards, shown, strict=True)):
         place = location(place_of(board))
@@ -53,6 +50,26 @@ def ask(episode: ThinkEpisode) -> list[Question]:
             Question("at", number, _word(rng, "at", loc=place), board.drawing.lower()),
         ]
     return asked
+
+
+def names(episode: ThinkEpisode) -> tuple[list[str], list[str]]:
+    """Return what boards are called that are asked about: those there, in order, and absent ones.
+
+    There are as many absent ones as boards, as far as the domain has them.
+    """
+    return _names(episode, _rng(episode))
+
+
+def _rng(episode: ThinkEpisode) -> np.random.Generator:
+    domain = domains.get(episode.condition)
+    return np.random.default_rng([zlib.crc32(domain.name.encode()), episode.episode_id])
+
+
+def _names(episode: ThinkEpisode, rng: np.random.Generator) -> tuple[list[str], list[str]]:
+    domain = domains.get(episode.condition)
+    shown = [call(domain, board) for board in episode.boards]
+    absent = [name for name in _others(domain, episode.boards) if name not in shown]
+    return shown, [absent[k] for k in rng.permutation(len(absent))[: len(shown)]]
 
 
 def call(domain: Domain, board: Board) -> str:

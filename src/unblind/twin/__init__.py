@@ -9,10 +9,12 @@ from pathlib import Path
 from unblind import folders
 from unblind.errors import UnblindError
 
-#: Kinds of the vision-language-action model's side; the teachers' are in `unblind.twin.teachers`.
+#: Kinds of the vision-language-action model's side; the teachers' are in `unblind.twin.teachers`,
+#: those of models that only answer in `unblind.twin.answerers`.
 _MODELS = ("openvla", "prismatic", "openvla-lora")
 _TEACHERS = ("radio", "dinov2", "siglip", "theia")
-KINDS = (*_MODELS, *_TEACHERS)
+_ANSWERERS = ("qwen2.5-vl", "internvl", "paligemma")
+KINDS = (*_MODELS, *_TEACHERS, *_ANSWERERS)
 
 
 def make(kind: str, folder: Path | str, seed: int = 0) -> Path:
@@ -42,6 +44,10 @@ def _maker(kind: str) -> Callable[[Path, int], None]:
         from unblind.twin.openvla import TWINS
 
         return TWINS[kind]
+    if kind in _ANSWERERS:
+        from unblind.twin.answerers import ANSWERER_TWINS
+
+        return ANSWERER_TWINS[kind]
     from unblind.twin.teachers import TEACHER_TWINS
 
     return TEACHER_TWINS[kind]

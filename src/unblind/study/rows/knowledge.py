@@ -16,12 +16,14 @@ from unblind.study.rows.scope import (
     MODELS,
     PLANNERS,
     TRAINED,
+    asks,
     has_own_model,
     has_plane,
     is_of_study,
     is_own,
     is_trained_teacher,
     is_vlm,
+    looks_inside,
     spans_plane,
 )
 from unblind.study.rows.shared import (
@@ -84,7 +86,7 @@ ROWS["think_frames"] = Stage(
     outputs=("{results}/think-frames/frames.parquet",),
     settings=SCENE | {"seed": True, "think": {"frames", "styles"}, "rollout": {"purpose"}},
     modules=("unblind.png", "unblind.sim", *BOARD_DRAWING),
-    when=is_own,
+    when=asks,
     scratch=True,
     unit_cpu_s=0.25,
 )
@@ -217,7 +219,7 @@ ROWS["frames"] = Stage(
     settings=SCENE
     | {"seed": True, "demos": {"noop_filter", "euler"}, "frames": True, "collapse": {"classes"}},
     modules=(*DEMONSTRATIONS, *within("diagnosis", "drawing", "frames", "segments")),
-    when=has_own_model,
+    when=looks_inside,
     seeded=True,
     scratch=True,
     unit_cpu_s=1.5,

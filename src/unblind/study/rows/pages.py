@@ -11,6 +11,7 @@ from unblind.study.rows.scope import (
     has_trained,
     is_of_study,
     is_own,
+    looks_inside,
 )
 from unblind.study.rows.shared import DEMOS, REPORT, keys, within
 from unblind.study.stage import Input, Stage
@@ -101,7 +102,7 @@ ROWS = {
         "table2",
         tuple(f"table2.{kind}" for kind in ("md", "csv", "tex")),
         settings=keys("scale", "seeds", "runs", "table1", "think"),
-        inputs=(Input("think"), Input("think_scripted"), Input("think_answers")),
+        inputs=(*map(Input, ("think", "think_scripted", "think_answers", "answerer_answers")),),
         sources=(
             "paper/claims.yaml",
             *(f"paper/templates/table2.{kind}.j2" for kind in ("md", "tex")),
@@ -135,18 +136,18 @@ ROWS = {
         ("attention.md", "figure4.png"),
         settings=keys("runs", "seeds", "attention", "knockout", "seed")
         | {"training": {"align": {"layers"}}},
-        inputs=(Input("attention"), Input("knockout")),
+        inputs=(Input("attention"), Input("knockout"), Input("answerer_attention")),
         sources=("paper/templates/attention.md.j2",),
-        when=has_own_model,
+        when=looks_inside,
     ),
     "figure5": _page(
         "Figure 5",
         "figure5",
         ("collapse.md", "figure5.png"),
         settings=keys("runs", "seeds", "collapse"),
-        inputs=(Input("collapse"),),
+        inputs=(Input("collapse"), Input("answerer_collapse")),
         sources=("paper/templates/collapse.md.j2",),
-        when=has_own_model,
+        when=looks_inside,
     ),
     "table3": _page(
         "Table 3",

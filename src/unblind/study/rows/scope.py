@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from unblind.answerers.families import FAMILIES
 from unblind.study.stage import Runs
 from unblind.teachers import registry
 
@@ -84,15 +85,36 @@ def is_vlm(run: Any) -> bool:
     return run.policy == "vlm"
 
 
+def is_answerer(run: Any) -> bool:
+    """Tell whether a run is a vision-language model of others that can be asked here."""
+    return run.answerer is not None and not FAMILIES[run.answerer.family].lacking
+
+
+def has_answerers(config: Any) -> bool:
+    """Tell whether a study asks vision-language models of others."""
+    return any(map(is_answerer, config.runs.values()))
+
+
+def looks_inside(config: Any) -> bool:
+    """Tell whether a study looks into models: those that start from its own base, or others'."""
+    return has_own_model(config) or has_answerers(config)
+
+
+def asks(config: Any) -> bool:
+    """Tell whether a study asks models about VL-Think's first frames."""
+    return is_own(config) or has_answerers(config)
+
+
 #: Runs with weights of their own, for each seed; models that act, and scripted policies, which
 #: have episodes of their own for each seed; models, those that act or of any kind, of which those
 #: that no run has trained are the same for all seeds: the base, and the VLM before robot
-#: pretraining; planners that go to a board of VL-Think, once.
+#: pretraining; planners that go to a board of VL-Think, once; models that only answer, once.
 TRAINED = Runs(is_trained)
 ACTING = Runs(acts)
 SCRIPTED = Runs(lambda run: run.policy in ("oracle", "random", "noop"))
 PLANNERS = Runs(lambda run: run.policy in ("oracle", "always_left"), each_seed=lambda run: False)
 ACTING_MODELS = Runs(acts, each_seed=is_trained)
+ANSWERERS = Runs(is_answerer, each_seed=lambda run: False)
 MODELS = Runs(lambda run: acts(run) or is_vlm(run), each_seed=is_trained)
 
 

@@ -83,7 +83,12 @@ PROBE_SETTINGS = {
     "epochs",
     "batch",
 }
-REPORT = ("unblind.png", "unblind.report", *within("sim", "conditions", "success"))
+REPORT = (
+    "unblind.png",
+    "unblind.report",
+    *within("answerers", "families"),
+    *within("sim", "conditions", "success"),
+)
 WARM_UP = {
     "seed": True,
     "demos": {"noop_filter"},
