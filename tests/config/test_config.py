@@ -7,7 +7,8 @@ import pytest
 from unblind.config import digest, load, schema
 from unblind.config.files import read
 from unblind.errors import UnblindError
-from unblind.study import jobs
+from unblind.study import graph, jobs
+from unblind.study.rows import scope
 
 FOLDER = Path(__file__).parents[2] / "workflow" / "config"
 MINI = FOLDER / "mini.yaml"
@@ -272,8 +273,8 @@ def test_a_run_may_have_a_teacher_of_its_own_whose_features_are_made_once():
     align = LONG | {"method": "align"}
     runs = {"one": align | own, "two": align | own, "other": LONG | own}
     config = load(MINI, {f"runs.{name}": run for name, run in runs.items()})
-    assert jobs.teachers(config) == {"lite2": None, "lite1": "one"}
-    made = [job for job in jobs.of_study(config) if job.name == "features_teacher"]
+    assert scope.teachers(config) == {"lite2": None, "lite1": "one"}
+    made = [job for job in graph.of_study(config) if job.name == "features_teacher"]
     assert [job.outputs[0].name for job in made] == ["lite2.npy", "lite1.npy"]
     assert [job.call for job in made] == [
         "unblind features teacher",

@@ -15,7 +15,7 @@ from unblind.audit.verdicts import Judgement, Verdict, with_origin
 from unblind.config import Config
 from unblind.custody.stored import Origin
 from unblind.report.published import Claims
-from unblind.study import jobs
+from unblind.study import selection
 
 #: A file behind a claim.
 Record = Piece | File
@@ -79,7 +79,7 @@ class Study:
     @cached_property
     def first_of(self) -> Mapping[str, str]:
         """By run the first of those that are the same: its records stand for all of them."""
-        return {run: jobs.same_as(self.config, run) for run in self.config.runs}
+        return {run: selection.same_as(self.config, run) for run in self.config.runs}
 
     def run(self, name: str | None) -> str | None:
         """Return the run whose records stand for a run's, or a name that is no run's as it is."""

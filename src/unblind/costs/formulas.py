@@ -11,7 +11,8 @@ from unblind.config import Config, Run, Schedule
 from unblind.costs.measured import line_of
 from unblind.errors import UnblindError
 from unblind.sim.conditions import CONDITIONS, OBJECTS, PLATES, Space
-from unblind.study import jobs
+from unblind.study import record_names
+from unblind.study.rows import scope
 from unblind.study.rows.names import KNOCKOUTS, THINK_DOMAINS
 from unblind.study.stages import EPISODE_CPU_S, STAGES, START_CPU_S
 
@@ -146,7 +147,7 @@ def needs(config: Config) -> dict[str, Need]:
         if run.policy not in ("vlm", "always_left"):
             evaluated = [condition.name for condition in CONDITIONS]
             listed.append(_rollouts(config, name, run, "rollout", _counts(config, evaluated)))
-        others = [told.condition for told in jobs.told(config).values()]
+        others = [told.condition for told in record_names.told(config).values()]
         if run.policy == "vla" and others:
             listed.append(_rollouts(config, name, run, "arms", _counts(config, others)))
         if run.policy in ("vla", "oracle", "always_left"):
@@ -199,7 +200,7 @@ def _data(config: Config) -> list[Need]:
     stored = frames * 3 * config.base.model.image_size**2
     amount = f"{frames:,} frames"
     asked = MODEL_CPU_S + _units("features_teacher", frames)
-    teachers = jobs.teachers(config).values()
+    teachers = scope.teachers(config).values()
     return [
         _demos(config, "demos", config.demos.successes + held_out),
         Need(

@@ -22,7 +22,7 @@ from unblind.report.setups import details
 from unblind.report.stats import holm, mcnemar_exact, minimum_detectable_difference
 from unblind.report.summary import COLUMNS, Row, summarise_run
 from unblind.report.tables import write_page
-from unblind.study import jobs
+from unblind.study import selection
 from unblind.study.rows.pages import OF_TEACHERS
 
 #: What every row is compared with.
@@ -85,7 +85,7 @@ def ablation_table(
             evaluated on different episodes. Nothing is written then.
     """
     name, table = f"table{number}", load_claims().tables[number]
-    runs = jobs.page_rows(config, name)
+    runs = selection.page_rows(config, name)
     measured = {
         run: load_run(config, run, results / "rollouts")
         for run in runs
@@ -150,7 +150,7 @@ def ablations(
     p, detectable = judge(compared)
     made, labels = [], {}
     for one in listed:
-        run = jobs.same_as(config, one.run) if one.run in config.runs else None
+        run = selection.same_as(config, one.run) if one.run in config.runs else None
         label = config.runs[one.run].label if run else one.paper.label if one.paper else one.key
         first = labels.setdefault(run or one.key, label)
         measured = records.get(run or "")
@@ -208,7 +208,7 @@ def _compared(
     config: Config, runs: Sequence[str], records: Mapping[str, Records]
 ) -> dict[str, dict[str, Paired]]:
     """Return each run's differences to Align, by group; runs that are the same are one."""
-    distinct = {jobs.same_as(config, run) for run in runs if run in config.runs} - {REFERENCE}
+    distinct = {selection.same_as(config, run) for run in runs if run in config.runs} - {REFERENCE}
     if REFERENCE not in records:
         return {}
     found = {}

@@ -12,7 +12,7 @@ from unblind.config import Config
 from unblind.errors import UnblindError
 from unblind.report import records
 from unblind.report.stats import clustered_difference, clustered_rate, seed_spread
-from unblind.study import jobs
+from unblind.study import jobs, selection
 
 _KEY = ["split", "picture", "kind", "names"]
 _RECORD = (*_KEY, "right", "blind")
@@ -99,7 +99,7 @@ def load_answers(config: Config, folder: Path) -> dict[str, Answers]:
             different questions.
     """
     found = {}
-    for run in jobs.needed_runs(config, "answers"):
+    for run in selection.needed_runs(config, "answers"):
         listed = jobs.of_run(config, "answers", run)
         paths = {job.seed_of_run: Path(folder, run, f"{job.seed_of_run}.parquet") for job in listed}
         if paths and all(path.is_file() for path in paths.values()):

@@ -14,7 +14,7 @@ from unblind.errors import UnblindError
 from unblind.report import records
 from unblind.report.answers import Rate
 from unblind.report.stats import clustered_difference, clustered_p, holm
-from unblind.study import jobs
+from unblind.study import jobs, selection
 
 #: Pairs of runs that are compared, the first minus the second.
 PAIRS = (("base", "vlm"), ("default", "base"), ("align", "default"), ("freeze", "base"))
@@ -95,7 +95,7 @@ def load(
         UnblindError: a record is corrupt or of another configuration, or two models' items differ.
     """
     found: dict[str, Measured] = {}
-    for run in sorted(jobs.needed_runs(config, stage), key=lambda run: _order(config, run)):
+    for run in sorted(selection.needed_runs(config, stage), key=lambda run: _order(config, run)):
         if model := load_model(config, stage, run, items, values, output):
             found[run] = model
     check_same(list(found.values()), items)

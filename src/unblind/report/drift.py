@@ -14,7 +14,7 @@ from unblind.report import figures, records
 from unblind.report.answers import Rate, averaged, estimate
 from unblind.report.render import render
 from unblind.report.stats import clustered_difference, clustered_rate
-from unblind.study import jobs, provenance
+from unblind.study import jobs, provenance, selection
 from unblind.study.stages import STAGES
 
 #: Measures by column of the record, with their names on axes.
@@ -162,7 +162,7 @@ def load(config: Config, folder: Path) -> list[Followed]:
         UnblindError: there is none, one is corrupt or of another configuration, or seeds of a run
             were followed differently.
     """
-    listed = (load_run(config, run, folder) for run in jobs.needed_runs(config, "drift"))
+    listed = (load_run(config, run, folder) for run in selection.needed_runs(config, "drift"))
     found = [one for one in listed if one is not None]
     if not found:
         raise UnblindError(

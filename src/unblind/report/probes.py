@@ -20,8 +20,9 @@ from unblind.report.stats import (
     holm,
     seed_spread,
 )
-from unblind.study import jobs
+from unblind.study import jobs, selection
 from unblind.study.jobs import Job
+from unblind.study.rows import scope
 
 _TRUE = ("row", "column", "distance_cm", "height_cm")
 _KEY = ["task", "look", "site", "picture", "name"]
@@ -147,7 +148,7 @@ def load_models(config: Config, folder: Path) -> dict[str, Probed]:
         UnblindError: a record is corrupt or of another configuration, there is none, or two models
             were shown different pictures.
     """
-    needed = jobs.needed_runs(config, "probe")
+    needed = selection.needed_runs(config, "probe")
     listed = sorted(needed, key=lambda name: _order(config, name))
     read = {run: load_model(config, run, folder) for run in listed}
     found = {run: model for run, model in read.items() if model}
@@ -199,7 +200,7 @@ def load_teachers(config: Config, folder: Path, runs: Iterable[str]) -> dict[str
     Raises:
         UnblindError: a record is corrupt or of another configuration.
     """
-    made_for, found = jobs.teachers(config), {}
+    made_for, found = scope.teachers(config), {}
     for run in runs:
         teacher = config.of(run).training.align.teacher
         is_there = _teacher_path(folder, teacher).is_file()

@@ -20,7 +20,7 @@ from unblind.report.published import PAPER, load_claims
 from unblind.report.render import render
 from unblind.report.stats import clustered_difference, clustered_rate
 from unblind.report.tables import write_page
-from unblind.study import jobs
+from unblind.study import jobs, selection
 
 #: Columns in the paper's order, and the domain of each.
 COLUMNS: Mapping[str, str] = {
@@ -119,7 +119,7 @@ def _load_acting(config: Config, folder: Path) -> dict[str, Loaded]:
     found = {
         run: acted(config, name, run, folder)
         for name in ("think", "think_scripted")
-        for run in jobs.needed_runs(config, name, "table2")
+        for run in selection.needed_runs(config, name, "table2")
     }
     return {run: loaded for run, loaded in found.items() if loaded}
 
@@ -156,7 +156,7 @@ def acted(config: Config, stage: str, run: str, folder: Path) -> Loaded | None:
 
 
 def _load_answers(config: Config, folder: Path) -> dict[str, Loaded]:
-    needed = jobs.needed_runs(config, "think_answers", "table2")
+    needed = selection.needed_runs(config, "think_answers", "table2")
     found = {run: answered(config, run, folder) for run in needed}
     return {run: loaded for run, loaded in found.items() if loaded}
 

@@ -181,7 +181,7 @@ ROWS = {
         modules=(
             *REPORT,
             *within("costs", "formulas", "measured", "page"),
-            *within("study", "jobs", "rows", "stages"),
+            *within("study", "graph", "jobs", "record_names", "rows", "selection", "stages"),
             "unblind.teachers.registry",
         ),
         sources=(
