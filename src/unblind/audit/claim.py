@@ -9,12 +9,13 @@ from typing import Any, Literal
 
 from unblind.audit.commands import Commands
 from unblind.audit.knowledge import File
-from unblind.audit.measure import Effect, Ours
+from unblind.audit.measure import Effect
 from unblind.audit.records import CONDITIONS_OF, Evidence, Piece, conditions
 from unblind.audit.verdicts import Judgement, Verdict, with_origin
 from unblind.config import Config
 from unblind.custody.stored import Origin
 from unblind.report.published import Claims
+from unblind.report.stats import Estimate
 from unblind.study import selection
 
 #: A file behind a claim.
@@ -149,7 +150,7 @@ def evidence(
     }
 
 
-def rounded(numbers: Ours | Effect) -> dict[str, float | None]:
+def rounded(numbers: Estimate | Effect) -> dict[str, float | None]:
     """Return the numbers with the digits that a page keeps."""
     fields = dataclasses.asdict(numbers)
     return {k: round(v, 6) if isinstance(v, float) else v for k, v in fields.items()}

@@ -9,17 +9,19 @@ import pandas as pd
 
 from unblind.config import Config
 from unblind.report import answers as answering
-from unblind.report import probes, reasons
-from unblind.report.answers import Line, Rate, load_answers
+from unblind.report import reasons
+from unblind.report.answers import Line, load_answers
 from unblind.report.differences import GROUPS, Paired, pair, paired
+from unblind.report.power import minimum_detectable_difference
 from unblind.report.printed import PublishedRow, PublishedTable
-from unblind.report.probes import Probed, load_teachers
+from unblind.report.probe_rates import rates
+from unblind.report.probes import CONCEPTS, Probed, load_teachers
 from unblind.report.published import PAPER, load_claims
 from unblind.report.reasons import Reasons
 from unblind.report.records import Records, is_evaluated, load_run
 from unblind.report.render import render
 from unblind.report.setups import details
-from unblind.report.stats import holm, mcnemar_exact, minimum_detectable_difference
+from unblind.report.stats import ALPHA, Estimate, holm, mcnemar_exact
 from unblind.report.summary import COLUMNS, Row, summarise_run
 from unblind.report.tables import write_page
 from unblind.study import selection
@@ -29,7 +31,6 @@ from unblind.study.rows.pages import OF_TEACHERS
 REFERENCE = "align"
 #: Groups of conditions whose comparisons are the family of Holm's correction.
 TESTED = ("semantic", "vision", "execution")
-_ALPHA = 0.05
 #: Tables whose paper prints single conditions.
 BY_CONDITION = ("10", "11", "12", "13")
 
@@ -65,7 +66,7 @@ class Ablation:
     setup: Mapping[str, str]
     paper: Mapping[str, float]
     teacher: str = ""
-    probed: Rate | None = None
+    probed: Estimate | None = None
 
 
 def ablation_table(
@@ -177,9 +178,9 @@ def _teacher(config: Config, run: str | None) -> str:
     return config.of(run).training.align.teacher if is_aligned else ""
 
 
-def _concepts(probed: Probed) -> Rate:
+def _concepts(probed: Probed) -> Estimate:
     """Return the share of concepts that a linear probe reads from a teacher's tokens."""
-    (rate,) = probes.rates(probed, probes.CONCEPTS).values()
+    (rate,) = rates(probed, CONCEPTS).values()
     return rate
 
 
@@ -232,7 +233,7 @@ def judge(
     """
     family = {(run, group): of[group] for run, of in compared.items() for group in TESTED}
     adjusted = holm({key: mcnemar_exact(one.won, one.lost) for key, one in family.items()})
-    level = 1 - _ALPHA / max(len(family), 1)
+    level = 1 - ALPHA / max(len(family), 1)
     p: dict[str, dict[str, float]] = {run: {} for run in compared}
     detectable: dict[str, dict[str, float | None]] = {run: {} for run in compared}
     for (run, group), one in family.items():

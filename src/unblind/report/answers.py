@@ -11,7 +11,7 @@ import pandas as pd
 from unblind.config import Config
 from unblind.errors import UnblindError
 from unblind.report import records
-from unblind.report.stats import clustered_difference, clustered_rate, seed_spread
+from unblind.report.stats import Estimate, clustered_difference, clustered_rate, seed_spread
 from unblind.study import jobs, selection
 
 _KEY = ["split", "picture", "kind", "names"]
@@ -33,16 +33,6 @@ BY_KIND = ("held out", "new looks")
 
 
 @dataclass(frozen=True)
-class Rate:
-    """A share of right answers, or a difference of two, with its 95 % interval over pictures."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-
-@dataclass(frozen=True)
 class Line:
     """One line of the table of answers.
 
@@ -59,9 +49,9 @@ class Line:
     run: str
     label: str
     part: str
-    rates: Mapping[str, Rate]
-    kinds: Mapping[str, Mapping[str, Rate]]
-    changes: Mapping[str, Rate]
+    rates: Mapping[str, Estimate]
+    kinds: Mapping[str, Mapping[str, Estimate]]
+    changes: Mapping[str, Estimate]
     seed_sd: Mapping[str, float]
 
 
@@ -186,7 +176,7 @@ def _line(
     return Line(run, label, part, _rates(frame), by_kind, changes, spread)
 
 
-def _rates(frame: pd.DataFrame) -> dict[str, Rate]:
+def _rates(frame: pd.DataFrame) -> dict[str, Estimate]:
     return {column: _rate(some) for column, some in _columns(frame)}
 
 
@@ -211,11 +201,13 @@ def _chosen(frame: pd.DataFrame, column: str) -> pd.DataFrame:
     return some.assign(kind=some["kind"].astype(str))
 
 
-def _rate(some: pd.DataFrame) -> Rate:
+def _rate(some: pd.DataFrame) -> Estimate:
     return estimate(clustered_rate, some)
 
 
-def estimate(function: Any, some: pd.DataFrame) -> Rate:
+def estimate(function: Any, some: pd.DataFrame) -> Estimate:
     """Return what `clustered_rate` or `clustered_difference` makes of answers."""
     values = some["right"].to_numpy(dtype=float)
-    return Rate(*function(values, some["kind"].to_numpy(), some["picture"].to_numpy()), len(some))
+    return Estimate(
+        *function(values, some["kind"].to_numpy(), some["picture"].to_numpy()), len(some)
+    )

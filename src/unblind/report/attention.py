@@ -9,12 +9,11 @@ import pandas as pd
 from unblind.config import Config
 from unblind.files import write_text
 from unblind.report import attention_figure, by_model, figures, knockout_success
-from unblind.report.answers import Rate
-from unblind.report.by_model import ALPHA, Change, Measured, Row
+from unblind.report.by_model import Change, Measured, Row
 from unblind.report.knockout_success import Blinded
 from unblind.report.published import PAPER
 from unblind.report.render import render
-from unblind.report.stats import holm
+from unblind.report.stats import ALPHA, Estimate, holm
 from unblind.study import provenance
 from unblind.study.jobs import Job
 
@@ -123,7 +122,7 @@ def of_map(frame: pd.DataFrame, prompt: str, variant: str) -> pd.DataFrame:
     return frame[(frame["prompt"] == prompt) & (frame["variant"] == variant)]
 
 
-def estimate(some: pd.DataFrame, column: str) -> Rate | None:
+def estimate(some: pd.DataFrame, column: str) -> Estimate | None:
     """Return a column's mean: conditions weigh the same, episodes are drawn."""
     return by_model.interval(some, column, STRATA, CLUSTERS)
 

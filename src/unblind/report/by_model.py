@@ -12,14 +12,11 @@ import pandas as pd
 from unblind.config import Config
 from unblind.errors import UnblindError
 from unblind.report import records
-from unblind.report.answers import Rate
-from unblind.report.stats import clustered_difference, clustered_p, holm
+from unblind.report.stats import ALPHA, Estimate, clustered_difference, clustered_p, holm
 from unblind.study import jobs, selection
 
 #: Pairs of runs that are compared, the first minus the second.
 PAIRS = (("base", "vlm"), ("default", "base"), ("align", "default"), ("freeze", "base"))
-#: Highest chance to name a layer at which two models do not differ, a family of tests together.
-ALPHA = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +55,7 @@ class Row:
     """A line of a table: its heading, and a cell for each column, None where nothing is known."""
 
     heading: str
-    cells: Sequence[Rate | None]
+    cells: Sequence[Estimate | None]
 
 
 @dataclass(frozen=True)
@@ -72,7 +69,7 @@ class Change:
     """
 
     labels: tuple[str, str]
-    cells: Mapping[Any, Rate | None]
+    cells: Mapping[Any, Estimate | None]
     higher: Sequence[Any]
     lower: Sequence[Any]
 
@@ -95,7 +92,7 @@ def load(
         UnblindError: a record is corrupt or of another configuration, or two models' items differ.
     """
     found: dict[str, Measured] = {}
-    for run in sorted(selection.needed_runs(config, stage), key=lambda run: _order(config, run)):
+    for run in sorted(selection.needed_runs(config, stage), key=lambda run: order(config, run)):
         if model := load_model(config, stage, run, items, values, output):
             found[run] = model
     check_same(list(found.values()), items)
@@ -125,7 +122,8 @@ def load_model(
     return Measured(run, label, frames, tuple(values), tuple(paths.values()))
 
 
-def _order(config: Config, run: str) -> tuple[bool, bool]:
+def order(config: Config, run: str) -> tuple[bool, bool]:
+    """Return what runs are sorted by: the VLM first, the base, then trained runs."""
     about = config.runs[run]
     return about.method is not None, about.policy != "vlm"
 
@@ -148,7 +146,9 @@ def check_same(models: Sequence[Measured], items: Sequence[str]) -> None:
                 )
 
 
-def interval(some: pd.DataFrame, column: str, strata: str, clusters: Sequence[str]) -> Rate | None:
+def interval(
+    some: pd.DataFrame, column: str, strata: str, clusters: Sequence[str]
+) -> Estimate | None:
     """Return the mean of a column with its normal 95 % interval; None where nothing is known.
 
     Args:
@@ -160,7 +160,7 @@ def interval(some: pd.DataFrame, column: str, strata: str, clusters: Sequence[st
     known = some[some[column].notna()]
     if known.empty:
         return None
-    return Rate(*clustered_difference(*_parts(known, column, strata, clusters)), len(known))
+    return Estimate(*clustered_difference(*_parts(known, column, strata, clusters)), len(known))
 
 
 def p_value(some: pd.DataFrame, column: str, strata: str, clusters: Sequence[str]) -> float:

@@ -9,11 +9,10 @@ import pandas as pd
 from unblind.config import Config
 from unblind.files import write_text
 from unblind.report import by_model, figures
-from unblind.report.answers import Rate
-from unblind.report.by_model import ALPHA, Change, Measured, Row
+from unblind.report.by_model import Change, Measured, Row
 from unblind.report.published import PAPER
 from unblind.report.render import render
-from unblind.report.stats import clustered_rate
+from unblind.report.stats import ALPHA, Estimate, clustered_rate
 from unblind.study import provenance
 from unblind.study.jobs import Job
 
@@ -96,7 +95,7 @@ def of(frame: pd.DataFrame, tokens: str, layer: int) -> pd.DataFrame:
     return frame[(frame["tokens"] == tokens) & (frame["layer"] == layer)]
 
 
-def estimate(some: pd.DataFrame, measure: str) -> Rate | None:
+def estimate(some: pd.DataFrame, measure: str) -> Estimate | None:
     """Return a measure's mean: classes weigh the same, episodes are drawn.
 
     Shares have Wilson's form of interval, silhouettes the normal one.
@@ -104,7 +103,7 @@ def estimate(some: pd.DataFrame, measure: str) -> Rate | None:
     if measure == "silhouette" or some.empty:
         return by_model.interval(some, measure, STRATA, CLUSTERS)
     parts = by_model.groups(some, STRATA, CLUSTERS)
-    return Rate(*clustered_rate(some[measure].to_numpy(float), *parts), len(some))
+    return Estimate(*clustered_rate(some[measure].to_numpy(float), *parts), len(some))
 
 
 def changes(models: Mapping[str, Measured], layers: Sequence[int]) -> list[Change]:

@@ -11,9 +11,9 @@ from unblind.config import Config
 from unblind.errors import UnblindError
 from unblind.files import write_text
 from unblind.report import figures, records
-from unblind.report.answers import Rate, averaged, estimate
+from unblind.report.answers import averaged, estimate
 from unblind.report.render import render
-from unblind.report.stats import clustered_difference, clustered_rate
+from unblind.report.stats import Estimate, clustered_difference, clustered_rate
 from unblind.study import jobs, provenance, selection
 from unblind.study.stages import STAGES
 
@@ -65,12 +65,12 @@ class Followed:
     def _first(self) -> pd.DataFrame:
         return next(iter(self.tokens.values()))
 
-    def measure(self, name: str, pictures: str, step: int, site: str) -> Rate:
+    def measure(self, name: str, pictures: str, step: int, site: str) -> Estimate:
         """Return a measure, seeds' mean; the interval is their mean one (over pictures alone)."""
         rows = pd.concat(self.tokens.values())
         here = (rows["step"] == step) & (rows["site"] == site) & (rows["pictures"] == pictures)
         values = (float(rows.loc[here, f"{name}{end}"].mean()) for end in ("", "_low", "_high"))
-        return Rate(*values, int(rows.loc[here, "n"].iloc[0]))
+        return Estimate(*values, int(rows.loc[here, "n"].iloc[0]))
 
     def right(self, step: int, seed: int | None = None) -> pd.DataFrame:
         """Return the answers at a step, ``right`` being the share of seeds, or one seed's."""
@@ -79,12 +79,12 @@ class Followed:
         right = sum(frame["right"].astype(float) for frame in frames) / len(frames)
         return averaged(frames[0].assign(right=right), COLUMN)
 
-    def rate(self, step: int, seed: int | None = None) -> Rate | None:
+    def rate(self, step: int, seed: int | None = None) -> Estimate | None:
         """Return the share of right answers, kinds weighing the same; None with too few."""
         some = self.right(step, seed)
         return estimate(clustered_rate, some) if len(some) else None
 
-    def change(self, step: int) -> Rate | None:
+    def change(self, step: int) -> Estimate | None:
         """Return how the share has changed since step 0, on the same questions."""
         return _difference(self.right(step), self.right(0))
 
@@ -103,8 +103,8 @@ class Verdict:
     most: str
     least: str
     site: str
-    drift: tuple[Rate, Rate]
-    difference: Rate | None
+    drift: tuple[Estimate, Estimate]
+    difference: Estimate | None
 
     @property
     def says(self) -> str:
@@ -220,7 +220,7 @@ def verdict(followed: Sequence[Followed], site: str) -> Verdict | None:
     return Verdict(most.label, least.label, site, (lowest, highest), difference)
 
 
-def _difference(first: pd.DataFrame, second: pd.DataFrame) -> Rate | None:
+def _difference(first: pd.DataFrame, second: pd.DataFrame) -> Estimate | None:
     """Return the first's share of right answers minus the second's, of the same questions."""
     if first.empty:
         return None
@@ -284,5 +284,5 @@ def _draw_answers(panel: Any, one: Followed, number: int) -> None:
             figures.thin(panel, list(known), values, number)
 
 
-def _percent(rate: Rate) -> Rate:
-    return Rate(100 * rate.value, 100 * rate.low, 100 * rate.high, rate.n)
+def _percent(rate: Estimate) -> Estimate:
+    return Estimate(100 * rate.value, 100 * rate.low, 100 * rate.high, rate.n)

@@ -16,9 +16,9 @@ from unblind.config import Config
 from unblind.errors import UnblindError
 from unblind.files import write_text
 from unblind.report import figures, records
-from unblind.report.answers import LEAST, Rate, estimate
+from unblind.report.answers import LEAST, estimate
 from unblind.report.render import render
-from unblind.report.stats import clustered_difference, clustered_rate, paired_bootstrap
+from unblind.report.stats import Estimate, clustered_difference, clustered_rate, paired_bootstrap
 from unblind.study import jobs, provenance
 from unblind.study.stages import STAGES
 
@@ -51,10 +51,10 @@ class Barrier:
 
     measure: str
     edge: str
-    start: Rate
-    end: Rate
+    start: Estimate
+    end: Estimate
     t: float
-    height: Rate
+    height: Estimate
 
     @property
     def is_seen(self) -> bool:
@@ -86,7 +86,7 @@ class Landscape:
         points = self.points
         return points[(points["part"] == "edge") & (points["name"] == edge)].sort_values("t")
 
-    def rates(self, edge: str, measure: str) -> list[Rate]:
+    def rates(self, edge: str, measure: str) -> list[Estimate]:
         """Return a measure along a line, with 95 % intervals over frames or pictures."""
         return [self._rate(measure, self._at(point, measure)) for point in self.on(edge)["point"]]
 
@@ -134,15 +134,15 @@ class Landscape:
         """Return the mean over kinds of question, or over frames, which are of one kind."""
         return float(frame.groupby("kind")["value"].mean().mean())
 
-    def _rate(self, measure: str, frame: pd.DataFrame) -> Rate:
+    def _rate(self, measure: str, frame: pd.DataFrame) -> Estimate:
         if measure == ANSWERS:
             return estimate(clustered_rate, _as_answers(frame))
-        return Rate(*paired_bootstrap([frame["value"].to_numpy()], self.seed), len(frame))
+        return Estimate(*paired_bootstrap([frame["value"].to_numpy()], self.seed), len(frame))
 
-    def _difference(self, measure: str, frame: pd.DataFrame) -> Rate:
+    def _difference(self, measure: str, frame: pd.DataFrame) -> Estimate:
         if measure == ANSWERS:
             return estimate(clustered_difference, _as_answers(frame))
-        return Rate(*paired_bootstrap([frame["value"].to_numpy()], self.seed), len(frame))
+        return Estimate(*paired_bootstrap([frame["value"].to_numpy()], self.seed), len(frame))
 
 
 def _as_answers(frame: pd.DataFrame) -> pd.DataFrame:

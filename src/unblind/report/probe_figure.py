@@ -6,8 +6,8 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from unblind.report.answers import Rate
 from unblind.report.probes import MEASURES, Measure, Probed
+from unblind.report.stats import Estimate
 
 #: Okabe and Ito's colours, with a marker and a dash each: readable in grey, too.
 _STYLES = (
@@ -27,7 +27,7 @@ _DODGE = 0.07
 def draw(
     models: Mapping[str, Probed],
     references: Mapping[str, Probed],
-    shown: Mapping[str, Mapping[str, Mapping[str, Rate]]],
+    shown: Mapping[str, Mapping[str, Mapping[str, Estimate]]],
     chances: Mapping[str, float],
     path: Path,
 ) -> None:
@@ -52,7 +52,7 @@ def _panel(
     axes: Axes,
     measure: Measure,
     probed: Mapping[str, Probed],
-    rates: Mapping[str, Mapping[str, Rate]],
+    rates: Mapping[str, Mapping[str, Estimate]],
     chance: float,
 ) -> None:
     sites = max((model.sites for model in probed.values()), key=len)

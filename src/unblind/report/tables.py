@@ -11,17 +11,18 @@ import pandas as pd
 from unblind.config import Config
 from unblind.files import write_text
 from unblind.report import answers as answering
-from unblind.report.answers import Line, Rate, load_answers
+from unblind.report.answers import Line, load_answers
 from unblind.report.differences import GROUPS as PAIRED_GROUPS
 from unblind.report.differences import Difference, differences
 from unblind.report.following import Following, following, load_told_otherwise
 from unblind.report.footer import facts, load_manifest
-from unblind.report.forgetting import ALPHA, Finding, findings
+from unblind.report.forgetting import Finding, findings
 from unblind.report.gates import Gate, gates
 from unblind.report.profiles import THRESHOLDS, Improvement, Profile, improvements, profiles
 from unblind.report.published import PAPER, load_claims
 from unblind.report.records import load_replay, load_run
 from unblind.report.render import render
+from unblind.report.stats import ALPHA, Estimate
 from unblind.report.summary import COLUMNS, GROUPS, MEANS, STAGE_HEADINGS, Row, summarise
 from unblind.study import jobs, provenance
 from unblind.study.stages import STAGES
@@ -337,7 +338,7 @@ def _of_pairs(one: Following) -> dict[str, str]:
 
 def _answer_lines(line: Line) -> list[dict[str, Any]]:
     """Return what a model answered: all kinds by column, single kinds, difference to the base."""
-    told: dict[tuple[str, str], Rate] = {("all", column): r for column, r in line.rates.items()}
+    told: dict[tuple[str, str], Estimate] = {("all", column): r for column, r in line.rates.items()}
     told |= {(k, column): r for column, some in line.kinds.items() for k, r in some.items()}
     told |= {("all, minus base", column): r for column, r in line.changes.items()}
     return [

@@ -15,10 +15,9 @@ import pandas as pd
 
 from unblind.config import Config
 from unblind.report import records
-from unblind.report.answers import Rate
 from unblind.report.published import PAPER, load_claims
 from unblind.report.render import render
-from unblind.report.stats import clustered_difference, clustered_rate
+from unblind.report.stats import Estimate, clustered_difference, clustered_rate
 from unblind.report.tables import write_page
 from unblind.study import jobs, selection
 
@@ -69,8 +68,8 @@ class Line:
     label: str
     start: str
     measure: str
-    rates: Mapping[str, Rate]
-    change: Rate | None
+    rates: Mapping[str, Estimate]
+    change: Estimate | None
 
 
 def table2(config: Config, acting: Path, answers: Path, out: Path) -> list[Path]:
@@ -263,10 +262,10 @@ def _kinds(rows: pd.DataFrame) -> pd.Series:
     return rows["kind"] if "kind" in rows else pd.Series("", index=rows.index)
 
 
-def _rate(function: Any, rows: pd.DataFrame, values: pd.Series, strata: pd.Series) -> Rate:
+def _rate(function: Any, rows: pd.DataFrame, values: pd.Series, strata: pd.Series) -> Estimate:
     _, clusters = groups(rows)
     arrays = (values.to_numpy(dtype=float), strata.to_numpy(), clusters)
-    return Rate(*function(*arrays), len(rows))
+    return Estimate(*function(*arrays), len(rows))
 
 
 def groups(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -276,7 +275,7 @@ def groups(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     return strata.to_numpy(), clusters.to_numpy()
 
 
-def _change(rows: pd.DataFrame, other: pd.DataFrame, judged: str) -> Rate:
+def _change(rows: pd.DataFrame, other: pd.DataFrame, judged: str) -> Estimate:
     """Return the mean difference on the same rows."""
     both = pairs(rows, other, judged)
     strata, _ = groups(both)
