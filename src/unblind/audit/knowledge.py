@@ -236,7 +236,7 @@ def compared(
     stage, _ = QUANTITIES[claim.quantity]
     page = {"attention": attention, "collapse": collapse}[stage]
     first, second = models = tuple(known.content for known in both)
-    by_model.check_same(models, page.ITEMS)
+    by_model.check_same(models, page.ITEMS, stage)
     own, other = (_shown(config, claim, model) for model in (first, second))
     pairs = own.assign(first=own[claim.quantity], second=other[claim.quantity])
     pairs = pairs[pairs["first"].notna() & pairs["second"].notna()]

@@ -1,16 +1,15 @@
 """What models answer to held-out questions: rates by kind, and what fine-tuning has changed."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from unblind.config import Config
-from unblind.errors import UnblindError
 from unblind.report import records
+from unblind.report.by_model import Measured, check_same
 from unblind.report.stats import Estimate, clustered_difference, clustered_rate, seed_spread
 from unblind.study import jobs, selection
 
@@ -56,27 +55,14 @@ class Line:
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
-    """The answers of one model, of all its seeds.
+class Answers(Measured):
+    """The answers of one model, of all its seeds: a row an answer; the value is ``right``.
 
     Attributes:
-        run: its run.
-        by_seed: one row an answer, in the same order for all seeds.
         metas: sidecars of the records.
-        paths: the records.
     """
 
-    run: str
-    by_seed: Mapping[int, pd.DataFrame]
     metas: tuple[Mapping[str, Any], ...]
-    paths: tuple[Path, ...]
-
-    @cached_property
-    def frame(self) -> pd.DataFrame:
-        """One row an answer; ``right`` is the share of seeds that are right."""
-        first, *others = self.by_seed.values()
-        right = sum((other["right"] for other in others), start=first["right"].astype(float))
-        return first.assign(right=right / len(self.by_seed))
 
 
 def load_answers(config: Config, folder: Path) -> dict[str, Answers]:
@@ -88,7 +74,7 @@ def load_answers(config: Config, folder: Path) -> dict[str, Answers]:
         UnblindError: a record is corrupt or of another configuration, or two runs were asked
             different questions.
     """
-    found = {}
+    found: dict[str, Answers] = {}
     for run in selection.needed_runs(config, "answers"):
         listed = jobs.of_run(config, "answers", run)
         paths = {job.seed_of_run: Path(folder, run, f"{job.seed_of_run}.parquet") for job in listed}
@@ -97,22 +83,10 @@ def load_answers(config: Config, folder: Path) -> dict[str, Answers]:
             read = {seed: records.load(path, _RECORD, settings) for seed, path in paths.items()}
             frames = {seed: frame for seed, (frame, _) in read.items()}
             metas = tuple(meta for _, meta in read.values())
-            found[run] = Answers(run, frames, metas, tuple(paths.values()))
-    _check_same(found.values())
+            label, files = config.runs[run].label, tuple(paths.values())
+            found[run] = Answers(run, label, frames, ("right",), files, metas)
+    check_same(list(found.values()), _KEY, "answers")
     return found
-
-
-def _check_same(answers: Iterable[Answers]) -> None:
-    first: pd.DataFrame | None = None
-    for model in answers:
-        for seed, frame in model.by_seed.items():
-            asked = frame[_KEY].astype(str)
-            first = asked if first is None else first
-            if not asked.equals(first):
-                raise UnblindError(
-                    f"run '{model.run}', seed {seed}, was asked other questions than another run",
-                    f"delete its record and run: unblind answers --run {model.run} --seed {seed}",
-                )
 
 
 def summarise(config: Config, answers: Mapping[str, Answers]) -> list[Line]:
@@ -122,7 +96,7 @@ def summarise(config: Config, answers: Mapping[str, Answers]) -> list[Line]:
     order = sorted(answers, key=lambda name: (config.runs[name].policy != "vlm", name != base))
     lines = []
     for name in order:
-        model, label = answers[name], config.runs[name].label
+        model, label = answers[name], answers[name].label
         other = None if name == base else reference
         lines.append(_line(name, label, "all", model.frame, other, _spread(model)))
         if model.frame["blind"].notna().all():

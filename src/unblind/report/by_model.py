@@ -1,6 +1,6 @@
 """Records that a stage has made of each model, side by side: means over seeds, and differences."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ from unblind.errors import UnblindError
 from unblind.report import records
 from unblind.report.stats import ALPHA, Estimate, clustered_difference, clustered_p, holm
 from unblind.study import jobs, selection
+from unblind.study.stages import STAGES
 
 #: Pairs of runs that are compared, the first minus the second.
 PAIRS = (("base", "vlm"), ("default", "base"), ("align", "default"), ("freeze", "base"))
@@ -95,7 +96,7 @@ def load(
     for run in sorted(selection.needed_runs(config, stage), key=lambda run: order(config, run)):
         if model := load_model(config, stage, run, items, values, output):
             found[run] = model
-    check_same(list(found.values()), items)
+    check_same(list(found.values()), items, stage)
     return found
 
 
@@ -128,8 +129,13 @@ def order(config: Config, run: str) -> tuple[bool, bool]:
     return about.method is not None, about.policy != "vlm"
 
 
-def check_same(models: Sequence[Measured], items: Sequence[str]) -> None:
+def check_same(models: Sequence[Measured], items: Sequence[str], stage: str) -> None:
     """Stop where two models were measured of other items.
+
+    Args:
+        models: any.
+        items: columns that name an item.
+        stage: that made the records.
 
     Raises:
         UnblindError: some were.
@@ -142,25 +148,31 @@ def check_same(models: Sequence[Measured], items: Sequence[str]) -> None:
                 raise UnblindError(
                     f"the record of run '{model.run}', seed {seed}, is of other items than that of "
                     f"'{models[0].run}'",
-                    "delete it and run the command that makes it",
+                    f"delete it and run: unblind {STAGES[stage].command} --run {model.run} "
+                    f"--seed {seed}",
                 )
 
 
 def interval(
-    some: pd.DataFrame, column: str, strata: str, clusters: Sequence[str]
+    some: pd.DataFrame,
+    column: str,
+    strata: str,
+    clusters: Sequence[str],
+    of: Callable[..., tuple[float, float, float]] = clustered_difference,
 ) -> Estimate | None:
-    """Return the mean of a column with its normal 95 % interval; None where nothing is known.
+    """Return the mean of a column with its 95 % interval; None where nothing is known.
 
     Args:
         some: rows.
         column: numbers; missing ones are left out.
         strata: column of groups that weigh the same.
         clusters: columns that together name what is drawn independently.
+        of: what makes the interval: `clustered_difference`, or `clustered_rate` for shares.
     """
     known = some[some[column].notna()]
     if known.empty:
         return None
-    return Estimate(*clustered_difference(*_parts(known, column, strata, clusters)), len(known))
+    return Estimate(*of(*_parts(known, column, strata, clusters)), len(known))
 
 
 def p_value(some: pd.DataFrame, column: str, strata: str, clusters: Sequence[str]) -> float:

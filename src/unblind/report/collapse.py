@@ -12,7 +12,7 @@ from unblind.report import by_model, figures
 from unblind.report.by_model import Change, Measured, Row
 from unblind.report.published import PAPER
 from unblind.report.render import render
-from unblind.report.stats import ALPHA, Estimate, clustered_rate
+from unblind.report.stats import ALPHA, Estimate, clustered_difference, clustered_rate
 from unblind.study import provenance
 from unblind.study.jobs import Job
 
@@ -100,10 +100,8 @@ def estimate(some: pd.DataFrame, measure: str) -> Estimate | None:
 
     Shares have Wilson's form of interval, silhouettes the normal one.
     """
-    if measure == "silhouette" or some.empty:
-        return by_model.interval(some, measure, STRATA, CLUSTERS)
-    parts = by_model.groups(some, STRATA, CLUSTERS)
-    return Estimate(*clustered_rate(some[measure].to_numpy(float), *parts), len(some))
+    of = clustered_difference if measure == "silhouette" else clustered_rate
+    return by_model.interval(some, measure, STRATA, CLUSTERS, of)
 
 
 def changes(models: Mapping[str, Measured], layers: Sequence[int]) -> list[Change]:

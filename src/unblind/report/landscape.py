@@ -88,7 +88,8 @@ class Landscape:
 
     def rates(self, edge: str, measure: str) -> list[Estimate]:
         """Return a measure along a line, with 95 % intervals over frames or pictures."""
-        return [self._rate(measure, self._at(point, measure)) for point in self.on(edge)["point"]]
+        at = (self._at(point, measure) for point in self.on(edge)["point"])
+        return [self._estimate(measure, frame, clustered_rate) for frame in at]
 
     def barrier(self, edge: str, measure: str) -> Barrier | None:
         """Return the barrier of a line; None where too few questions were asked."""
@@ -101,9 +102,12 @@ class Landscape:
             frame.assign(value=sign * (frame["value"].to_numpy() - (1 - t) * start - t * end))
             for t, frame in zip(line["t"], by_point, strict=True)
         ]
-        inner = {k: self._difference(measure, heights[k]) for k in range(1, len(heights) - 1)}
+        inner = {
+            k: self._estimate(measure, heights[k], clustered_difference)
+            for k in range(1, len(heights) - 1)
+        }
         worst = max(inner, key=lambda k: inner[k].value)
-        ends = (self._rate(measure, by_point[k]) for k in (0, -1))
+        ends = (self._estimate(measure, by_point[k], clustered_rate) for k in (0, -1))
         return Barrier(measure, edge, *ends, float(line["t"].iloc[worst]), inner[worst])
 
     def grid(self, measure: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -134,19 +138,11 @@ class Landscape:
         """Return the mean over kinds of question, or over frames, which are of one kind."""
         return float(frame.groupby("kind")["value"].mean().mean())
 
-    def _rate(self, measure: str, frame: pd.DataFrame) -> Estimate:
+    def _estimate(self, measure: str, frame: pd.DataFrame, of_answers: Any) -> Estimate:
+        """Return a mean with its interval, which ``of_answers`` makes of answers."""
         if measure == ANSWERS:
-            return estimate(clustered_rate, _as_answers(frame))
+            return estimate(of_answers, frame.rename(columns={"value": "right", "item": "picture"}))
         return Estimate(*paired_bootstrap([frame["value"].to_numpy()], self.seed), len(frame))
-
-    def _difference(self, measure: str, frame: pd.DataFrame) -> Estimate:
-        if measure == ANSWERS:
-            return estimate(clustered_difference, _as_answers(frame))
-        return Estimate(*paired_bootstrap([frame["value"].to_numpy()], self.seed), len(frame))
-
-
-def _as_answers(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.rename(columns={"value": "right", "item": "picture"})
 
 
 def figure2c(config: Config, folder: Path, out: Path) -> list[Path]:

@@ -79,11 +79,9 @@ def rows(models: Mapping[str, Measured], measure: str, sites: Sequence[str]) -> 
     ]
 
 
-def rate(some: pd.DataFrame, measure: str) -> Estimate:
+def rate(some: pd.DataFrame, measure: str) -> Estimate | None:
     """Return a share with its interval: domains weigh the same, episode ids are drawn."""
-    unit = some["domain"].astype(str) + "/" + some["episode_id"].astype(str)
-    parts = (some["domain"].astype(str).to_numpy(), unit.to_numpy())
-    return Estimate(*clustered_rate(some[measure].to_numpy(float), *parts), len(some))
+    return by_model.interval(some, measure, "domain", _CLUSTERS, clustered_rate)
 
 
 def reading(model: Measured, sites: Sequence[str]) -> Reading:

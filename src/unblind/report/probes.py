@@ -89,7 +89,7 @@ def load_models(config: Config, folder: Path) -> dict[str, Probed]:
     found = {run: model for run, model in read.items() if model}
     if not found:
         raise UnblindError(f"{folder} has no probes of a model", "run: unblind probe --run base")
-    check_same(list(found.values()), _KEY)
+    check_same(list(found.values()), _KEY, "probe")
     return found
 
 
