@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from unblind.config import load
-from unblind.costs.formulas import needs, total
+from unblind.costs.formulas import needs
 from unblind.costs.measured import count, lines
+from unblind.costs.need import total
 
 FOLDER = Path(__file__).parents[2] / "workflow" / "config"
 PAPER = FOLDER / "paper.yaml"

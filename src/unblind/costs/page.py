@@ -7,8 +7,9 @@ from typing import Any
 
 from unblind.config import Config
 from unblind.costs import formulas, measured
-from unblind.costs.formulas import CONSTANTS, FORMULAS, Need, hours, size
 from unblind.costs.measured import Cost
+from unblind.costs.need import Need, hours, size, total
+from unblind.costs.paper_scale import CONSTANTS, FORMULAS, policy_calls, require_large
 from unblind.files import write_text
 from unblind.report.published import PAPER
 from unblind.report.render import render
@@ -46,7 +47,7 @@ def cost_page(config: Config, paper: Config) -> list[Path]:
         UnblindError: a sidecar is damaged, or ``paper`` is of another scale. Nothing is written
             then.
     """
-    formulas.require_large(paper)
+    require_large(paper)
     made_by = measured.lines(config)
     rebuilding = config.model_copy(update={"rebuild_base": True})
     # A study that makes its base lists these among its stages.
@@ -63,8 +64,8 @@ def cost_page(config: Config, paper: Config) -> list[Path]:
         "base": _lines(rebuilding, base),
         "paper": paper,
         "needs": _needs(paper),
-        "ood_calls": formulas.policy_calls(paper, conditions=13),
-        "vl_think_calls": formulas.policy_calls(paper, conditions=8),
+        "ood_calls": policy_calls(paper, conditions=13),
+        "vl_think_calls": policy_calls(paper, conditions=8),
         "formulas": FORMULAS,
         "constants": CONSTANTS,
         "facts": _facts(lines),
@@ -105,7 +106,7 @@ def _lines(config: Config, made_by: Mapping[str, list[Job]]) -> list[Line]:
 def _needs(paper: Config) -> list[Need]:
     each, made_by = formulas.needs(paper), measured.lines(paper)
     listed = [each[name].times(measured.count(jobs)) for name, jobs in made_by.items()]
-    return [*listed, formulas.total(listed)]
+    return [*listed, total(listed)]
 
 
 def _total(lines: list[Line]) -> Mapping[str, float]:

@@ -180,7 +180,7 @@ ROWS = {
         after=(Input("table1", ("table1.md",)),),
         modules=(
             *REPORT,
-            *within("costs", "formulas", "measured", "page"),
+            *within("costs", "formulas", "measured", "need", "page", "paper_scale"),
             *within("study", "graph", "jobs", "record_names", "rows", "selection", "stages"),
             "unblind.teachers.registry",
         ),
