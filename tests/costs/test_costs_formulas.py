@@ -7,7 +7,7 @@ import pytest
 from unblind.config import load
 from unblind.costs import formulas, measured
 from unblind.costs.need import size
-from unblind.costs.paper_scale import CONSTANTS
+from unblind.costs.paper_scale import VALUES
 from unblind.study.stages import STAGES
 
 CONFIGS = Path(__file__).parents[2] / "workflow" / "config"
@@ -17,10 +17,6 @@ TOWERS, REST, LORA = 730_911_680, 6_810_325_504, 110_828_288
 @pytest.fixture
 def paper():
     return load(CONFIGS / "paper.yaml")
-
-
-def constant(name):
-    return next(one.value for one in CONSTANTS if one.name == name)
 
 
 def test_gpu_hours_follow_from_the_formula(paper):
@@ -41,9 +37,7 @@ def test_gpu_hours_follow_from_the_formula(paper):
 def test_gpu_memory_agrees_with_the_released_remark(paper):
     # "48 GB hold a batch of 12, 80 GB one of 24": the slope is taken, the rest follows.
     for batch, memory in ((12, 48e9), (24, 80e9)):
-        assert 2 * (TOWERS + REST) + batch * constant("M_picture") == pytest.approx(
-            memory, rel=0.02
-        )
+        assert 2 * (TOWERS + REST) + batch * VALUES["M_picture"] == pytest.approx(memory, rel=0.02)
     assert size(formulas.needs(paper)["training of default"].gpu_bytes) == "36.4 GB"
 
 
