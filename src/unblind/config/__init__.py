@@ -24,6 +24,7 @@ from unblind.config.learning import (
     Run,
     Schedule,
     Tower,
+    Training,
 )
 from unblind.config.problems import problem
 from unblind.config.renamed import renamed
@@ -48,6 +49,7 @@ __all__ = [
     "Run",
     "Schedule",
     "Tower",
+    "Training",
     "check",
     "digest",
     "load",
