@@ -11,7 +11,7 @@ from unblind.config import load
 from unblind.errors import UnblindError
 from unblind.report import answers as answering
 from unblind.report.answers import load_answers, summarise
-from unblind.report.tables import render_table1
+from unblind.report.table1 import render_table1
 
 FOLDER = Path(__file__).parents[2] / "workflow" / "config"
 SEE, EXTRA, WHERE = ("see", "study"), ("see", "extra"), ("where", "study")

@@ -24,7 +24,7 @@ from unblind.report.published import load_claims
 from unblind.report.records import Records, load_run
 from unblind.report.render import signed
 from unblind.report.summary import summarise
-from unblind.report.tables import table1
+from unblind.report.table1 import table1
 from unblind.sim.conditions import CONDITIONS
 from unblind.sim.success import MILESTONES
 from unblind.study import jobs, provenance, record_names

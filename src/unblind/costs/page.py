@@ -57,22 +57,8 @@ def cost_page(config: Config, paper: Config) -> list[Path]:
         if jobs[0].stage.group == "base" and not config.rebuild_base
     }
     lines = _lines(config, made_by)
-    values = {
-        "config": config,
-        "lines": lines,
-        "total": _total(lines),
-        "base": _lines(rebuilding, base),
-        "paper": paper,
-        "needs": _needs(paper),
-        "ood_calls": policy_calls(paper, conditions=13),
-        "vl_think_calls": policy_calls(paper, conditions=8),
-        "formulas": FORMULAS,
-        "constants": CONSTANTS,
-        "facts": _facts(lines),
-        "hours": hours,
-        "size": size,
-        "number": number,
-    }
+    values = {"config": config, "lines": lines, "base": _lines(rebuilding, base)}
+    values |= {"total": _total(lines), "facts": _facts(lines)} | _of_paper_scale(paper)
     artifacts = [
         path for jobs in (*made_by.values(), *base.values()) for job in jobs for path in job.outputs
     ]
@@ -80,6 +66,21 @@ def cost_page(config: Config, paper: Config) -> list[Path]:
     inputs += [PAPER / "templates" / f"costs.{kind}.j2" for kind in _KINDS]
     texts = {kind: render(f"costs.{kind}.j2", values) for kind in _KINDS}
     return [_write(kind, text, config, paper, inputs) for kind, text in texts.items()]
+
+
+def _of_paper_scale(paper: Config) -> dict[str, Any]:
+    """Return what the templates show of the published sizes."""
+    return {
+        "paper": paper,
+        "needs": _needs(paper),
+        "ood_calls": policy_calls(paper, conditions=13),
+        "vl_think_calls": policy_calls(paper, conditions=8),
+        "formulas": FORMULAS,
+        "constants": CONSTANTS,
+        "hours": hours,
+        "size": size,
+        "number": number,
+    }
 
 
 def settings(config: Config, paper: Config) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from unblind.report import answers as answering
 from unblind.report import reasons
 from unblind.report.answers import Line, load_answers
 from unblind.report.differences import GROUPS, Paired, pair, paired
+from unblind.report.page import write_page
 from unblind.report.power import minimum_detectable_difference
 from unblind.report.printed import PublishedRow, PublishedTable
 from unblind.report.probe_rates import rates
@@ -23,7 +24,6 @@ from unblind.report.render import render
 from unblind.report.setups import details
 from unblind.report.stats import ALPHA, Estimate, holm, mcnemar_exact
 from unblind.report.summary import COLUMNS, Row, summarise_run
-from unblind.report.tables import write_page
 from unblind.study import selection
 from unblind.study.rows.pages import OF_TEACHERS
 
@@ -85,8 +85,25 @@ def ablation_table(
         UnblindError: a record is corrupt or does not belong to ``config``, or two runs were
             evaluated on different episodes. Nothing is written then.
     """
-    name, table = f"table{number}", load_claims().tables[number]
-    runs = selection.page_rows(config, name)
+    name = f"table{number}"
+    rows, inputs = _load(config, number, results)
+    context = _context(config, number, rows)
+    texts = {
+        ".md": render("ablation.md.j2", context),
+        ".csv": _csv(rows),
+        ".tex": render("ablation.tex.j2", context),
+    }
+    inputs += [PAPER / "claims.yaml"]
+    inputs += [PAPER / "templates" / f"ablation.{kind}.j2" for kind in ("md", "tex")]
+    return [
+        write_page(config, name, Path(f"{out or results / name}{suffix}"), text, inputs)
+        for suffix, text in texts.items()
+    ]
+
+
+def _load(config: Config, number: str, results: Path) -> tuple[list[Ablation], list[Path]]:
+    """Return the rows of a table, and the records that they are made of."""
+    runs = selection.page_rows(config, f"table{number}")
     measured = {
         run: load_run(config, run, results / "rollouts")
         for run in runs
@@ -96,32 +113,26 @@ def ablation_table(
     lines = {line.run: line for line in answering.summarise(config, asked) if line.part == "all"}
     why = {run: reasons.load(config, run, results) for run in runs}
     probed = load_teachers(config, results / "probe", runs) if number in OF_TEACHERS else {}
-    found = ablations(config, number, table, measured, lines, why, probed)
-    context = {
+    read = (*measured.values(), *asked.values(), *why.values(), *probed.values())
+    paths = list(dict.fromkeys(path for one in read for path in one.paths))
+    table = load_claims().tables[number]
+    return ablations(config, number, table, measured, lines, why, probed), paths
+
+
+def _context(config: Config, number: str, rows: Sequence[Ablation]) -> dict[str, Any]:
+    """Return what the templates show."""
+    return {
         "config": config,
         "number": number,
-        "table": table,
-        "rows": found,
+        "table": load_claims().tables[number],
+        "rows": rows,
         "groups": list(GROUPS),
         "tested": TESTED,
         "columns": [c for group in COLUMNS.values() for c in group],
         "by_condition": number in BY_CONDITION,
-        "ranked": _ranked(found) if number in OF_TEACHERS else [],
+        "ranked": _ranked(rows) if number in OF_TEACHERS else [],
         "data": "ImageNet-100" if config.probe.imagenet else "Icon-100",
     }
-    texts = {
-        ".md": render("ablation.md.j2", context),
-        ".csv": _csv(found),
-        ".tex": render("ablation.tex.j2", context),
-    }
-    read = (*measured.values(), *asked.values(), *why.values(), *probed.values())
-    inputs = list(dict.fromkeys(path for one in read for path in one.paths))
-    inputs += [PAPER / "claims.yaml"]
-    inputs += [PAPER / "templates" / f"ablation.{kind}.j2" for kind in ("md", "tex")]
-    return [
-        write_page(config, name, Path(f"{out or results / name}{suffix}"), text, inputs)
-        for suffix, text in texts.items()
-    ]
 
 
 def ablations(
@@ -136,17 +147,11 @@ def ablations(
     """Return the rows of a table: the paper's in its order, then those of this study alone.
 
     Args:
-        config: names the study's rows.
-        number: the table's.
-        table: as the paper prints it.
-        records: by run, those that there are.
-        answers: by run, held-out answers of all seeds.
-        why: by run, what else is recorded.
-        probed: by run, the probe of its teacher.
+        config, number, table: the study, and the table by number and as the paper prints it.
+        records, answers, why, probed: by run, what there is: rollouts, held-out answers of all
+            seeds, what else is recorded, and the probe of its teacher.
     """
-    listed = [_Listed(key, row.run or key, row) for key, row in table.rows.items()]
-    known = {one.run for one in listed}
-    listed += [_Listed(run, run, None) for run in config.ablations[number] if run not in known]
+    listed = _listed(config, number, table)
     compared = _compared(config, [one.run for one in listed], records)
     p, detectable = judge(compared)
     made, labels = [], {}
@@ -203,6 +208,15 @@ class _Listed:
     key: str
     run: str
     paper: PublishedRow | None
+
+
+def _listed(config: Config, number: str, table: PublishedTable) -> list[_Listed]:
+    """Return the rows of the paper's table, then those that this study alone has."""
+    listed = [_Listed(key, row.run or key, row) for key, row in table.rows.items()]
+    known = {one.run for one in listed}
+    return listed + [
+        _Listed(run, run, None) for run in config.ablations[number] if run not in known
+    ]
 
 
 def _compared(

@@ -7,14 +7,13 @@ from typing import Any
 import pandas as pd
 
 from unblind.config import Config
-from unblind.files import write_text
-from unblind.report import attention_figure, by_model, figures, knockout_success
+from unblind.report import attention_figure, by_model, knockout_success
 from unblind.report.by_model import Change, Measured, Row
 from unblind.report.knockout_success import Blinded
+from unblind.report.page import write_page
 from unblind.report.published import PAPER
 from unblind.report.render import render
 from unblind.report.stats import ALPHA, Estimate, holm
-from unblind.study import provenance
 from unblind.study.jobs import Job
 
 #: Prompts and variants of the curves by layer, and what the page calls them.
@@ -59,14 +58,12 @@ def page(config: Config) -> list[Path]:
     template = PAPER / "templates" / "attention.md.j2"
     read = (models, maps, cut, blinded)
     inputs = [path for some in read for model in some.values() for path in model.paths]
-    made_from = {"config": job.settings, "code": job.stage.modules, "inputs": [*inputs, template]}
-    told, drawn = job.outputs
-    with provenance.record(told, **made_from):
-        write_text(told, text)
-    with provenance.record(drawn, **made_from):
-        layer = config.training.align.layers[0]
-        figures.save(attention_figure.draw(models, maps, layer), drawn)
-    return [told, drawn]
+    inputs.append(template)
+    figure = attention_figure.draw(models, maps, config.training.align.layers[0])
+    return [
+        write_page(config, "figure4", path, content, inputs)
+        for path, content in zip(job.outputs, (text, figure), strict=True)
+    ]
 
 
 def context(

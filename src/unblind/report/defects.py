@@ -19,12 +19,12 @@ from unblind.errors import UnblindError
 from unblind.report import records
 from unblind.report.ablations import TESTED, judge
 from unblind.report.differences import GROUPS, Paired, pair, paired
+from unblind.report.page import write_page
 from unblind.report.published import PAPER
 from unblind.report.records import Records, is_evaluated, load_run
 from unblind.report.render import render
 from unblind.report.stats import Estimate, clustered_difference
 from unblind.report.summary import COLUMNS
-from unblind.report.tables import write_page
 from unblind.sim import conditions
 from unblind.study import jobs
 

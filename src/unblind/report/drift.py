@@ -9,12 +9,12 @@ import pandas as pd
 
 from unblind.config import Config
 from unblind.errors import UnblindError
-from unblind.files import write_text
 from unblind.report import figures, records
 from unblind.report.answers import averaged, estimate
+from unblind.report.page import write_page
 from unblind.report.render import render
 from unblind.report.stats import Estimate, clustered_difference, clustered_rate
-from unblind.study import jobs, provenance, selection
+from unblind.study import jobs, selection
 from unblind.study.stages import STAGES
 
 #: Measures by column of the record, with their names on axes.
@@ -143,16 +143,12 @@ def forgetting(config: Config, folder: Path, out: Path) -> list[Path]:
     }
     text = render("drift.md.j2", context)
     figure = draw(followed, site)
-    settings, modules = jobs.settings(config, "forgetting"), STAGES["forgetting"].modules
-    made_from = {"config": settings, "code": modules}
     inputs = [path for one in followed for path in one.paths]
     inputs += [Path(source) for source in STAGES["forgetting"].sources]
-    page, picture = Path(f"{out}.md"), Path(f"{out}.png")
-    with provenance.record(page, **made_from, inputs=inputs):
-        write_text(page, text)
-    with provenance.record(picture, **made_from, inputs=inputs):
-        figures.save(figure, picture)
-    return [page, picture]
+    return [
+        write_page(config, "forgetting", Path(f"{out}.{kind}"), content, inputs)
+        for kind, content in (("md", text), ("png", figure))
+    ]
 
 
 def load(config: Config, folder: Path) -> list[Followed]:

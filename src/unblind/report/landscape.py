@@ -14,12 +14,12 @@ import pandas as pd
 
 from unblind.config import Config
 from unblind.errors import UnblindError
-from unblind.files import write_text
 from unblind.report import figures, records
 from unblind.report.answers import LEAST, estimate
+from unblind.report.page import write_page
 from unblind.report.render import render
 from unblind.report.stats import Estimate, clustered_difference, clustered_rate, paired_bootstrap
-from unblind.study import jobs, provenance
+from unblind.study import jobs
 from unblind.study.stages import STAGES
 
 ANSWERS = "answers"
@@ -159,13 +159,23 @@ def figure2c(config: Config, folder: Path, out: Path) -> list[Path]:
     """
     land, paths = load(config, folder)
     names = {"base": "base"} | {run: config.runs[run].label for run in config.landscape.runs}
+    text = render("landscape.md.j2", _context(config, land, names))
+    inputs = [*paths, *map(Path, STAGES["figure2c"].sources)]
+    return [
+        write_page(config, "figure2c", Path(out, name), content, inputs)
+        for name, content in (("landscape.md", text), ("figure2c.png", draw(land, names)))
+    ]
+
+
+def _context(config: Config, land: Landscape, names: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the template shows."""
     barriers = [
         barrier
         for measure in MEASURES
         for edge in land.edges
         if (barrier := land.barrier(edge, measure))
     ]
-    context = {
+    return {
         "config": config,
         "names": names,
         "measures": MEASURES,
@@ -176,19 +186,6 @@ def figure2c(config: Config, folder: Path, out: Path) -> list[Path]:
         "least": LEAST,
         "least_barrier": LEAST_BARRIER,
     }
-    text = render("landscape.md.j2", context)
-    figure = draw(land, names)
-    made_from = {
-        "config": jobs.settings(config, "figure2c"),
-        "code": STAGES["figure2c"].modules,
-        "inputs": [*paths, *map(Path, STAGES["figure2c"].sources)],
-    }
-    page, picture = Path(out, "landscape.md"), Path(out, "figure2c.png")
-    with provenance.record(page, **made_from):
-        write_text(page, text)
-    with provenance.record(picture, **made_from):
-        figures.save(figure, picture)
-    return [page, picture]
 
 
 def load(config: Config, folder: Path) -> tuple[Landscape, list[Path]]:

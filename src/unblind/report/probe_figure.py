@@ -1,7 +1,6 @@
 """The figure of Table 3: what is read at each place of the model, a curve a model."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -29,23 +28,21 @@ def draw(
     references: Mapping[str, Probed],
     shown: Mapping[str, Mapping[str, Mapping[str, Estimate]]],
     chances: Mapping[str, float],
-    path: Path,
-) -> None:
-    """Write the figure as PNG; equal numbers give equal bytes.
+) -> Figure:
+    """Return the figure.
 
     Args:
         models: probed at every site.
         references: the same, or at one place of their own: then a level line.
         shown: rates by measure, model and site.
         chances: by measure, what needs no picture.
-        path: file to write.
     """
-    figure = Figure(figsize=(11, 6.4), dpi=130, layout="constrained")
+    figure = Figure(figsize=(11, 6.4), layout="constrained")
     for axes, measure in zip(figure.subplots(2, 3).flat, MEASURES, strict=True):
         _panel(axes, measure, {**models, **references}, shown[measure.key], chances[measure.key])
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=8, frameon=False)
-    figure.savefig(path, format="png", metadata={"Software": None})
+    return figure
 
 
 def _panel(

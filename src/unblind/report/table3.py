@@ -1,19 +1,17 @@
 """Table 3 and its figure: linear probes of visual tokens, from the records alone."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from unblind.config import Config
-from unblind.files import atomic_path, write_text
-from unblind.report import figures, named_board, probe_rates, probes
+from unblind.report import named_board, probe_rates, probes
+from unblind.report.page import write_page
 from unblind.report.probe_figure import draw
 from unblind.report.probes import MEASURES, Measure, Probed
 from unblind.report.published import PAPER, load_claims
 from unblind.report.render import render
 from unblind.report.stats import ALPHA, Estimate
-from unblind.study import jobs, provenance
-from unblind.study.stages import STAGES
 
 _TEMPLATES = ("md", "tex")
 
@@ -40,25 +38,16 @@ def table3(config: Config, results: Path) -> list[Path]:
     texts = {kind: render(f"table3.{kind}.j2", context) for kind in _TEMPLATES}
     inputs = [path for one in (*probed.values(), *named.values()) for path in one.paths]
     inputs += [PAPER / "claims.yaml", *(PAPER / "templates" / f"table3.{k}.j2" for k in _TEMPLATES)]
-    made = []
-    for kind in (*_TEMPLATES, "png"):
-        path = results / f"table3.{kind}"
-        with _recorded(config, path, inputs):
-            if kind == "png":
-                with atomic_path(path) as temporary:
-                    draw(models, references, shown, context["chances"], temporary)
-            else:
-                write_text(path, texts[kind])
-        made.append(path)
-    made.append(results / "table3-named-board.png")
-    with _recorded(config, made[-1], inputs):
-        figures.save(named_board.draw(named), made[-1])
-    return made
-
-
-def _recorded(config: Config, path: Path, inputs: Iterable[Path]) -> Any:
-    settings, code = jobs.settings(config, "table3"), STAGES["table3"].modules
-    return provenance.record(path, config=settings, code=code, inputs=inputs)
+    figure = draw(models, references, shown, context["chances"])
+    contents = {
+        **{f"table3.{kind}": text for kind, text in texts.items()},
+        "table3.png": figure,
+        "table3-named-board.png": named_board.draw(named),
+    }
+    return [
+        write_page(config, "table3", results / name, content, inputs)
+        for name, content in contents.items()
+    ]
 
 
 def _by_key() -> dict[str, Measure]:

@@ -15,10 +15,10 @@ import pandas as pd
 
 from unblind.config import Config
 from unblind.report import records
+from unblind.report.page import write_page
 from unblind.report.published import PAPER, load_claims
 from unblind.report.render import render
 from unblind.report.stats import Estimate, clustered_difference, clustered_rate
-from unblind.report.tables import write_page
 from unblind.study import jobs, selection
 
 #: Columns in the paper's order, and the domain of each.

@@ -122,8 +122,7 @@ def record(
     Nothing is written if the block fails. Times cover this block alone: work that an earlier,
     interrupted call has left behind is not counted.
     """
-    path, facts = Path(path), dict(extra or {})
-    started, wall, cpu = datetime.now(UTC), time.monotonic(), cpu_seconds()
+    path, facts, clock = Path(path), dict(extra or {}), _Clock()
     yield facts
     write_json(
         sidecar_path(path),
@@ -131,20 +130,38 @@ def record(
             "artifact": path.name,
             "sha256": sha256(path),
             "inputs": _hashes(inputs, lacking),
-            "config": config,
-            "config_hash": digest(config),
-            "code": sorted(code),
-            "code_hash": code_hash(*code, config=config),
-            "source_hash": source_hash(*code),
-            "seed": seed,
-            "started": started.isoformat(timespec="seconds"),
-            "wall_s": round(time.monotonic() - wall, 3),
-            "cpu_s": round(cpu_seconds() - cpu, 3),
-            "peak_memory_mib": peak_memory_mib(),
+            **_made_from(config, code, seed),
+            **clock.used(),
             **describe_machine(),
             "extra": facts,
         },
     )
+
+
+class _Clock:
+    """When a block began, and what it has taken since."""
+
+    def __init__(self) -> None:
+        self._started, self._wall, self._cpu = datetime.now(UTC), time.monotonic(), cpu_seconds()
+
+    def used(self) -> dict[str, Any]:
+        return {
+            "started": self._started.isoformat(timespec="seconds"),
+            "wall_s": round(time.monotonic() - self._wall, 3),
+            "cpu_s": round(cpu_seconds() - self._cpu, 3),
+            "peak_memory_mib": peak_memory_mib(),
+        }
+
+
+def _made_from(config: Any, code: Iterable[str], seed: int | None) -> dict[str, Any]:
+    return {
+        "config": config,
+        "config_hash": digest(config),
+        "code": sorted(code),
+        "code_hash": code_hash(*code, config=config),
+        "source_hash": source_hash(*code),
+        "seed": seed,
+    }
 
 
 def describe_machine() -> dict[str, Any]:

@@ -15,7 +15,7 @@ from unblind.report.published import load_claims
 from unblind.report.records import load_run
 from unblind.report.render import markdown, render, tex
 from unblind.report.summary import MEANS, summarise
-from unblind.report.tables import table1
+from unblind.report.table1 import table1
 from unblind.sim.conditions import CONDITIONS
 from unblind.study import jobs, selection
 
