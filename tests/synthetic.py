@@ -32,7 +32,7 @@ def write_records(
     stage = jobs.rollout_stage(config, run)
     names = [condition.name for condition in CONDITIONS if "rollout" in rules]
     if config.runs[run].policy == "vla" and "arms" in rules:
-        names += record_names.told(config)
+        names += record_names.arms(config)
     for name in names:
         condition = record_names.condition_of(name)
         made_by = "arms" if name != condition else stage

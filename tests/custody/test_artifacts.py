@@ -94,7 +94,7 @@ def test_demonstrations_replay_and_rollouts(study, captured):
         if study.runs[name].policy == "vla":
             origin = Origin(**run.made_from(rollouts(study, name, "arms")))
             captured |= {
-                folder / f"{record}.parquet": origin for record in record_names.told(study)
+                folder / f"{record}.parquet": origin for record in record_names.arms(study)
             }
     check(study, captured, {"demos", "replay", "rollouts"})
 

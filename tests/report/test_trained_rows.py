@@ -49,7 +49,7 @@ DETAILS = {
 }
 INDEX = np.arange(32)
 ARMS = {"rollout.arms.told_other": ["multi_carrot", "multi_plate"]}
-NAMES = [*(condition.name for condition in CONDITIONS), *record_names.told(load(MINI, ARMS))]
+NAMES = [*(condition.name for condition in CONDITIONS), *record_names.arms(load(MINI, ARMS))]
 
 
 def settings(**overrides):
@@ -104,7 +104,7 @@ def study(config, tmp_path_factory):
     for run in METHODS:
         for condition in CONDITIONS:
             write(config, folder, run, condition.name, succeeds(run, condition.name))
-        for name in record_names.told(config):  # whoever succeeds does so in 4 of 32 episodes
+        for name in record_names.arms(config):  # whoever succeeds does so in 4 of 32 episodes
             write(config, folder, run, name, succeeds(run, name) & (INDEX >= 12) & (INDEX < 16))
     synthetic.write_demos(config, folder / "demos")
     synthetic.write_replay(config, folder / "replay.parquet")

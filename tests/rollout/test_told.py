@@ -20,7 +20,7 @@ MORE = {f"rollout.arms.{arm}": ["in_distribution", "instruct"] for arm in WORDS}
 
 @pytest.mark.parametrize("name", OTHER)
 def test_the_scene_stays_and_the_other_thing_is_named(name):
-    config, condition = load(STUDY), record_names.told(load(STUDY))[name].condition
+    config, condition = load(STUDY), record_names.arms(load(STUDY))[name].condition
     own, others = evaluation_episodes(config, condition, 0), episodes_of(config, name, 0)
     assert len(others) == config.rollout.episodes
     for episode, other in zip(own, others, strict=True):

@@ -16,7 +16,7 @@ MORE = {f"rollout.arms.{arm}": ["in_distribution", "instruct"] for arm in WORDS}
 
 
 def test_a_study_has_the_arms_that_it_names():
-    assert tuple(record_names.told(load(STUDY))) == OTHER
+    assert tuple(record_names.arms(load(STUDY))) == OTHER
     job = jobs.Job(load(STUDY, MORE), "arms", "base", 0)
     names = [path.stem for path in job.outputs]
     assert names == [
@@ -36,4 +36,4 @@ def test_a_study_has_the_arms_that_it_names():
 )
 def test_an_arm_that_means_nothing_is_refused(condition, cause):
     with pytest.raises(UnblindError, match=cause):
-        record_names.told(load(STUDY, {"rollout.arms.told_other": [condition]}))
+        record_names.arms(load(STUDY, {"rollout.arms.told_other": [condition]}))

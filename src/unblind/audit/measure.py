@@ -98,7 +98,7 @@ def clustered_effect(
 
     Args:
         pairs: columns ``first`` and ``second``, numbers; a row an item.
-        groups: of each row, the stratum (strata weigh the same) and the cluster.
+        groups: of each row, (n,) and (n,), the stratum (strata weigh the same) and the cluster.
         level: of intervals and tests.
         family: tests that Holm's correction runs over.
 

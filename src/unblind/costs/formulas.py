@@ -34,7 +34,7 @@ def needs(config: Config) -> dict[str, Need]:
         if run.policy not in ("vlm", "always_left"):
             evaluated = [condition.name for condition in CONDITIONS]
             listed.append(_rollouts(config, name, run, "rollout", _counts(config, evaluated)))
-        others = [told.condition for told in record_names.told(config).values()]
+        others = [told.condition for told in record_names.arms(config).values()]
         if run.policy == "vla" and others:
             listed.append(_rollouts(config, name, run, "arms", _counts(config, others)))
         if run.policy in ("vla", "oracle", "always_left"):

@@ -11,6 +11,7 @@ from unblind.costs.measured import Cost
 from unblind.costs.need import Need, hours, size, total
 from unblind.costs.paper_scale import CONSTANTS, FORMULAS, policy_calls, require_large
 from unblind.files import write_text
+from unblind.report.footer import hardware_of
 from unblind.report.published import PAPER
 from unblind.report.render import render
 from unblind.study import provenance
@@ -126,12 +127,8 @@ def _total(lines: list[Line]) -> Mapping[str, float]:
 def _facts(lines: list[Line]) -> dict[str, str]:
     """Return where the measured numbers were taken, as their sidecars say."""
     sidecars = [sidecar for line in lines if line.cost for sidecar in line.cost.sidecars]
-
-    def machine(hardware: Mapping[str, Any]) -> str:
-        return f"{hardware['cpu']}, {hardware['cores']} cores, {hardware['memory_gib']} GiB"
-
     facts = {
-        "Hardware": [machine(sidecar["hardware"]) for sidecar in sidecars],
+        "Hardware": [hardware_of(sidecar["hardware"]) for sidecar in sidecars],
         "Commit": [str(sidecar["commit"])[:12] for sidecar in sidecars],
     }
     nothing = "nothing is measured yet"

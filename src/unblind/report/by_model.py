@@ -218,6 +218,6 @@ def _parts(known: pd.DataFrame, column: str, strata: str, clusters: Sequence[str
 def groups(
     some: pd.DataFrame, strata: str, clusters: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return of each row what weighs the same and what is drawn; see `interval`."""
+    """Return of each row, (n,) and (n,), what weighs the same and what is drawn; see `interval`."""
     unit = some[list(clusters)].astype(str).agg("/".join, axis=1)
     return some[strata].astype(str).to_numpy(), unit.to_numpy()

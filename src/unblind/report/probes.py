@@ -10,8 +10,7 @@ import pandas as pd
 
 from unblind.config import Config
 from unblind.errors import UnblindError
-from unblind.report import records
-from unblind.report.by_model import Measured, check_same, order
+from unblind.report import by_model, records
 from unblind.study import jobs, selection
 from unblind.study.jobs import Job
 from unblind.study.rows import scope
@@ -59,7 +58,7 @@ MEASURES = (
 CONCEPTS = MEASURES[0]
 
 
-class Probed(Measured):
+class Probed(by_model.Measured):
     """The probes of one model, of all its seeds, or of a reference: a row a test picture and site.
 
     Values are whether the picture is named right, and by how much its place, distance and height
@@ -84,12 +83,12 @@ def load_models(config: Config, folder: Path) -> dict[str, Probed]:
             were shown different pictures.
     """
     needed = selection.needed_runs(config, "probe")
-    listed = sorted(needed, key=lambda run: order(config, run))
+    listed = sorted(needed, key=lambda run: by_model.order(config, run))
     read = {run: load_model(config, run, folder) for run in listed}
     found = {run: model for run, model in read.items() if model}
     if not found:
         raise UnblindError(f"{folder} has no probes of a model", "run: unblind probe --run base")
-    check_same(list(found.values()), _KEY, "probe")
+    by_model.check_same(list(found.values()), _KEY, "probe")
     return found
 
 
@@ -179,10 +178,10 @@ def chosen(frame: pd.DataFrame, measure: Measure, site: str) -> pd.DataFrame:
 
 
 def groups(some: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Return of each row what weighs the same and what is drawn independently."""
+    """Return of each row, (n,) and (n,), what weighs the same and what is drawn independently."""
     # Photographs are independent; drawings and portraits of one thing are not.
     cluster = "picture" if (some["task"] == "imagenet").all() else "name"
-    return some["look"].to_numpy(), some[cluster].to_numpy()
+    return by_model.groups(some, "look", (cluster,))
 
 
 def site_of(model: Probed, site: str) -> str:

@@ -71,7 +71,7 @@ def load_run(
         config: the whole configuration.
         run: the run's name.
         folder: of all records.
-        names: conditions, or records of `record_names.told`.
+        names: conditions, or records of `record_names.arms`.
 
     Raises:
         UnblindError: a file is missing, corrupt, of another configuration, or holds other
@@ -107,6 +107,13 @@ def load_cell(
     """Read one record, one row an episode, and its sidecar.
 
     A record may lack episodes, even all, that its sidecar lists as not run.
+
+    Args:
+        config: the study.
+        run: its run.
+        seed: its seed.
+        name: a condition, or the record of an instruction arm (`record_names.arms`).
+        folder: of ``run/seed/name.parquet``.
 
     Raises:
         UnblindError: it is missing, corrupt, of another configuration, of a rollout that was

@@ -140,7 +140,7 @@ def clustered_difference(
 def clustered_p(values: np.ndarray, strata: np.ndarray, clusters: np.ndarray) -> float:
     """Return the two-sided p of no difference, of the normal test that fits the interval above.
 
-    Args: see `clustered_difference`.
+    Arguments and errors are those of `clustered_difference`.
     """
     mean, error, _ = _clustered(values, strata, clusters)
     if not error:

@@ -269,7 +269,7 @@ def _rate(function: Any, rows: pd.DataFrame, values: pd.Series, strata: pd.Serie
 
 
 def groups(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Return of each row what weighs the same in a mean over columns, and what is drawn."""
+    """Return of each row, (n,) and (n,), what weighs the same in a mean, and what is drawn."""
     strata = rows["column"].str.cat(_kinds(rows), sep="/")
     clusters = rows["column"].str.cat(rows["episode_id"].astype(str), sep="/")
     return strata.to_numpy(), clusters.to_numpy()

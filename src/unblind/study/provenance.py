@@ -81,7 +81,10 @@ def is_current(
     inputs: Iterable[Path | str] = (),
     lacking: Iterable[Path | str] = (),
 ) -> bool:
-    """Tell whether an artifact is whole and was made from these inputs, settings and code."""
+    """Tell whether an artifact is whole and was made from these inputs, settings and code.
+
+    Arguments are those of `record`.
+    """
     path = Path(path)
     try:
         meta = read(path)
@@ -178,7 +181,7 @@ def _describe_once() -> dict[str, Any]:
     return {
         **_git(),
         "python": platform.python_version(),
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": {name: version_of(name) for name in PACKAGES},
         "hardware": {
             "cpu": _cpu_model(),
             "cores": len(os.sched_getaffinity(0)),
@@ -232,7 +235,8 @@ def _run_git(root: Path, *arguments: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def _version(package: str) -> str | None:
+def version_of(package: str) -> str | None:
+    """Return the version of an installed package, None where it is not installed."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

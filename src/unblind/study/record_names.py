@@ -10,7 +10,7 @@ from unblind.sim import conditions
 
 
 @dataclass(frozen=True)
-class Told:
+class ArmRecord:
     """A record in which a model is told something else.
 
     Attributes:
@@ -22,7 +22,7 @@ class Told:
     arm: Arm
 
 
-def told(config: Config) -> dict[str, Told]:
+def arms(config: Config) -> dict[str, ArmRecord]:
     """Return the records of instruction arms that a study has of each model, by name.
 
     Raises:
@@ -38,7 +38,7 @@ def told(config: Config) -> dict[str, Told]:
                     f"rollout.arms.told_other names {name}, where nothing else could be meant",
                     "name multi_carrot or multi_plate",
                 )
-            found[f"{condition.name}_{arm}"] = Told(condition.name, arm)
+            found[f"{condition.name}_{arm}"] = ArmRecord(condition.name, arm)
     return found
 
 
@@ -53,7 +53,7 @@ def each_record(config: Config, patterns: tuple[str, ...]) -> Iterator[str]:
     """Yield file patterns, those with ``{condition}`` or ``{told}`` once for each record."""
     names = {
         "{condition}": [condition.name for condition in conditions.CONDITIONS],
-        "{told}": told(config),
+        "{told}": arms(config),
     }
     for pattern in patterns:
         key = next((key for key in names if key in pattern), None)
