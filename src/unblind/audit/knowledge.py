@@ -135,9 +135,7 @@ def _paths(config: Config, stage: str, run: str) -> list[Path]:
     if stage == "probe_teacher":
         return list(Job(config, stage).outputs) if STAGES[stage].when(config) else []
     listed = jobs.of_run(config, stage, run)
-    # Attention and probes have further records, which no claim reads.
-    count = 1 if stage in ("attention", "probe") else None
-    return [path for job in listed for path in job.outputs[:count]]
+    return [path for job in listed for path in job.outputs[: JUDGED[stage]]]
 
 
 def missing(config: Config, knowledge: Knowledge, stage: str, run: str) -> str:

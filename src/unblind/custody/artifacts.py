@@ -80,8 +80,7 @@ def _is_judged(artifact: Artifact) -> bool:
         return False
     if job.name == "probe_teacher":
         return job.run is None  # the study's own
-    # Attention and probes have further records, which no claim is judged by.
-    return job.name not in ("attention", "probe") or artifact.path == job.outputs[0]
+    return artifact.path in job.outputs[: JUDGED[job.name]]
 
 
 def own_settings(config: Config, paper: Path) -> dict[str, Any]:
