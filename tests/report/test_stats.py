@@ -12,6 +12,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 
 from unblind.errors import UnblindError
 from unblind.report.stats import (
+    Estimate,
     Spread,
     clustered_difference,
     clustered_rate,
@@ -25,6 +26,10 @@ from unblind.report.stats import (
     wilcoxon_greater,
     wilson,
 )
+
+
+def test_an_estimate_in_another_unit_keeps_its_items():
+    assert Estimate(0.25, 0.125, 0.5, 8).scaled(100) == Estimate(25, 12.5, 50, 8)
 
 
 def test_units_that_all_agree_are_no_more_than_a_sign_test():

@@ -272,13 +272,9 @@ def _draw_steps(panel: Any, one: Followed, site: str, number: int) -> None:
 
 def _draw_answers(panel: Any, one: Followed, number: int) -> None:
     rates = {step: one.rate(step) for step in one.steps}
-    known = {step: _percent(rate) for step, rate in rates.items() if rate}
+    known = {step: rate.scaled(100) for step, rate in rates.items() if rate}
     figures.draw(panel, list(known), list(known.values()), number, one.label)
     if len(one.answers) > 1:
         for seed in one.answers:
             values = [100 * one.rate(step, seed).value for step in known]
             figures.thin(panel, list(known), values, number)
-
-
-def _percent(rate: Estimate) -> Estimate:
-    return Estimate(100 * rate.value, 100 * rate.low, 100 * rate.high, rate.n)

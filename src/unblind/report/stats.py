@@ -42,6 +42,10 @@ class Estimate:
     high: float
     n: int
 
+    def scaled(self, factor: float) -> "Estimate":
+        """Return the same in another unit, of which ``factor``, above 0, make one of this."""
+        return Estimate(factor * self.value, factor * self.low, factor * self.high, self.n)
+
 
 def wilson(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
     """Return the Wilson score interval of a success rate, as fractions.
