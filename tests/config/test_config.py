@@ -180,9 +180,6 @@ def test_which_steps_of_learning_a_setting_changes(override, stages):
     assert changed == stages
 
 
-LONG = {"policy": "vla", "label": "Long", "method": "default"}
-
-
 @pytest.mark.parametrize("key", ["results", "catalog"])
 @pytest.mark.parametrize("name", ["", "a\0b"])
 def test_what_can_name_no_file_is_refused(key, name):
