@@ -11,7 +11,6 @@ from unblind.costs.measured import Cost
 from unblind.costs.need import Need, hours, size, total
 from unblind.costs.paper_scale import CONSTANTS, FORMULAS, policy_calls, require_large
 from unblind.files import write_text
-from unblind.report.footer import hardware_of
 from unblind.report.published import PAPER
 from unblind.report.render import render
 from unblind.study import provenance
@@ -128,7 +127,7 @@ def _facts(lines: list[Line]) -> dict[str, str]:
     """Return where the measured numbers were taken, as their sidecars say."""
     sidecars = [sidecar for line in lines if line.cost for sidecar in line.cost.sidecars]
     facts = {
-        "Hardware": [hardware_of(sidecar["hardware"]) for sidecar in sidecars],
+        "Hardware": [provenance.hardware_text(sidecar["hardware"]) for sidecar in sidecars],
         "Commit": [str(sidecar["commit"])[:12] for sidecar in sidecars],
     }
     nothing = "nothing is measured yet"

@@ -106,7 +106,7 @@ def facts(
         *(Fact(f"Code of {name}", _code(stage)) for name, stage in stages.items() if stage),
         Fact("Renderer", _distinct(_pairs(meta["renderer"]) for meta in metas)),
         Fact("Packages", _distinct(_versions(meta) for meta in metas)),
-        Fact("Hardware", _distinct(hardware_of(meta["hardware"]) for meta in metas)),
+        Fact("Hardware", _distinct(provenance.hardware_text(meta["hardware"]) for meta in metas)),
         Fact("CPU-seconds", _cpu(stages, records, told_otherwise, answers)),
     ]
 
@@ -192,11 +192,6 @@ def _versions(meta: Meta) -> str:
 
 def _pairs(fields: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} {value}" for key, value in fields.items() if value is not None)
-
-
-def hardware_of(hardware: Mapping[str, Any]) -> str:
-    """Return a sidecar's hardware in words."""
-    return f"{hardware['cpu']}, {hardware['cores']} cores, {hardware['memory_gib']} GiB"
 
 
 def _cpu(

@@ -235,6 +235,11 @@ def _run_git(root: Path, *arguments: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
+def hardware_text(hardware: Mapping[str, Any]) -> str:
+    """Return in words what a sidecar tells of the hardware."""
+    return f"{hardware['cpu']}, {hardware['cores']} cores, {hardware['memory_gib']} GiB"
+
+
 def version_of(package: str) -> str | None:
     """Return the version of an installed package, None where it is not installed."""
     try:
