@@ -11,7 +11,7 @@ from unblind.config import Config
 from unblind.files import atomic_path, sha256, write_json
 from unblind.sim.conditions import CONDITIONS
 from unblind.sim.success import MILESTONES
-from unblind.study import jobs, provenance
+from unblind.study import jobs, provenance, record_names
 from unblind.study.rows.names import RUN_FILES, THINK_DOMAINS
 from unblind.study.stages import STAGES
 
@@ -32,9 +32,9 @@ def write_records(
     stage = jobs.rollout_stage(config, run)
     names = [condition.name for condition in CONDITIONS if "rollout" in rules]
     if config.runs[run].policy == "vla" and "arms" in rules:
-        names += jobs.told(config)
+        names += record_names.arms(config)
     for name in names:
-        condition = jobs.condition_of(name)
+        condition = record_names.condition_of(name)
         made_by = "arms" if name != condition else stage
         part, code = jobs.settings(config, made_by, run), STAGES[made_by].modules
         # One at least told something else: no record has the bytes of another.

@@ -17,7 +17,8 @@ from fences import PAGES, ROOT, bare, blocks, commands, read
 from unblind import cli
 from unblind.audit.defects import ledger
 from unblind.cluster import requests
-from unblind.config import OLD_KEYS, files
+from unblind.config import files
+from unblind.config.renamed import OLD_KEYS
 from unblind.vla import checkpoint, lora
 
 

@@ -24,6 +24,11 @@ def near(word: str, known: Iterable[str]) -> str:
     return f", did you mean {' or '.join(repr(m) for m in match)}?" if match else ""
 
 
+def shortened(text: str, width: int) -> str:
+    """Return a text, or its beginning and three points where it is longer than ``width``."""
+    return text if len(text) <= width else text[: width - 3] + "..."
+
+
 class Note(UserWarning):
     """Something the user may not expect, although the result is what was asked for."""
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from unblind.cli import app
 from unblind.errors import UnblindError
-from unblind.report.tables import table1
+from unblind.report.table1 import table1
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,9 @@ from scipy.stats import norm
 from unblind.audit import build, integrity
 from unblind.audit.commands import Commands
 from unblind.config import load
-from unblind.report import attention, by_model, collapse, probes
+from unblind.report import attention, by_model, collapse, probe_rates, probes
+from unblind.report.power import minimum_detectable_difference
 from unblind.report.published import load_claims
-from unblind.report.stats import minimum_detectable_difference
 from unblind.sim.conditions import CONDITIONS
 from unblind.study import jobs
 
@@ -117,7 +117,7 @@ def test_probes_of_the_same_pictures(study, found):
     assert (gain["delta"], gain["n"], gain["clusters"]) == (pytest.approx(0.2), 40, 4)
     assert one["why"].startswith("concepts of Icon-100 at block 3; ")
     folder = Path(study.results, "probe")
-    listed = probes.differences(probes.load_models(study, folder), study.probe.site)
+    listed = probe_rates.differences(probes.load_models(study, folder), study.probe.site)
     (page,) = (d for d in listed if d.runs == ("align", "default") and d.measure is probes.CONCEPTS)
     rate = page.sites[study.probe.site]
     assert (rate.value, rate.low, rate.high) == pytest.approx(

@@ -5,7 +5,7 @@ import pytest
 import studies
 
 from unblind.audit import build, integrity
-from unblind.report.tables import table1
+from unblind.report.table1 import table1
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from unblind.audit.measure import Ours, clustered_effect, effect, excess
+from unblind.audit.measure import clustered_effect, effect, excess
 from unblind.audit.verdicts import (
     VERDICTS,
     Judgement,
@@ -18,7 +18,8 @@ from unblind.audit.verdicts import (
     of_value,
     with_origin,
 )
-from unblind.report.stats import minimum_detectable_difference, wilson
+from unblind.report.power import minimum_detectable_difference
+from unblind.report.stats import Estimate, wilson
 
 
 def pairs(first, second, n=16, columns=("Carrot",), seeds=(0,)):
@@ -146,12 +147,12 @@ def test_a_collapse_is_measured_against_a_share_of_the_better_run(better, worse,
     ],
 )
 def test_values_at_the_papers_scale(printed, spread, won, n, verdict):
-    ours = Ours(won / n, *wilson(won, n), n)
+    ours = Estimate(won / n, *wilson(won, n), n)
     assert of_value(printed, spread, ours, 1.96, 0.95, "paper").verdict == verdict
 
 
 def test_values_are_not_comparable_at_another_scale():
-    ours = Ours(0.61, *wilson(61, 100), 100)
+    ours = Estimate(0.61, *wilson(61, 100), 100)
     judgement = of_value(0.61, 0.01, ours, 1.96, 0.95, "mini")
     assert judgement.verdict == "not comparable"
     assert "7 B" in judgement.why

@@ -80,66 +80,6 @@ def test_the_papers_sizes():
     assert load(MINI).demos.successes % 16 == 0  # as many for every object
 
 
-@pytest.mark.parametrize(
-    ("override", "words"),
-    [
-        ({"demos.sucesses": 8}, "unknown key 'demos.sucesses', did you mean 'successes'"),
-        ({"sead": 8}, "unknown key 'sead', did you mean 'seed' or 'seeds'"),
-        ({"runs.oracle.polcy": "x"}, "unknown key 'runs.oracle.polcy', did you mean 'policy'"),
-        ({"demos.executed_noise.xyz": 0.1}, "unknown key 'demos.executed_noise.xyz'"),
-        ({"demos.noop_filter": "marge"}, "'demos.noop_filter'.*'released', 'merge' or 'none'"),
-        (
-            {"training.align.teacher": "dinov2-big"},
-            "'training.align.teacher': no such teacher, did you mean .*'dinov2-giant'",
-        ),
-        ({"seed": "3"}, "'seed'.*integer.*'3'"),
-        ({"rollout.episodes": 0}, "'rollout.episodes'.*greater than or equal to 1"),
-        ({"base.robot": []}, "'base.robot'.*at least 1 item"),
-        ({"base.robot": [{"stepz": 1}]}, r"'base.robot.0.stepz', did you mean 'steps'"),
-        (
-            {"base.robot": [ROUND | {"pictures_with_questions": 4}]},
-            "leaves no frame in a batch of 4",
-        ),
-        ({"base.demos.missed_grasps": 0.95}, "and dropped_objects are more than all episodes"),
-        ({"render.width": 100}, "'render'.*100 x 96 is not 4:3"),
-        ({"table1.rows": ["orcle"]}, "'orcle', did you mean 'oracle'"),
-        ({"runs.noop.method": "align"}, "method 'align' needs the policy 'vla'"),
-        ({"seeds": [1, 1]}, "seeds names a value twice"),
-        ({"seed.x": 1}, "override 'seed.x': 'seed' holds no keys"),
-    ],
-)
-def test_a_wrong_value_is_one_error_that_names_it(override, words):
-    with pytest.raises(UnblindError, match=words) as caught:
-        load(MINI, override)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_key_that_was_renamed_is_named_with_the_new_one():
-    cause = "'training.align.coefficient' is now 'training.align.lambda' \\(rename the key\\)$"
-    with pytest.raises(UnblindError, match=cause):
-        load(MINI, {"training.align.coefficient": 0.5})
-    with pytest.raises(UnblindError, match=r"'training\.align\.lambda_', did you mean 'lambda'"):
-        load(MINI, {"training.align.lambda_": 0.5})
-
-
-def test_the_published_model_needs_a_transformer_as_teacher():
-    with pytest.raises(UnblindError, match=r"must be a vision transformer \(c-radio.*not 'lite2'"):
-        load(FOLDER / "paper.yaml", {"training.align.teacher": "lite2"})
-
-
-def test_keys_of_a_section_that_was_dissolved_are_named_with_the_new_ones():
-    for old, new in (
-        ("openvla.base", "base.source"),
-        ("openvla.teacher", "training.align.teacher_weights"),
-        ("openvla.temperature", "rollout.temperature"),
-        ("openvla.clip", "training.clip"),
-    ):
-        with pytest.raises(UnblindError, match=f": '{old}' is now '{new}' \\(rename the key"):
-            load(MINI, {old: None})
-    with pytest.raises(UnblindError, match=r": 'openvla' is now 'base\.source' \(rename"):
-        load(MINI, {"openvla": None})
-
-
 def test_a_section_that_is_null_can_be_given_key_by_key():
     paper = load(FOLDER / "paper.yaml").training.augmentation.model_dump()
     given = {f"training.augmentation.{key}": value for key, value in paper.items()}
@@ -149,12 +89,6 @@ def test_a_section_that_is_null_can_be_given_key_by_key():
     assert load(twin, bare | given).training.augmentation.model_dump() == paper
     with pytest.raises(UnblindError, match=r"missing key 'training\.augmentation\.contrast'"):
         load(MINI, {"training.augmentation.hue": 0.1})
-
-
-def test_what_published_models_alone_know_is_refused_without_one():
-    with pytest.raises(UnblindError, match=r"base\.unnorm_key is of published models"):
-        load(MINI, {"base.unnorm_key": "bridge_orig"})
-    assert load(MINI, {"rollout.temperature": 0.6}).rollout.temperature == 0.6
 
 
 def test_a_published_models_evaluation_depends_on_how_it_is_asked():
@@ -181,11 +115,6 @@ def test_missing_keys_and_files(tmp_path):
     path.write_text("- 1\n")
     with pytest.raises(UnblindError, match="is not a mapping"):
         load(path)
-
-
-def test_an_unknown_run_is_named():
-    with pytest.raises(UnblindError, match="unknown run 'orakle', did you mean 'oracle'"):
-        load(MINI).run("orakle")
 
 
 def test_a_part_holds_what_a_stage_depends_on_and_no_more():
@@ -249,62 +178,6 @@ def test_which_steps_of_learning_a_setting_changes(override, stages):
     if "demos.noop_filter" in override:
         stages = stages | {"training default", "training align"}
     assert changed == stages
-
-
-LONG = {"policy": "vla", "label": "Long", "method": "default"}
-
-
-def test_a_run_may_have_its_own_values_of_training():
-    own = {"schedule": {"steps": 8}, "align": {"lambda": 0.5}}
-    config = load(MINI, {"runs.long": LONG | {"training": own}, "runs.other": LONG})
-    assert config.of("long").training.align.lambda_ == 0.5
-    assert config.of("long").training.rank == config.training.rank
-    assert config.of("other") is config
-    expected = jobs.settings(load(MINI), "training", "default")
-    assert jobs.settings(config, "training", "default") == expected
-    expected["training"]["schedule"]["steps"] = 8
-    assert jobs.settings(config, "training", "long") == expected, "lambda is of the method Align"
-    assert jobs.Job(config, "training", "long", 0).settings == expected
-
-
-def test_a_run_may_have_a_teacher_of_its_own_whose_features_are_made_once():
-    own = {"training": {"align": {"teacher": "lite1"}}}
-    align = LONG | {"method": "align"}
-    runs = {"one": align | own, "two": align | own, "other": LONG | own}
-    config = load(MINI, {f"runs.{name}": run for name, run in runs.items()})
-    assert jobs.teachers(config) == {"lite2": None, "lite1": "one"}
-    made = [job for job in jobs.of_study(config) if job.name == "features_teacher"]
-    assert [job.outputs[0].name for job in made] == ["lite2.npy", "lite1.npy"]
-    assert [job.call for job in made] == [
-        "unblind features teacher",
-        "unblind features teacher --run one",
-    ]
-    read = {run: jobs.Job(config, "training", run, 0).inputs for run in ("align", "one", "two")}
-    assert [path.name for path in read["align"] if path.parent.name == "features"][1:] == [
-        "lite2.npy"
-    ]
-    for run in ("one", "two"):
-        assert made[1].outputs[0] in read[run] and made[0].outputs[0] not in read[run]
-
-
-@pytest.mark.parametrize(
-    ("run", "message"),
-    [
-        (LONG | {"training": {"schedule": {"stepps": 8}}}, "unknown key 'schedule.stepps'.*steps"),
-        (LONG | {"training": {"rank": 0}}, "'rank'.*greater than"),
-        (LONG | {"training": {"schedule": {"batch": 1}}}, "at least 2"),
-        (LONG | {"training": {"device": "cuda"}}, "'device' is the same for all runs"),
-        (
-            LONG | {"training": {"align": {"teacher": "lite9"}}},
-            "no such teacher, did you mean 'lite2'",
-        ),
-        (LONG | {"training": {"align": {"interpolate": True}}}, "same for all runs.*'lite2'"),
-        (LONG | {"method": None, "training": {"rank": 8}}, "needs a method"),
-    ],
-)
-def test_wrong_values_of_a_run_are_refused(run, message):
-    with pytest.raises(UnblindError, match=rf"runs\.long.*{message}"):
-        load(MINI, {"runs.long": run})
 
 
 @pytest.mark.parametrize("key", ["results", "catalog"])

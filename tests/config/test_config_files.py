@@ -172,3 +172,16 @@ def test_arguments_leave_out_runs(write):
     assert "runs.noop=null" in options
     kept = {"default", "base", "vlm", "oracle", "random", "always_left"}
     assert loaded(options).runs.keys() == kept
+
+
+@pytest.mark.parametrize("name", ["noop-filter", "euler", "sampling", "environments"])
+def test_a_study_of_a_defect_differs_in_it_alone(name):
+    mini = load(FOLDER / "mini.yaml").model_dump()
+    study = load(FOLDER / "defects" / f"{name}.yaml").model_dump()
+    assert study.pop("results") == f"results/defects/{name}" and mini.pop("results") == "results"
+    assert study.pop("pages") == [] and mini.pop("pages") is None
+    differ = {key for key in mini if mini[key] != study[key]}
+    assert len(differ) == 1
+    (key,) = differ
+    if isinstance(mini[key], dict):
+        assert sum(mini[key][k] != study[key][k] for k in mini[key]) == 1

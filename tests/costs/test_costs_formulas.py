@@ -6,7 +6,8 @@ import pytest
 
 from unblind.config import load
 from unblind.costs import formulas, measured
-from unblind.costs.formulas import CONSTANTS, Need, size
+from unblind.costs.need import size
+from unblind.costs.paper_scale import VALUES
 from unblind.study.stages import STAGES
 
 CONFIGS = Path(__file__).parents[2] / "workflow" / "config"
@@ -16,41 +17,6 @@ TOWERS, REST, LORA = 730_911_680, 6_810_325_504, 110_828_288
 @pytest.fixture
 def paper():
     return load(CONFIGS / "paper.yaml")
-
-
-def constant(name):
-    return next(one.value for one in CONSTANTS if one.name == name)
-
-
-def vit(width, mlp, blocks, layer_scale):
-    """Parameters of a ViT for 16 x 16 patches of 14 x 14 pixels, up to its last norm."""
-    attention = 4 * width**2 + 4 * width
-    block = attention + 2 * width * mlp + mlp + width + 4 * width + 2 * width * layer_scale
-    return blocks * block + (3 * 14**2 + 1) * width + 256 * width + 2 * width
-
-
-def test_the_parameters_are_those_of_openvla():
-    # A class token and four registers; an attention pool with its own latent, norm and MLP.
-    dinov2 = vit(1024, 4096, 24, 1) + 5 * 1024
-    pool = 1152 + 4 * 1152**2 + 4 * 1152 + 2 * 1152 + 2 * 1152 * 4304 + 4304 + 1152
-    assert constant("P_towers") == dinov2 + vit(1152, 4304, 27, 0) + pool == TOWERS
-    projector = 2177 * 8704 + 8705 * 4096 + 4097 * 4096
-    llama = 6_738_415_616 + 2 * 64 * 4096  # Llama 2 and 64 more ids
-    assert constant("P_rest") == projector + llama == REST
-    # The published weights are 15,082,474,368 bytes of bfloat16.
-    assert 2 * (TOWERS + REST) == 15_082_474_368
-    assert constant("T") == 1 + constant("T_image") + 24 + 7
-    assert constant("D_token") == 32 * 4096 * 2 * 2
-
-
-def test_the_adapters_and_projector_are_counted_as_released():
-    parts = (79_953_920, 12_582_912, 15_399_936, 607_232, 1_019_904, 1_157_120, 107_264)
-    assert constant("P_lora") == sum(parts) == LORA
-    assert constant("P_align") == 2 * 4096 + 4097 * 2048 + 2049 * 2048 + 2049 * 1024
-
-
-def test_policy_calls(paper):
-    assert formulas.policy_calls(paper, conditions=13) == 13 * 8 * 128 * 80 == 1_064_960
 
 
 def test_gpu_hours_follow_from_the_formula(paper):
@@ -86,9 +52,7 @@ def test_models_of_others_are_asked_and_looked_into(paper):
 def test_gpu_memory_agrees_with_the_released_remark(paper):
     # "48 GB hold a batch of 12, 80 GB one of 24": the slope is taken, the rest follows.
     for batch, memory in ((12, 48e9), (24, 80e9)):
-        assert 2 * (TOWERS + REST) + batch * constant("M_picture") == pytest.approx(
-            memory, rel=0.02
-        )
+        assert 2 * (TOWERS + REST) + batch * VALUES["M_picture"] == pytest.approx(memory, rel=0.02)
     assert size(formulas.needs(paper)["training of default"].gpu_bytes) == "36.4 GB"
 
 
@@ -106,15 +70,6 @@ def test_a_small_study_needs_no_gpu_and_as_many_units_as_the_configuration_says(
 def test_every_stage_has_a_formula(scale, rebuild_base):
     config = load(CONFIGS / f"{scale}.yaml", {"rebuild_base": rebuild_base})
     assert measured.lines(config).keys() <= formulas.needs(config).keys()
-
-
-def test_sums():
-    one = Need("a", "5 x", gpu_s=2.0, gpu_bytes=7.0, disk=3.0)
-    other = Need("b", "", cpu_s=9.0, gpu_bytes=5.0)
-    assert one.times(1) == one
-    assert one.times(4) == Need("a", "4 jobs of 5 x", None, 8.0, 7.0, 12.0)
-    total = formulas.total([one.times(4), other])
-    assert (total.gpu_s, total.gpu_bytes, total.cpu_s, total.disk) == (8.0, 7.0, 9.0, 12.0)
 
 
 def test_jobs_may_run_as_long_as_the_formula_expects(paper):

@@ -9,8 +9,9 @@ import synthetic
 
 from unblind.config import load
 from unblind.costs import formulas, measured, table
-from unblind.costs.formulas import CONSTANTS, hours, size
+from unblind.costs.need import hours, size
 from unblind.costs.page import cost_page, number
+from unblind.costs.paper_scale import CONSTANTS
 from unblind.errors import UnblindError
 from unblind.study import dryrun
 from unblind.study.dryrun import Job

@@ -19,7 +19,7 @@ from unblind.steps import (
     surveying,
     thinking,
 )
-from unblind.study import jobs, making
+from unblind.study import jobs, making, record_names
 from unblind.study.jobs import Origin
 
 
@@ -93,7 +93,9 @@ def test_demonstrations_replay_and_rollouts(study, captured):
         captured |= {folder / f"{one.name}.parquet": origin for one in run.conditions.CONDITIONS}
         if study.runs[name].policy == "vla":
             origin = Origin(**run.made_from(rollouts(study, name, "arms")))
-            captured |= {folder / f"{record}.parquet": origin for record in jobs.told(study)}
+            captured |= {
+                folder / f"{record}.parquet": origin for record in record_names.arms(study)
+            }
     check(study, captured, {"demos", "replay", "rollouts"})
 
 

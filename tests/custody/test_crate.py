@@ -23,7 +23,7 @@ from unblind.custody.crate.export import export
 from unblind.custody.crate.steps import read_steps
 from unblind.errors import UnblindError
 from unblind.files import write_json, write_text
-from unblind.report.tables import table1
+from unblind.report.table1 import table1
 from unblind.study import jobs, making
 from unblind.study.jobs import Job, Origin
 from unblind.study.rows.names import MODEL_FILES
@@ -75,7 +75,7 @@ def made(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         # As in a checkout, where the claims lie in the working folder.
-        patch.setattr("unblind.report.tables.PAPER", folder / "paper")
+        patch.setattr("unblind.report.table1.PAPER", folder / "paper")
         fill(load(CONFIG))
     return folder
 

@@ -25,7 +25,7 @@ from unblind.report.published import load_claims
 from unblind.report.records import load_run
 from unblind.report.stats import holm, mcnemar_exact
 from unblind.sim.conditions import CONDITIONS
-from unblind.study import jobs, provenance
+from unblind.study import jobs, provenance, selection
 from unblind.study.jobs import Job
 
 FILE = Path(__file__).parents[2] / "workflow" / "config" / "ablations.yaml"
@@ -67,12 +67,12 @@ def test_rows_are_the_papers_in_its_order(rows):
 
 
 def test_runs_that_are_the_same_are_run_once(config, rows):
-    first = jobs.first_of(config)
+    first = selection.first_of(config)
     assert first["layer-22"] == "layer-20"
     assert first["layers-8-12"] == "layer-8"
     assert first["lambda-0"] == "default", "a lambda of 0 is Default"
     assert first["default"] == "default"
-    assert not {"layer-22", "layers-8-12"} & set(jobs.needed_runs(config, "rollout"))
+    assert not {"layer-22", "layers-8-12"} & set(selection.needed_runs(config, "rollout"))
     assert rows["layer-22"].same_as == "4 (paper: 20)"
     assert rows["layer-22"].row.means == rows["layer-20"].row.means
     assert rows["layer-20"].same_as == ""

@@ -11,7 +11,7 @@ from unblind.config import load
 from unblind.errors import UnblindError
 from unblind.report import answers as answering
 from unblind.report.answers import load_answers, summarise
-from unblind.report.tables import render_table1
+from unblind.report.table1 import render_table1
 
 FOLDER = Path(__file__).parents[2] / "workflow" / "config"
 SEE, EXTRA, WHERE = ("see", "study"), ("see", "extra"), ("where", "study")
@@ -102,7 +102,7 @@ def test_answers_to_other_questions_or_of_other_settings_are_refused(config, fol
     (folder / "default" / "0.parquet").unlink()
     other = {SEE: 0.5, ("at", "study"): 0.1}
     synthetic.write_answers(config, "default", 0, folder, other)
-    with pytest.raises(UnblindError, match="run 'default', seed 1, was asked other questions"):
+    with pytest.raises(UnblindError, match="run 'default', seed 1, is of other items than that of"):
         load_answers(config, folder)
     more = load(FOLDER / "mini.yaml", {"answers.pictures": 41})
     with pytest.raises(UnblindError, match="another configuration"):

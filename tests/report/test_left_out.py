@@ -17,7 +17,7 @@ from unblind.config import load
 from unblind.errors import UnblindError
 from unblind.report.differences import pair
 from unblind.report.records import episode_lists_hash, load_cell, load_run
-from unblind.report.tables import table1
+from unblind.report.table1 import table1
 from unblind.sim.conditions import CONDITIONS
 from unblind.study import jobs
 

@@ -9,7 +9,7 @@ import synthetic
 
 from unblind.config import load
 from unblind.errors import UnblindError
-from unblind.report import probes
+from unblind.report import probe_rates, probes
 from unblind.report.probes import MEASURES
 from unblind.report.published import load_claims
 from unblind.report.table3 import table3
@@ -54,22 +54,22 @@ def page(config, results):
 
 def test_models_that_nobody_trained_come_first_and_seeds_are_averaged(models):
     assert list(models) == ["vlm", "base", "default", "align"]
-    rates = probes.rates(models["default"], MEASURE["concepts"])
+    rates = probe_rates.rates(models["default"], MEASURE["concepts"])
     assert list(rates) == ["tower", "projector", *(f"block {n}" for n in range(1, 7))]
     # 4 names, 10 pictures each; 3 of 10 are right in one seed and 2 in the other.
     assert [rate.value for rate in rates.values()] == pytest.approx([0.25] * 8)
     assert {rate.n for rate in rates.values()} == {40}
     assert all(rate.low < rate.value < rate.high for rate in rates.values())
-    assert probes.spread(models["default"], MEASURE["concepts"], "tower") == pytest.approx(
+    assert probe_rates.spread(models["default"], MEASURE["concepts"], "tower") == pytest.approx(
         0.1 / 2**0.5
     )
-    assert probes.spread(models["base"], MEASURE["concepts"], "tower") is None
+    assert probe_rates.spread(models["base"], MEASURE["concepts"], "tower") is None
 
 
 def test_errors_are_in_shares_of_the_width_and_in_centimetres(models):
     """Columns are guessed a tenth of the width off, distances 1 or 3 cm, heights half of it."""
     found = {
-        run: {key: probes.rates(models[run], MEASURE[key])["block 3"].value for key in MEASURE}
+        run: {key: probe_rates.rates(models[run], MEASURE[key])["block 3"].value for key in MEASURE}
         for run in ("base", "default")
     }
     assert found["base"]["place"] == pytest.approx(0.1)
@@ -79,16 +79,18 @@ def test_errors_are_in_shares_of_the_width_and_in_centimetres(models):
 
 def test_without_a_picture_there_is_chance_and_the_mean_place(models):
     base = models["base"]
-    assert probes.chance(base, MEASURE["concepts"]) == 1 / 4
-    assert probes.chance(base, MEASURE["portraits"]) == 1 / 2
+    assert probe_rates.chance(base, MEASURE["concepts"]) == 1 / 4
+    assert probe_rates.chance(base, MEASURE["portraits"]) == 1 / 2
     # Columns 0, 0.1 ... 0.9 and distances 50 ... 59 lie 2.5 steps from their mean, on average.
-    assert probes.chance(base, MEASURE["place"]) == pytest.approx(0.25)
-    assert probes.chance(base, MEASURE["distance"]) == pytest.approx(2.5)
-    assert probes.chance(base, MEASURE["height"]) == 0
+    assert probe_rates.chance(base, MEASURE["place"]) == pytest.approx(0.25)
+    assert probe_rates.chance(base, MEASURE["distance"]) == pytest.approx(2.5)
+    assert probe_rates.chance(base, MEASURE["height"]) == 0
 
 
 def test_differences_pair_the_same_pictures(models):
-    found = {(*one.runs, one.measure.key): one for one in probes.differences(models, "block 3")}
+    found = {
+        (*one.runs, one.measure.key): one for one in probe_rates.differences(models, "block 3")
+    }
     aligned = found["align", "default", "concepts"]
     assert aligned.sites["block 3"].value == pytest.approx(0.45 - 0.25)
     assert aligned.by_seed == (pytest.approx(0.2), pytest.approx(0.2))
@@ -172,7 +174,7 @@ def test_what_does_not_fit_is_refused_in_one_line(config, results, tmp_path):
     synthetic.write_probes(
         Job(config.model_copy(update={"base": base}), "probe", "vlm", 0), folder=tmp_path
     )
-    with pytest.raises(UnblindError, match="probed with other pictures or at other places"):
+    with pytest.raises(UnblindError, match="is of other items than that of"):
         probes.load_models(config, tmp_path)
 
 

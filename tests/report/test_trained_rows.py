@@ -24,10 +24,10 @@ from unblind.report.published import load_claims
 from unblind.report.records import Records, load_run
 from unblind.report.render import signed
 from unblind.report.summary import summarise
-from unblind.report.tables import table1
+from unblind.report.table1 import table1
 from unblind.sim.conditions import CONDITIONS
 from unblind.sim.success import MILESTONES
-from unblind.study import jobs, provenance
+from unblind.study import jobs, provenance, record_names
 
 MINI = Path(__file__).parents[2] / "workflow" / "config" / "mini.yaml"
 METHODS = {"default": "default", "freeze": "freeze", "align": "align", "base": None}
@@ -49,7 +49,7 @@ DETAILS = {
 }
 INDEX = np.arange(32)
 ARMS = {"rollout.arms.told_other": ["multi_carrot", "multi_plate"]}
-NAMES = [*(condition.name for condition in CONDITIONS), *jobs.told(load(MINI, ARMS))]
+NAMES = [*(condition.name for condition in CONDITIONS), *record_names.arms(load(MINI, ARMS))]
 
 
 def settings(**overrides):
@@ -69,9 +69,9 @@ def succeeds(run, condition):
 
 def write(config, folder, run, name, final, seed=0, details=None):
     path = folder / "rollouts" / run / str(seed) / f"{name}.parquet"
-    frame = synthetic.episodes(run, seed, jobs.condition_of(name), 32, 0)
+    frame = synthetic.episodes(run, seed, record_names.condition_of(name), 32, 0)
     frame = frame.assign(success_final=final, success_any=final | (INDEX == 31))
-    is_own = jobs.condition_of(name) == name
+    is_own = record_names.condition_of(name) == name
     settings = jobs.settings(config, "rollout" if is_own else "arms", run)
     made_from = {"config": settings, "code": ("unblind.errors",), "seed": seed}
     extra = {"run_details": DETAILS[run] if details is None else details}
@@ -104,7 +104,7 @@ def study(config, tmp_path_factory):
     for run in METHODS:
         for condition in CONDITIONS:
             write(config, folder, run, condition.name, succeeds(run, condition.name))
-        for name in jobs.told(config):  # whoever succeeds does so in 4 of 32 episodes
+        for name in record_names.arms(config):  # whoever succeeds does so in 4 of 32 episodes
             write(config, folder, run, name, succeeds(run, name) & (INDEX >= 12) & (INDEX < 16))
     synthetic.write_demos(config, folder / "demos")
     synthetic.write_replay(config, folder / "replay.parquet")

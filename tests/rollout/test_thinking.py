@@ -14,7 +14,7 @@ from unblind.rollout import run, thinking
 from unblind.rollout.thinking import ThinkOutcome, ThinkScenes, ThinkSetup
 from unblind.rollout.worker import Reply
 from unblind.sim.success import Milestones
-from unblind.study import jobs
+from unblind.study import graph
 from unblind.study.jobs import Job
 from unblind.think.episodes import decode
 
@@ -250,7 +250,7 @@ def test_who_has_no_place_there_is_refused(config, tmp_path):
 
 def test_planners_have_one_job_and_always_left_no_rollouts(config):
     seeds = config.model_copy(update={"seeds": [3, 4]})
-    listed = [(j.name, j.run, j.seed_of_run) for j in jobs.of_study(seeds)]
+    listed = [(j.name, j.run, j.seed_of_run) for j in graph.of_study(seeds)]
     assert ("think_scripted", "always_left", 3) in listed
     assert ("think_scripted", "oracle", 3) in listed
     assert ("think", "default", 4) in listed

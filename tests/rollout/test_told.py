@@ -9,7 +9,7 @@ from unblind.config import load
 from unblind.errors import UnblindError
 from unblind.rollout.run import episodes_of, evaluation_episodes, rollout
 from unblind.sim import conditions
-from unblind.study import jobs
+from unblind.study import record_names
 
 MINI = Path(__file__).parents[2] / "workflow" / "config" / "mini.yaml"
 STUDY = MINI.with_name("study.yaml")
@@ -20,7 +20,7 @@ MORE = {f"rollout.arms.{arm}": ["in_distribution", "instruct"] for arm in WORDS}
 
 @pytest.mark.parametrize("name", OTHER)
 def test_the_scene_stays_and_the_other_thing_is_named(name):
-    config, condition = load(STUDY), jobs.told(load(STUDY))[name].condition
+    config, condition = load(STUDY), record_names.arms(load(STUDY))[name].condition
     own, others = evaluation_episodes(config, condition, 0), episodes_of(config, name, 0)
     assert len(others) == config.rollout.episodes
     for episode, other in zip(own, others, strict=True):
@@ -78,24 +78,3 @@ def test_what_is_told_is_nothing_the_same_words_or_the_same_in_other_words():
         assert other.instruction in written[1:] and episode.instruction == written[0]
         templates.add(written.index(other.instruction))
     assert len(templates) > 5
-
-
-def test_a_study_has_the_arms_that_it_names():
-    assert tuple(jobs.told(load(STUDY))) == OTHER
-    job = jobs.Job(load(STUDY, MORE), "arms", "base", 0)
-    names = [path.stem for path in job.outputs]
-    assert names == [
-        *OTHER,
-        *(f"{c}_{arm}" for arm in WORDS for c in ("in_distribution", "instruct")),
-    ]
-    assert {jobs.condition_of(name) for name in names[2:]} == {"in_distribution", "instruct"}
-    assert not [job for job in jobs.of_study(load(MINI)) if job.name == "arms"]
-
-
-@pytest.mark.parametrize(
-    ("condition", "cause"),
-    [("carrot", "names carrot, where nothing else could be meant"), ("carot", "unknown condition")],
-)
-def test_an_arm_that_means_nothing_is_refused(condition, cause):
-    with pytest.raises(UnblindError, match=cause):
-        jobs.told(load(STUDY, {"rollout.arms.told_other": [condition]}))

@@ -19,7 +19,7 @@ from unblind.pictures import icons, shards
 from unblind.pictures.scenes import Scene, Thing
 from unblind.sim.catalogs import load_catalog
 from unblind.steps import base, finetuning
-from unblind.study import jobs, making, provenance
+from unblind.study import graph, jobs, making, provenance
 from unblind.study.jobs import Job
 from unblind.teachers.loading import load_teacher
 from unblind.training import loop
@@ -152,7 +152,7 @@ def test_only_a_study_whose_run_aligns_with_it_has_it():
         (load(SMOKE.with_name("ablations.yaml")), names),
         (load(SMOKE.with_name("ablations-paper.yaml")), set()),
     ):
-        assert {job.name for job in jobs.of_study(config)} & names == there
+        assert {job.name for job in graph.of_study(config)} & names == there
     with pytest.raises(UnblindError, match=r"'contrastive' is trained here .*must be null"):
         load(
             mini,

@@ -14,14 +14,14 @@ from pathlib import Path
 from unblind.cluster import requests
 from unblind.config import load
 from unblind.custody import artifacts
-from unblind.study import jobs
+from unblind.study import graph
 
 PAPER = Path("workflow/config/paper.yaml")
 config = load("workflow/config/mini.yaml", {
     "cluster.jobs.norm": {"minutes": 7, "memory_mb": 70, "gpus": 0, "group": None},
 })
 requests.check_names(config)
-made = [job for job in jobs.of_study(config) if job.name in ("norm", "norms")]
+made = [job for job in graph.of_study(config) if job.name in ("norm", "norms")]
 print(json.dumps({
     "calls": [job.call for job in made],
     "outputs": [str(path) for job in made for path in job.outputs],

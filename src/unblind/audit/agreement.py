@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from unblind.audit.compare import Cell
-from unblind.report import stats
+from unblind.report import power, stats
 from unblind.report.render import signed
 
 LEVEL = 0.95
@@ -83,11 +83,11 @@ def _line(one: Comparison, seed: int, family: int) -> str:
     delta, low, high = map(signed, stats.paired_bootstrap(one.differences, seed, level=LEVEL))
     (won, lost), n = _alone(one.differences), sum(map(len, one.differences))
     level = 1 - (1 - LEVEL) / family
-    least = stats.minimum_detectable_difference(n, (won + lost) / n, level=level)
-    power = "no difference" if least is None else f"{100 * least:.1f} points"
+    least = power.minimum_detectable_difference(n, (won + lost) / n, level=level)
+    would_show = "no difference" if least is None else f"{100 * least:.1f} points"
     return (
         f"{one.name:<28}{delta} points [{low}, {high}]; {won} won, {lost} lost of {n}; "
-        f"p = {one.p:.3f}; {power} would have shown"
+        f"p = {one.p:.3f}; {would_show} would have shown"
     )
 
 

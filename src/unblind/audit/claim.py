@@ -9,13 +9,14 @@ from typing import Any, Literal
 
 from unblind.audit.commands import Commands
 from unblind.audit.knowledge import File
-from unblind.audit.measure import Effect, Ours
+from unblind.audit.measure import Effect
 from unblind.audit.records import CONDITIONS_OF, Evidence, Piece, conditions
 from unblind.audit.verdicts import Judgement, Verdict, with_origin
 from unblind.config import Config
 from unblind.custody.stored import Origin
 from unblind.report.published import Claims
-from unblind.study import jobs
+from unblind.report.stats import Estimate
+from unblind.study import selection
 
 #: A file behind a claim.
 Record = Piece | File
@@ -79,7 +80,7 @@ class Study:
     @cached_property
     def first_of(self) -> Mapping[str, str]:
         """By run the first of those that are the same: its records stand for all of them."""
-        return jobs.first_of(self.config)
+        return selection.first_of(self.config)
 
     def run(self, name: str | None) -> str | None:
         """Return the run whose records stand for a run's, or a name that is no run's as it is."""
@@ -149,7 +150,7 @@ def evidence(
     }
 
 
-def rounded(numbers: Ours | Effect) -> dict[str, float | None]:
+def rounded(numbers: Estimate | Effect) -> dict[str, float | None]:
     """Return the numbers with the digits that a page keeps."""
     fields = dataclasses.asdict(numbers)
     return {k: round(v, 6) if isinstance(v, float) else v for k, v in fields.items()}

@@ -15,12 +15,13 @@ from unblind.audit.claim import (
     rollouts,
     rounded,
 )
-from unblind.audit.measure import Ours, rate
+from unblind.audit.measure import rate
 from unblind.audit.orders import orders
 from unblind.audit.records import joined
 from unblind.audit.verdicts import Judgement, Verdict, of_value
 from unblind.config import Config
 from unblind.report.published import PublishedTable, TextNumber
+from unblind.report.stats import Estimate
 
 _MEASURES = {
     "success": "success rate",
@@ -70,7 +71,7 @@ def _values(study: Study, key: str, table: PublishedTable) -> Iterator[Claim]:
 
 def _measured(
     study: Study, measure: str, run: str | None, column: str
-) -> tuple[Ours, list[Record]] | str:
+) -> tuple[Estimate, list[Record]] | str:
     """Return our value and the records behind it, or why there is none."""
     level, config = study.claims.tolerances.level, study.config
     if run is None:
@@ -89,7 +90,7 @@ def _measured(
 
 
 def _judge(
-    study: Study, measure: str, printed: float, spread: float | None, ours: Ours
+    study: Study, measure: str, printed: float, spread: float | None, ours: Estimate
 ) -> Judgement:
     rule, config = study.claims.tolerances, study.config
     if measure == "probe" and not config.probe.imagenet:

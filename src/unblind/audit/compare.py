@@ -18,7 +18,7 @@ from unblind.audit.records import Evidence
 from unblind.errors import UnblindError
 from unblind.report.records import EPISODE, OUTCOME, problems, record_path
 from unblind.report.summary import COLUMN_OF
-from unblind.study import jobs
+from unblind.study import record_names
 
 #: A record of 1,024 episodes has 60 kB.
 LIMIT_BYTES = 5_000_000
@@ -80,7 +80,7 @@ def compare(evidence: Evidence, runs: list[str], folder: Path) -> list[Cell]:
     known = {cell.record for cell in compared}
     # What a model does when told something else is no evidence for a claim.
     names = {name: Path(name).name for name in _names(root)}
-    others = [name for name, record in names.items() if jobs.condition_of(record) == record]
+    others = [name for name, record in names.items() if record_names.condition_of(record) == record]
     return compared + [Cell(name, "extra") for name in others if name not in known]
 
 

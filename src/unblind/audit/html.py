@@ -93,24 +93,7 @@ def render_html(
     Raises:
         UnblindError: a template is missing or broken, or the audit lacks something it names.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(templates),
-        undefined=jinja2.StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {
-        "anchor": anchor,
-        "chance": chance,
-        "difference": difference,
-        "amount": amount,
-        "link": lambda path: link(path, folder),
-        "number": number,
-        "place": place,
-        "short": short,
-    }
+    environment = _environment(folder, templates)
     try:
         script = environment.get_template("audit.js").render()
         return environment.get_template("audit.html.j2").render(
@@ -133,6 +116,28 @@ def render_html(
         raise UnblindError(
             f"audit.html cannot be made: {error}", "run unblind audit again; fix the template"
         ) from None
+
+
+def _environment(folder: str, templates: Path) -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(templates),
+        undefined=jinja2.StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "anchor": anchor,
+        "chance": chance,
+        "difference": difference,
+        "amount": amount,
+        "link": lambda path: link(path, folder),
+        "number": number,
+        "place": place,
+        "short": short,
+    }
+    return environment
 
 
 def matrix(claims: Sequence[Mapping[str, Any]]) -> dict[str, list[Line]]:

@@ -9,7 +9,7 @@ from unblind.config import Config
 from unblind.custody import carried
 from unblind.errors import UnblindError
 from unblind.files import sha256
-from unblind.report.tables import render_table1
+from unblind.report.table1 import render_table1
 from unblind.study import provenance
 
 _LINES_SHOWN = 5

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from unblind.audit.measure import Effect, Ours, clustered_effect
+from unblind.audit.measure import Effect, clustered_effect
 from unblind.audit.verdicts import POINTS
 from unblind.config import Config
 from unblind.custody.stored import Origin, Stored
@@ -17,7 +17,7 @@ from unblind.report import attention, by_model, collapse, probes, thinking
 from unblind.report.by_model import Measured
 from unblind.report.comparisons import Comparison, Layer
 from unblind.report.probes import CONCEPTS, Probed
-from unblind.report.stats import clustered_rate
+from unblind.report.stats import Estimate, clustered_rate
 from unblind.study import jobs, provenance
 from unblind.study.jobs import Job
 from unblind.study.rows.names import JUDGED
@@ -135,9 +135,7 @@ def _paths(config: Config, stage: str, run: str) -> list[Path]:
     if stage == "probe_teacher":
         return list(Job(config, stage).outputs) if STAGES[stage].when(config) else []
     listed = jobs.of_run(config, stage, run)
-    # Attention and probes have further records, which no claim reads.
-    count = 1 if stage in ("attention", "probe") else None
-    return [path for job in listed for path in job.outputs[:count]]
+    return [path for job in listed for path in job.outputs[: JUDGED[stage]]]
 
 
 def missing(config: Config, knowledge: Knowledge, stage: str, run: str) -> str:
@@ -168,7 +166,9 @@ def stages(config: Config, measure: str, runs: Sequence[str]) -> list[str]:
     return ["think_answers" if asked else "think"] * len(runs)
 
 
-def value(config: Config, measure: str, known: Known, columns: Sequence[str], level: float) -> Ours:
+def value(
+    config: Config, measure: str, known: Known, columns: Sequence[str], level: float
+) -> Estimate:
     """Return a rate of Table 2 or 3, as its page has it.
 
     Args:
@@ -187,7 +187,7 @@ def value(config: Config, measure: str, known: Known, columns: Sequence[str], le
         some = rows[rows["column"].isin(columns)]
         values, groups = some["right"], thinking.groups(some)
     rate = clustered_rate(values.to_numpy(dtype=float), *groups, level=level)
-    return Ours(*rate, len(some))
+    return Estimate(*rate, len(some))
 
 
 def effect(
@@ -234,7 +234,7 @@ def compared(
     stage, _ = QUANTITIES[claim.quantity]
     page = {"attention": attention, "collapse": collapse}[stage]
     first, second = models = tuple(known.content for known in both)
-    by_model.check_same(models, page.ITEMS)
+    by_model.check_same(models, page.ITEMS, stage)
     own, other = (_shown(config, claim, model) for model in (first, second))
     pairs = own.assign(first=own[claim.quantity], second=other[claim.quantity])
     pairs = pairs[pairs["first"].notna() & pairs["second"].notna()]

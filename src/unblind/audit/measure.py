@@ -5,26 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from unblind.report import stats
+from unblind.report import power, stats
 from unblind.report.differences import paired
-
-
-@dataclass(frozen=True)
-class Ours:
-    """A rate of our own, as a fraction.
-
-    Attributes:
-        value: share of episodes that end in success, or of right answers; of several conditions,
-            the mean of theirs.
-        low, high: its interval: Wilson's for one condition, bootstrap for a mean; of VL-Think and
-            probes that of `unblind.report.stats.clustered_rate`.
-        n: episodes, answers or pictures.
-    """
-
-    value: float
-    low: float
-    high: float
-    n: int
+from unblind.report.stats import Estimate
 
 
 @dataclass(frozen=True)
@@ -62,7 +45,7 @@ class Effect:
     clusters: int | None = None
 
 
-def rate(episodes: pd.DataFrame, seed: int, level: float) -> Ours:
+def rate(episodes: pd.DataFrame, seed: int, level: float) -> Estimate:
     """Return the success rate at the last step.
 
     Args:
@@ -73,9 +56,9 @@ def rate(episodes: pd.DataFrame, seed: int, level: float) -> Ours:
     groups = episodes.groupby("condition", sort=False)["success_final"]
     outcomes = [group.to_numpy(dtype=np.int64) for _, group in groups]
     if len(outcomes) > 1:
-        return Ours(*stats.paired_bootstrap(outcomes, seed, level=level), len(episodes))
+        return Estimate(*stats.paired_bootstrap(outcomes, seed, level=level), len(episodes))
     won, n = int(outcomes[0].sum()), len(episodes)
-    return Ours(won / n, *stats.wilson(won, n, level), n)
+    return Estimate(won / n, *stats.wilson(won, n, level), n)
 
 
 def effect(pairs: pd.DataFrame, seed: int, level: float, family: int = 1) -> Effect:
@@ -102,7 +85,7 @@ def effect(pairs: pd.DataFrame, seed: int, level: float, family: int = 1) -> Eff
         p=stats.mcnemar_exact(counts.won, counts.lost),
         wilcoxon=_wilcoxon(pairs),
         cohens_h=stats.cohens_h(first, second),
-        detectable=stats.minimum_detectable_difference(
+        detectable=power.minimum_detectable_difference(
             counts.n, discordant, level=_first_level(level, family)
         ),
     )
@@ -115,7 +98,7 @@ def clustered_effect(
 
     Args:
         pairs: columns ``first`` and ``second``, numbers; a row an item.
-        groups: of each row, the stratum (strata weigh the same) and the cluster.
+        groups: of each row, (n,) and (n,), the stratum (strata weigh the same) and the cluster.
         level: of intervals and tests.
         family: tests that Holm's correction runs over.
 
@@ -126,7 +109,7 @@ def clustered_effect(
     own, other = (pairs[name].to_numpy(dtype=float) for name in _RUNS)
     delta, low, high = stats.clustered_difference(own - other, strata, clusters, level)
     units, first_level = len(np.unique(clusters)), _first_level(level, family)
-    detectable = stats.detectable_mean(low, high, level=first_level, of_interval=level)
+    detectable = power.detectable_mean(low, high, level=first_level, of_interval=level)
     # So few clusters can never reach that level.
     detectable = None if stats.least_p(units) > 1 - first_level else detectable
     return Effect(

@@ -7,9 +7,10 @@ from typing import Literal
 
 from scipy.stats import norm
 
-from unblind.audit.measure import Effect, Ours
+from unblind.audit.measure import Effect
 from unblind.custody.stored import Origin
 from unblind.report.render import percent, signed
+from unblind.report.stats import Estimate
 
 Verdict = Literal[
     "reproduced",
@@ -53,7 +54,7 @@ class Judgement:
 
 
 def of_value(
-    printed: float, spread: float | None, ours: Ours, z: float, level: float, scale: str
+    printed: float, spread: float | None, ours: Estimate, z: float, level: float, scale: str
 ) -> Judgement:
     """Judge a printed success rate; all rates are fractions.
 

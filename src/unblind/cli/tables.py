@@ -163,7 +163,7 @@ def table1(
 ) -> None:
     """Render Table 1 from the records alone, as Markdown, CSV and LaTeX."""
     settings = load_config(config, override)
-    from unblind.report.tables import table1 as render
+    from unblind.report.table1 import table1 as render
 
     results = Path(settings.results)
     manifest, ceiling = carried.sources(settings)

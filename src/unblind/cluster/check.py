@@ -1,6 +1,5 @@
 """Whether the study can run on this cluster: checks on the login node, and one tiny job."""
 
-import importlib.metadata
 import shutil
 import sys
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from unblind.cluster.job import probe
 from unblind.config import Config
 from unblind.errors import UnblindError
 from unblind.machine.doctor import Check
+from unblind.study.provenance import version_of
 
 #: Findings that do not keep the tiny job from running.
 _BESIDE = ("snakemake", "plugin", "accounting", "limits")
@@ -95,7 +95,7 @@ def _before_job(config: Config) -> Iterator[Check]:
 
 def snakemake_check() -> Check:
     """Look for Snakemake next to this Python."""
-    version = _version("snakemake")
+    version = version_of("snakemake")
     if version is None:
         return Check("snakemake", False, f"not installed for {sys.executable}", "make setup")
     new = tuple(map(int, version.split(".")[:2])) >= _SNAKEMAKE
@@ -105,7 +105,7 @@ def snakemake_check() -> Check:
 def plugin_check(profile: str) -> Check:
     """Look for the executor plugin that a profile needs."""
     package = f"snakemake-executor-plugin-{_EXECUTORS[profile]}"
-    version = _version(package)
+    version = version_of(package)
     if version is None:
         other = next(name for name in _EXECUTORS if name != profile)
         remedy = f"make setup, or use --profile profiles/{other}"
@@ -115,13 +115,6 @@ def plugin_check(profile: str) -> Check:
     if not folder.is_dir():
         return Check("plugin", False, f"no {folder} here", "run in the root of a checkout")
     return Check("plugin", True, f"{package} {version} for {folder}")
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def commands_check() -> Check:

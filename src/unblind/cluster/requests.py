@@ -9,7 +9,7 @@ from unblind.config import Config
 from unblind.config.cluster import DEFAULT, ClusterJob
 from unblind.errors import UnblindError, near
 from unblind.machine.doctor import Check
-from unblind.study.jobs import of_study
+from unblind.study.graph import of_study
 from unblind.study.stages import REQUESTS, request_of
 
 _ACCOUNTING = "accounting_storage/slurmdbd"

@@ -7,87 +7,49 @@ from these classes.
 
 import hashlib
 import json
-import reprlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args, get_origin
+from typing import Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ValidationError
 
-from unblind.config.cluster import Cluster
-from unblind.config.files import EXTENDS, overlay, read, replace, without_null_runs
-from unblind.config.kinds import ABLATIONS, METHODS, RECIPE, FileName, Name, Section, Seed
-from unblind.config.knowledge import (
-    Answers,
-    Attention,
-    Collapse,
-    Drift,
-    Frames,
-    Gradients,
-    Knockout,
-    Landscape,
-    Probe,
-    Think,
-)
+from unblind.config.files import EXTENDS, read, replace, without_null_runs
+from unblind.config.kinds import METHODS, DemoSet
+from unblind.config.knowledge import Attention, Collapse, Probe
 from unblind.config.learning import (
     ActionLoss,
     Alignment,
     Answerer,
     Augmentation,
-    Base,
-    Contrastive,
     Encoder,
-    Model,
-    Questions,
     Run,
     Schedule,
     Tower,
     Training,
 )
-from unblind.config.simulation import (
-    Arm,
-    Demos,
-    ExecutedNoise,
-    PretrainingDemos,
-    Render,
-    Replay,
-    Rollout,
-)
-from unblind.config.tables import Defect, Gates, Table1
-from unblind.errors import UnblindError, near
-from unblind.teachers.registry import TEACHERS, Vit, is_trained_here
+from unblind.config.problems import problem
+from unblind.config.renamed import renamed
+from unblind.config.simulation import Arm, ExecutedNoise, PretrainingDemos
+from unblind.config.study import Config
+from unblind.errors import UnblindError
 
 __all__ = [
     "METHODS",
     "ActionLoss",
     "Alignment",
     "Answerer",
-    "Answers",
     "Arm",
+    "Attention",
     "Augmentation",
-    "Base",
+    "Collapse",
     "Config",
-    "Contrastive",
     "DemoSet",
-    "Demos",
-    "Drift",
     "Encoder",
     "ExecutedNoise",
-    "Gates",
-    "Gradients",
-    "Knockout",
-    "Landscape",
-    "Model",
     "PretrainingDemos",
     "Probe",
-    "Questions",
-    "Render",
-    "Replay",
-    "Rollout",
     "Run",
     "Schedule",
-    "Table1",
-    "Think",
     "Tower",
     "Training",
     "check",
@@ -96,236 +58,6 @@ __all__ = [
     "schema",
 ]
 
-DemoSet = Literal["training", "pretraining", "warm-up"]
-
-#: Teachers that can look at augmented pictures during the training of a published model.
-_VITS = [name for name, row in TEACHERS.items() if isinstance(row, Vit)]
-#: Policies that are no rows of Table 1.
-_STILL = ("vlm", "answerer", "always_left")
-#: Keys that no longer exist, and the keys that replaced them.
-OLD_KEYS: Mapping[str, str] = {
-    "training.align.coefficient": "training.align.lambda",
-    "openvla.base": "base.source",
-    "openvla.unnorm_key": "base.unnorm_key",
-    "openvla.teacher": "training.align.teacher_weights",
-    "openvla.temperature": "rollout.temperature",
-    **{
-        f"openvla.{key}": f"training.{key}"
-        for key in (*RECIPE, "gradient_checkpointing", "checkpoint_steps", "device", "gpus")
-    },
-    "openvla": "base.source",
-}
-
-
-class Config(Section):
-    """The whole study."""
-
-    scale: Literal["mini", "paper", "smoke", "twin"] = Field(
-        description="Size: 'mini' for two cores, 'paper' as published, 'smoke' for tests."
-    )
-    seed: Seed = Field(description="Seed of demonstrations, replay and bootstrap.")
-    results: FileName = Field(description="Folder of all build outputs.")
-    catalog: FileName = Field(description="'builtin', or the folder of the authors' asset files.")
-    catalog_missing: Literal["stop", "skip"] = Field(
-        description="When the catalog's folder lacks files, or holds changed ones: 'stop' before "
-        "anything is run, or 'skip' the episodes that need them; tables count those as not run."
-    )
-    fidelity: Literal["corrected", "released"] = Field(
-        description="'released' reproduces the known defects of the authors' environments."
-    )
-    render: Render = Field(description="The camera picture.")
-    demos: Demos = Field(description="How demonstrations are made.")
-    rebuild_base: bool = Field(
-        description="Make the base model here (hours) instead of pulling the published one."
-    )
-    base: Base = Field(description="How the base model is made.")
-    contrastive: Contrastive = Field(description="The teacher that is trained here.")
-    training: Training = Field(description="How runs are fine-tuned.")
-    replay: Replay = Field(description="Replay of demonstrations.")
-    rollout: Rollout = Field(description="How policies are evaluated.")
-    seeds: Annotated[list[Seed], Field(min_length=1)] = Field(
-        description="Evaluation seeds; each draws its own episode ids, the same for all runs."
-    )
-    runs: dict[Name, Run] = Field(description="Policies under evaluation by name.")
-    think: Think = Field(description="VL-Think in the simulator.")
-    answers: Answers = Field(description="Held-out questions to models.")
-    drift: Drift = Field(description="Drift of visual tokens, and forgetting, during training.")
-    gradients: Gradients = Field(description="Gradients of action and alignment.")
-    landscape: Landscape = Field(description="Losses on the plane through base and two runs.")
-    frames: Frames = Field(description="Frames with the place of every thing.")
-    attention: Attention = Field(description="Attention to the picture (Figure 4).")
-    knockout: Knockout = Field(description="Evaluation with the target hidden (Figure 4's page).")
-    collapse: Collapse = Field(description="Separation of objects' classes (Figure 5).")
-    probe: Probe = Field(description="Linear probes of visual tokens.")
-    gates: Gates = Field(description="Marks to reach before a table is worth reading.")
-    table1: Table1 = Field(description="Table 1 (success rates by condition).")
-    ablations: dict[Literal[ABLATIONS], Annotated[list[Name], Field(min_length=1)]] = Field(
-        description="Rows of the paper's Tables 4 to 8 and 10 to 13 beside Align, by the table's "
-        "number: runs that are rows of the paper's table by name, and further ones."
-    )
-    defects: dict[Name, Defect] = Field(
-        description="Studies of single defects of the release, for the page of what they cost."
-    )
-    pages: list[Name] | None = Field(
-        description="Pages that the study is for, by the names of their stages; null: all that it "
-        "can have."
-    )
-    # Decides no result: it is in no dump, so in no hash and no sidecar.
-    cluster: Cluster = Field(exclude=True, description="The batch system.")
-
-    @model_validator(mode="after")
-    def _enough_pictures(self) -> Self:
-        for key, count in {
-            "answers.pictures": self.answers.pictures,
-            "drift.pictures": self.drift.pictures,
-            "drift.answered": self.drift.answered,
-        }.items():
-            if count > self.base.questions.held_out:
-                raise ValueError(
-                    f"{key} ({count}) is more than "
-                    f"base.questions.held_out ({self.base.questions.held_out})"
-                )
-        return self
-
-    @model_validator(mode="after")
-    def _ablations_are_runs(self) -> Self:
-        trained = [name for name, run in self.runs.items() if run.method]
-        for number, rows in self.ablations.items():
-            if unknown := [row for row in rows if row not in trained]:
-                cause = f"ablations.{number} names no run with a method: '{unknown[0]}'"
-                raise ValueError(f"{cause}{near(unknown[0], trained)}")
-        return self
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        for key, values in (("seeds", self.seeds), ("table1.rows", self.table1.rows)):
-            if len(set(values)) < len(values):
-                raise ValueError(f"{key} names a value twice: {values}")
-        known = [*self.runs, *METHODS]
-        for row in self.table1.rows:
-            if row not in known:
-                raise ValueError(f"table1.rows names no run or method: '{row}'{near(row, known)}")
-            if row in self.runs and self.runs[row].policy in _STILL:
-                policy = self.runs[row].policy
-                raise ValueError(f"table1.rows names '{row}', whose policy '{policy}' does not act")
-        if self.catalog == "builtin" and "released" in self.think.styles:
-            raise ValueError("think.styles names 'released', and the built-in catalog has no such")
-        if self.probe.site not in self.base.model.sites:
-            raise ValueError(
-                f"probe.site '{self.probe.site}' is no place of visual tokens: there are "
-                f"{', '.join(self.base.model.sites)}"
-            )
-        asked: dict[str, tuple[str | None, bool]] = {}
-        for name in (None, *self.runs):
-            own = self if name is None else self._of(name)
-            if problem := own._misfit() or own._shared_otherwise(self, asked):
-                raise ValueError(problem if name is None else f"runs.{name}.training: {problem}")
-        return self
-
-    def of(self, run: str) -> Self:
-        """Return the study as a run sees it: with its own values in the section ``training``.
-
-        Raises:
-            UnblindError: there is no such run.
-        """
-        self.run(run)
-        return self._of(run)
-
-    def _of(self, run: str) -> Self:
-        if not (changes := self.runs[run].training):
-            return self
-        values = overlay(self.training.model_dump(mode="json"), changes)
-        try:
-            training = Training.model_validate(values)
-        except ValidationError as error:
-            problems = "; ".join(_problem(detail, Training) for detail in error.errors())
-            raise ValueError(f"runs.{run}.training: {problems}") from None
-        return self.model_copy(update={"training": training})
-
-    def _shared_otherwise(
-        self, study: Self, asked: dict[str, tuple[str | None, bool]]
-    ) -> str | None:
-        """Return what a run may not have for itself, since it shares it with others.
-
-        Args:
-            study: as it is without the run's own values.
-            asked: how each teacher is asked in the runs before; this run's is added.
-        """
-        for key in ("device", "gpus", "precision"):
-            if getattr(self.training, key) != getattr(study.training, key):
-                return f"'{key}' is the same for all runs of a study"
-        align = self.training.align
-        how = (align.teacher_weights, align.interpolate)
-        if asked.setdefault(align.teacher, how) != how:
-            keys = "'align.teacher_weights' and 'align.interpolate'"
-            return f"{keys} are the same for all runs with the teacher '{align.teacher}'"
-        return None
-
-    def _misfit(self) -> str | None:
-        """Return what the model that methods start from cannot do, or None."""
-        base, training = self.base, self.training
-        for key, schedule in (
-            ("training.schedule", training.schedule),
-            ("base.warm_up", base.warm_up),
-        ):
-            if schedule.batch < 2:
-                return f"{key}.batch ({schedule.batch}) must be at least 2: a batch has two parts"
-            if schedule.batch % training.gpus:
-                return (
-                    f"{key}.batch ({schedule.batch}) cannot be shared by "
-                    f"training.gpus ({training.gpus})"
-                )
-        if base.source is None:
-            if (training.precision, training.augmentation) != ("float32", None):
-                return (
-                    "without base.source, training.precision must be 'float32' and "
-                    "training.augmentation null: features of unchanged pictures are stored"
-                )
-            if base.unnorm_key is not None:
-                return "base.unnorm_key is of published models: set null"
-            return self._teacher_misfit()
-        if any(
-            (section.loss.action_width or section.loss.location_width)
-            for section in (base, training)
-        ):
-            return "with base.source, action_width and location_width must be 0: targets are hard"
-        if training.align.teacher not in _VITS:
-            return (
-                f"with base.source, training.align.teacher must be a vision transformer "
-                f"({', '.join(_VITS)}), not '{training.align.teacher}'"
-            )
-        return None
-
-    def _teacher_misfit(self) -> str | None:
-        """Return what the teacher of a model of our own may not be, or None."""
-        align = self.training.align
-        if is_trained_here(align.teacher) and align.teacher_weights is not None:
-            return (
-                f"the teacher '{align.teacher}' is trained here (section contrastive): "
-                "align.teacher_weights must be null"
-            )
-        return None
-
-    def run(self, name: str) -> Run:
-        """Return the run called ``name``.
-
-        Raises:
-            UnblindError: there is no such run.
-        """
-        if name not in self.runs:
-            raise UnblindError(
-                f"unknown run '{name}'{near(name, self.runs)}", f"runs: {', '.join(self.runs)}"
-            )
-        return self.runs[name]
-
-    def is_published(self, run: str) -> bool:
-        """Return whether a run's policy is a published model, or trained on one.
-
-        Raises:
-            UnblindError: there is no such run.
-        """
-        return self.base.source is not None and self.run(run).policy == "vla"
-
 
 def check(values: Mapping[str, Any], origin: str) -> Config:
     """Return checked values; ``origin`` says in error messages where they come from.
@@ -333,32 +65,17 @@ def check(values: Mapping[str, Any], origin: str) -> Config:
     Raises:
         UnblindError: a key is unknown, missing or no longer in use, or a value is wrong.
     """
-    stated = [old for old in OLD_KEYS if _states(values, old)]
-    renamed = [
-        f"'{old}' is now '{OLD_KEYS[old]}'"
-        for old in stated
-        if not any(longer.startswith(f"{old}.") for longer in stated)
-    ]
-    if renamed:
-        raise UnblindError(f"bad configuration {origin}: {'; '.join(renamed)}", "rename the key")
+    if old := renamed(values):
+        raise UnblindError(f"bad configuration {origin}: {'; '.join(old)}", "rename the key")
     try:
         return Config.model_validate(values)
     except ValidationError as error:
         details = error.errors()
-        problems = "; ".join(map(_problem, details))
+        problems = "; ".join(problem(detail, Config) for detail in details)
         remedy = "see workflow/config/schema.json"
         if any(detail["type"] == "missing" and len(detail["loc"]) == 1 for detail in details):
             remedy = f"extend a complete file ('{EXTENDS}: mini.yaml'), or {remedy}"
         raise UnblindError(f"bad configuration {origin}: {problems}", remedy) from None
-
-
-def _states(values: Any, key: str) -> bool:
-    """Return whether nested values have a dotted key."""
-    for name in key.split("."):
-        if not isinstance(values, Mapping) or name not in values:
-            return False
-        values = values[name]
-    return True
 
 
 def load(path: Path | str, overrides: Mapping[str, Any] | None = None) -> Config:
@@ -386,38 +103,3 @@ def schema() -> dict[str, Any]:
 def digest(values: Any) -> str:
     """Return the SHA-256 of plain values, independent of the order of keys."""
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
-
-
-#: Values in messages are cut short: a few lines of YAML can stand for gigabytes.
-_SHORT = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = 80
-_SHORT.maxlevel = 2
-
-
-def _problem(detail: Any, model: type[Section] = Config) -> str:
-    key = ".".join(str(name) for name in detail["loc"])
-    if detail["type"] == "extra_forbidden":
-        keys = _keys_at(model, detail["loc"][:-1])
-        return f"unknown key '{key}'{near(str(detail['loc'][-1]), keys)}"
-    if detail["type"] == "missing":
-        return f"missing key '{key}'"
-    message = detail["msg"].removeprefix("Value error, ")
-    got = "" if isinstance(detail["input"], dict) else f" (got {_SHORT.repr(detail['input'])})"
-    return f"'{key}': {message}{got}" if key else message
-
-
-def _keys_at(model: Any, location: tuple[Any, ...]) -> list[str]:
-    """Return the keys that the section at ``location`` of ``model`` knows."""
-    for part in location:
-        model = _section(model, part)
-    return [field.alias or name for name, field in model.model_fields.items()]
-
-
-def _section(model: Any, part: Any) -> Any:
-    if get_origin(model) in (list, dict):
-        return get_args(model)[-1]  # an element, or a value by name
-    field = model.model_fields.get(part)
-    if field is None:
-        return model
-    kinds = [kind for kind in get_args(field.annotation) if kind is not type(None)]
-    return kinds[0] if type(None) in get_args(field.annotation) else field.annotation

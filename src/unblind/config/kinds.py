@@ -1,6 +1,6 @@
 """Kinds of values that several sections have, and what every section has in common."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -8,6 +8,8 @@ from unblind.answerers.families import FAMILIES
 from unblind.errors import near
 from unblind.teachers.registry import TEACHERS
 
+#: Sets of demonstrations.
+DemoSet = Literal["training", "pretraining", "warm-up"]
 METHODS = ("default", "freeze", "align")
 #: Numbers of the paper's tables of ablations: success by group of conditions, and by condition.
 ABLATIONS = ("4", "5", "6", "7", "8", "10", "11", "12", "13")

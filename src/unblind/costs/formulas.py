@@ -1,18 +1,21 @@
 """What each stage is expected to take: units of work, times what one unit takes.
 
-CPU-seconds of a unit are measured (`unblind.study.stages`). At paper scale models run on a
-GPU, of which nothing is measured here: its seconds are operations / (peak x utilisation).
+CPU-seconds of a unit are measured (`unblind.study.stages`); what a GPU takes at paper scale follows
+from `unblind.costs.paper_scale`.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import replace
 
 from unblind.answerers.families import FAMILIES
 from unblind.config import Config, Run, Schedule
+from unblind.costs import paper_scale
 from unblind.costs.measured import line_of
-from unblind.errors import UnblindError
+from unblind.costs.need import Need
+from unblind.costs.paper_scale import PARAMETERS, VALUES, is_large
 from unblind.sim.conditions import CONDITIONS, OBJECTS, PLATES, Space
-from unblind.study import jobs
+from unblind.study import record_names
+from unblind.study.rows import scope
 from unblind.study.rows.names import KNOCKOUTS, THINK_DOMAINS
 from unblind.study.rows.scope import is_answerer
 from unblind.study.stages import EPISODE_CPU_S, STAGES, START_CPU_S
@@ -27,129 +30,6 @@ _FRAME_CONDITIONS, _FRAMES_OF_EPISODE = 5, 4
 _QUESTIONS = 12
 
 
-@dataclass(frozen=True)
-class Constant:
-    """A number that the formulas of paper scale take, and where it is from."""
-
-    name: str
-    value: float
-    meaning: str
-    source: str
-
-
-_ASSUMED = "assumed, not measured; hours are inversely proportional to it"
-_ALIGN = "released finetune_align.py, counted"
-CONSTANTS = (
-    Constant("P_towers", 730_911_680, "parameters of DINOv2 and SigLIP", "timm, counted"),
-    Constant("P_rest", 6_810_325_504, "parameters of projector and decoder", "OpenVLA-7B, counted"),
-    Constant("P_teacher", 320e6, "parameters of C-RADIOv3-L", "its model card, ViT-L"),
-    Constant("P_lora", 110_828_288, "weights of the adapters, rank 32", _ALIGN),
-    Constant("P_align", 14_693_376, "weights of the alignment projector", _ALIGN),
-    Constant("T_image", 256, "visual tokens", "224 px in patches of 14"),
-    Constant("T", 288, "tokens: BOS, 256 visual, 24 of the prompt, 7 of the action", "24: assumed"),
-    Constant("D_token", 524_288, "bytes of keys and values a token", "32 layers x 4096 x 2 x 2"),
-    Constant("peak", 312e12, "operations a second of a GPU", "NVIDIA A100 data sheet, bfloat16"),
-    Constant("u_train", 0.35, "share of the peak reached in training", _ASSUMED),
-    Constant("u_roll", 0.25, "share of the peak reached in rollouts", _ASSUMED),
-    Constant(
-        "M_picture",
-        (80e9 - 48e9) / (24 - 12),
-        "bytes of GPU memory for a picture of a training batch",
-        "released finetune.py: 48 GB hold a batch of 12, 80 GB one of 24",
-    ),
-    Constant("calls", 64, "pictures in a call of the policy", "released, buffer_inferbatch"),
-    Constant(
-        "T_question",
-        64,
-        "tokens of a question to a model that only answers, and of its answer",
-        "guessed; no such model was run here",
-    ),
-    Constant("D_pixel", 1.43, "bytes of a stored pixel", "measured: 12,808 frames take 224.5 MB"),
-    Constant("D_record", 9_000, "bytes of a file of records, its sidecar included", "measured"),
-    Constant("D_episode", 100, "bytes of an episode's record", "measured"),
-)
-_C = {constant.name: constant.value for constant in CONSTANTS}
-
-#: How the numbers of paper scale come about; names are those of `CONSTANTS`.
-FORMULAS = (
-    "GPU-hours = operations / (peak x u) / 3,600.",
-    "Operations of a policy call = 2 x (P_towers x T_image + P_rest x T); all steps of an episode "
-    "are run.",
-    "Operations of a trained picture = (f x P_towers + t x P_teacher) x T_image + (4 x P_rest + "
-    "6 x P_lora) x T: frozen weights have no gradient of their own. f = 4, but 2 in Freeze; t = 2 "
-    "in Align, 0 elsewhere.",
-    "GPU memory of training = 2 x (P_towers + P_rest) bytes + batch x M_picture, for Align and "
-    "2 x P_teacher + 4 x P_align; of rollouts = 2 x (P_towers + P_rest) + calls x T x D_token.",
-    "Operations of a question to a model that only answers = 2 x its weights x (its visual tokens "
-    "+ T_question); its GPU memory = 2 bytes a weight and a fifth more. Guesses.",
-    "CPU-hours = units x CPU-seconds of a unit as measured at 128 x 96 px: a lower bound, for "
-    "640 x 480 px cost more to draw.",
-    "Disk = frames x pixels x D_pixel (demonstrations), 2 x parameters (base), 2 x P_lora an "
-    "adapter kept, conditions x D_record + episodes x D_episode (rollouts).",
-)
-_PARAMETERS = _C["P_towers"] + _C["P_rest"]
-_CALL_OPERATIONS = 2 * (_C["P_towers"] * _C["T_image"] + _C["P_rest"] * _C["T"])
-
-
-@dataclass(frozen=True)
-class Need:
-    """What a stage, or one of its jobs, is expected to need; None: nothing, or not known.
-
-    Attributes:
-        stage: its name (`measured.line_of`).
-        amount: what is done, in numbers.
-        cpu_s: CPU-seconds.
-        gpu_s: seconds of one GPU.
-        gpu_bytes: memory of a GPU.
-        disk: bytes that stay (paper scale alone).
-    """
-
-    stage: str
-    amount: str
-    cpu_s: float | None = None
-    gpu_s: float | None = None
-    gpu_bytes: float | None = None
-    disk: float | None = None
-
-    def times(self, jobs: int) -> "Need":
-        """Return what so many jobs of this kind need; a GPU's memory is that of one."""
-        if jobs == 1:
-            return self
-        sums = {key: getattr(self, key) for key in ("cpu_s", "gpu_s", "disk")}
-        scaled = {key: value * jobs for key, value in sums.items() if value is not None}
-        return replace(self, amount=f"{jobs} jobs of {self.amount}", **scaled)
-
-
-def total(needs: Iterable[Need]) -> Need:
-    """Return the sum of needs; the memory is that of the largest."""
-    listed = list(needs)
-
-    def over(key: str, function: Callable[[list[float]], float] = sum) -> float | None:
-        known = [getattr(need, key) for need in listed if getattr(need, key) is not None]
-        return function(known) if known else None
-
-    sums = {key: over(key) for key in ("cpu_s", "gpu_s", "disk")}
-    return Need("together", "", gpu_bytes=over("gpu_bytes", max), **sums)
-
-
-def is_large(config: Config) -> bool:
-    """Tell whether models have the published sizes, so that they need a GPU."""
-    return config.scale == "paper"
-
-
-def require_large(config: Config) -> None:
-    """Check that a configuration is one of the published sizes.
-
-    Raises:
-        UnblindError: it is not.
-    """
-    if not is_large(config):
-        raise UnblindError(
-            f"no cost formula for the sizes of scale '{config.scale}'",
-            "give a configuration of scale 'paper'",
-        )
-
-
 def needs(config: Config) -> dict[str, Need]:
     """Return what one job of every stage needs, for all runs and any origin of the base."""
     listed = [*_data(config), *_base(config)]
@@ -158,7 +38,7 @@ def needs(config: Config) -> dict[str, Need]:
         if run.policy not in ("vlm", "answerer", "always_left"):
             evaluated = [condition.name for condition in CONDITIONS]
             listed.append(_rollouts(config, name, run, "rollout", _counts(config, evaluated)))
-        others = [told.condition for told in jobs.told(config).values()]
+        others = [told.condition for told in record_names.arms(config).values()]
         if run.policy == "vla" and others:
             listed.append(_rollouts(config, name, run, "arms", _counts(config, others)))
         if run.policy in ("vla", "oracle", "always_left"):
@@ -175,11 +55,6 @@ def needs(config: Config) -> dict[str, Need]:
             listed += [_drift(config, name), _gradients(config, name)]
     listed += [_landscape(config)] if STAGES["landscape"].when(config) else []
     return {need.stage: need for need in listed}
-
-
-def policy_calls(config: Config, conditions: int) -> int:
-    """Return the policy calls of one model under so many conditions, all seeds together."""
-    return conditions * len(config.seeds) * config.rollout.episodes * config.rollout.max_steps
 
 
 def _start(config: Config) -> float:
@@ -202,7 +77,7 @@ def _demos(config: Config, stage: str, episodes: int) -> Need:
         line_of(stage, None),
         f"{episodes:,} episodes x {FRAMES} frames x {pixels:,} pixels",
         _start(config) + _units("demos", episodes),
-        disk=episodes * FRAMES * pixels * _C["D_pixel"],
+        disk=episodes * FRAMES * pixels * VALUES["D_pixel"],
     )
 
 
@@ -212,7 +87,7 @@ def _data(config: Config) -> list[Need]:
     stored = frames * 3 * config.base.model.image_size**2
     amount = f"{frames:,} frames"
     asked = MODEL_CPU_S + _units("features_teacher", frames)
-    teachers = jobs.teachers(config).values()
+    teachers = scope.teachers(config).values()
     return [
         _demos(config, "demos", config.demos.successes + held_out),
         Need(
@@ -252,9 +127,9 @@ def _base(config: Config) -> list[Need]:
     base, few = config.base, config.base.warm_up_episodes
     demos = _demos(config, "warm_up_demos", few)
     if is_large(config):
-        fetched = Need("fetch", f"{_PARAMETERS:,} parameters", disk=2 * _PARAMETERS)
-        tuned = _gpu_training("warm up", base.warm_up, "default")
-        return [fetched, demos, replace(tuned, disk=2 * _PARAMETERS)]
+        fetched = Need("fetch", f"{PARAMETERS:,} parameters", disk=2 * PARAMETERS)
+        tuned = paper_scale.training("warm up", base.warm_up, "default")
+        return [fetched, demos, replace(tuned, disk=2 * PARAMETERS)]
     questions = base.questions.images + 2 * base.questions.held_out
     beside = _units("features_low", few * FRAMES)  # of the warm-up's pictures
     tuned = _cpu_training("warm up", [base.warm_up], "training")
@@ -278,26 +153,13 @@ def _cpu_training(name: str, schedules: Iterable[Schedule], stage: str) -> Need:
     return Need(name, f"{pictures:,} pictures", MODEL_CPU_S + _units(stage, pictures))
 
 
-def _gpu_training(stage: str, schedule: Schedule, method: str) -> Need:
-    aligned, factor = method == "align", 2 if method == "freeze" else 4
-    towers = factor * _C["P_towers"] + aligned * 2 * _C["P_teacher"]
-    operations = towers * _C["T_image"] + (4 * _C["P_rest"] + 6 * _C["P_lora"]) * _C["T"]
-    memory = 2 * _PARAMETERS + schedule.batch * _C["M_picture"]
-    return Need(
-        stage,
-        f"{schedule.steps:,} steps x {schedule.batch} pictures",
-        gpu_s=schedule.steps * schedule.batch * operations / (_C["peak"] * _C["u_train"]),
-        gpu_bytes=memory + aligned * (2 * _C["P_teacher"] + 4 * _C["P_align"]),
-    )
-
-
 def _training(config: Config, name: str, run: Run) -> Need:
     stage, schedule = line_of("training", name), config.of(name).training.schedule
     if not is_large(config):
         return _cpu_training(stage, [schedule], "training")
-    kept = (config.training.snapshots + 1) * 2 * _C["P_lora"]
-    kept += (run.method == "align") * 4 * _C["P_align"]
-    return replace(_gpu_training(stage, schedule, run.method or "default"), disk=kept)
+    kept = (config.training.snapshots + 1) * 2 * VALUES["P_lora"]
+    kept += (run.method == "align") * 4 * VALUES["P_align"]
+    return replace(paper_scale.training(stage, schedule, run.method or "default"), disk=kept)
 
 
 def _counts(config: Config, names: Iterable[str]) -> list[int]:
@@ -323,13 +185,9 @@ def _rollouts(config: Config, name: str, run: Run, stage: str, counts: list[int]
         line_of(stage, name),
         f"{calls:,} policy calls" if neural else f"{episodes:,} episodes",
         _start(config) + neural * MODEL_CPU_S + episodes * unit,
-        disk=len(counts) * _C["D_record"] + episodes * _C["D_episode"],
+        disk=len(counts) * VALUES["D_record"] + episodes * VALUES["D_episode"],
     )
-    if not (neural and large):
-        return need
-    memory = 2 * _PARAMETERS + _C["calls"] * _C["T"] * _C["D_token"]
-    seconds = calls * _CALL_OPERATIONS / (_C["peak"] * _C["u_roll"])
-    return replace(need, gpu_s=seconds, gpu_bytes=memory)
+    return paper_scale.rollouts(need, calls) if neural and large else need
 
 
 def _answers(config: Config, name: str, run: Run) -> Need:
@@ -397,8 +255,8 @@ def _answerer(config: Config, name: str) -> list[Need]:
         if is_large(config):
             # What is looked into sees the picture whole.
             whole = family.whole and stage != "answerer_answers"
-            tokens = (_C["T_image"] if whole else family.tokens) + _C["T_question"]
-            seconds = 2 * parameters * tokens * count / (_C["peak"] * _C["u_roll"])
+            tokens = (VALUES["T_image"] if whole else family.tokens) + VALUES["T_question"]
+            seconds = 2 * parameters * tokens * count / (VALUES["peak"] * VALUES["u_roll"])
             need = replace(need, cpu_s=MODEL_CPU_S, gpu_s=seconds, gpu_bytes=2.4 * parameters)
         listed.append(need)
     return listed
@@ -441,21 +299,3 @@ def _probe(config: Config, stage: str, run: str | None) -> Need:
         pictures += (len(THINK_DOMAINS) - 1) * config.think.frames * len(config.think.styles)
     cpu = MODEL_CPU_S + _units(stage, pictures)
     return Need(line_of(stage, run), f"{pictures:,} pictures", cpu)
-
-
-def hours(seconds: float | None) -> str:
-    """Return seconds in hours with three significant digits at least; '-' for None."""
-    if seconds is None:
-        return "-"
-    number = seconds / 3600
-    return f"{number:,.0f}" if number >= 100 else f"{number:.{1 if number >= 10 else 3}f}"
-
-
-def size(count: float | None) -> str:
-    """Return bytes in decimal units; '-' for None."""
-    if count is None:
-        return "-"
-    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
-        if count >= scale:
-            return f"{count / scale:.1f} {unit}"
-    return f"{count / 1e3:.1f} kB"

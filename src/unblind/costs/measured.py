@@ -10,7 +10,7 @@ from typing import Any
 
 from unblind.config import Config, digest
 from unblind.errors import UnblindError
-from unblind.study import jobs, provenance
+from unblind.study import graph, provenance, selection
 from unblind.study.jobs import Job
 from unblind.study.rows.names import MANIFEST, RECORD
 from unblind.study.stages import rule_of
@@ -43,8 +43,8 @@ def line_of(rule: str, run: str | None) -> str:
 def lines(config: Config) -> dict[str, list[Job]]:
     """Return the jobs that leave sidecars, but those of pages, by the line of a table, in order."""
     listed: dict[str, list[Job]] = {}
-    needed = functools.cache(lambda stage: (None, *jobs.needed_runs(config, stage)))
-    for job in jobs.of_study(config):
+    needed = functools.cache(lambda stage: (None, *selection.needed_runs(config, stage)))
+    for job in graph.of_study(config):
         if not job.stage.page and job.rule != "pull" and job.run in needed(job.name):
             listed.setdefault(line_of(rule_of(job.name), job.run), []).append(job)
     return listed

@@ -7,8 +7,9 @@ from typing import Any
 
 from unblind.config import Config
 from unblind.costs import formulas, measured
-from unblind.costs.formulas import CONSTANTS, FORMULAS, Need, hours, size
 from unblind.costs.measured import Cost
+from unblind.costs.need import Need, hours, size, total
+from unblind.costs.paper_scale import CONSTANTS, FORMULAS, policy_calls, require_large
 from unblind.files import write_text
 from unblind.report.published import PAPER
 from unblind.report.render import render
@@ -46,7 +47,7 @@ def cost_page(config: Config, paper: Config) -> list[Path]:
         UnblindError: a sidecar is damaged, or ``paper`` is of another scale. Nothing is written
             then.
     """
-    formulas.require_large(paper)
+    require_large(paper)
     made_by = measured.lines(config)
     rebuilding = config.model_copy(update={"rebuild_base": True})
     # A study that makes its base lists these among its stages.
@@ -56,22 +57,8 @@ def cost_page(config: Config, paper: Config) -> list[Path]:
         if jobs[0].stage.group == "base" and not config.rebuild_base
     }
     lines = _lines(config, made_by)
-    values = {
-        "config": config,
-        "lines": lines,
-        "total": _total(lines),
-        "base": _lines(rebuilding, base),
-        "paper": paper,
-        "needs": _needs(paper),
-        "ood_calls": formulas.policy_calls(paper, conditions=13),
-        "vl_think_calls": formulas.policy_calls(paper, conditions=8),
-        "formulas": FORMULAS,
-        "constants": CONSTANTS,
-        "facts": _facts(lines),
-        "hours": hours,
-        "size": size,
-        "number": number,
-    }
+    values = {"config": config, "lines": lines, "base": _lines(rebuilding, base)}
+    values |= {"total": _total(lines), "facts": _facts(lines)} | _of_paper_scale(paper)
     artifacts = [
         path for jobs in (*made_by.values(), *base.values()) for job in jobs for path in job.outputs
     ]
@@ -79,6 +66,21 @@ def cost_page(config: Config, paper: Config) -> list[Path]:
     inputs += [PAPER / "templates" / f"costs.{kind}.j2" for kind in _KINDS]
     texts = {kind: render(f"costs.{kind}.j2", values) for kind in _KINDS}
     return [_write(kind, text, config, paper, inputs) for kind, text in texts.items()]
+
+
+def _of_paper_scale(paper: Config) -> dict[str, Any]:
+    """Return what the templates show of the published sizes."""
+    return {
+        "paper": paper,
+        "needs": _needs(paper),
+        "ood_calls": policy_calls(paper, conditions=13),
+        "vl_think_calls": policy_calls(paper, conditions=8),
+        "formulas": FORMULAS,
+        "constants": CONSTANTS,
+        "hours": hours,
+        "size": size,
+        "number": number,
+    }
 
 
 def settings(config: Config, paper: Config) -> dict[str, Any]:
@@ -105,7 +107,7 @@ def _lines(config: Config, made_by: Mapping[str, list[Job]]) -> list[Line]:
 def _needs(paper: Config) -> list[Need]:
     each, made_by = formulas.needs(paper), measured.lines(paper)
     listed = [each[name].times(measured.count(jobs)) for name, jobs in made_by.items()]
-    return [*listed, formulas.total(listed)]
+    return [*listed, total(listed)]
 
 
 def _total(lines: list[Line]) -> Mapping[str, float]:
@@ -124,12 +126,8 @@ def _total(lines: list[Line]) -> Mapping[str, float]:
 def _facts(lines: list[Line]) -> dict[str, str]:
     """Return where the measured numbers were taken, as their sidecars say."""
     sidecars = [sidecar for line in lines if line.cost for sidecar in line.cost.sidecars]
-
-    def machine(hardware: Mapping[str, Any]) -> str:
-        return f"{hardware['cpu']}, {hardware['cores']} cores, {hardware['memory_gib']} GiB"
-
     facts = {
-        "Hardware": [machine(sidecar["hardware"]) for sidecar in sidecars],
+        "Hardware": [provenance.hardware_text(sidecar["hardware"]) for sidecar in sidecars],
         "Commit": [str(sidecar["commit"])[:12] for sidecar in sidecars],
     }
     nothing = "nothing is measured yet"

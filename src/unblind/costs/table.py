@@ -5,7 +5,8 @@ from collections.abc import Mapping
 
 from unblind.config import Config
 from unblind.costs import formulas, measured
-from unblind.costs.formulas import Need, hours, size
+from unblind.costs.need import Need, hours, size, total
+from unblind.costs.paper_scale import is_large
 from unblind.study import dryrun
 
 
@@ -30,7 +31,7 @@ def report(config: Config, target: str | None = None) -> str:
     # Stages without a formula last.
     needs = [each[name].times(counts[name]) for name in each if name in counts]
     needs += [Need(name, "") for name in counts if name not in each]
-    if formulas.is_large(config):
+    if is_large(config):
         return _hours(needs, counts)
     seconds = {
         name: cost * counts[name] / whole.get(name, counts[name])
@@ -42,7 +43,7 @@ def report(config: Config, target: str | None = None) -> str:
 
 def _seconds(needs: list[Need], seconds: Mapping[str, float]) -> str:
     rows = [(need.stage, need.cpu_s, seconds.get(need.stage)) for need in needs]
-    rows.append(("together", formulas.total(needs).cpu_s, sum(seconds.values()) or None))
+    rows.append(("together", total(needs).cpu_s, sum(seconds.values()) or None))
     lines = [f"{'CPU-seconds':<24}{'estimated':>10}{'measured':>10}"]
     return "\n".join(lines + [f"{row[0]:<24}{_whole(row[1])}{_whole(row[2])}" for row in rows])
 
@@ -56,7 +57,7 @@ def _hours(needs: list[Need], counts: Mapping[str, int]) -> str:
     head = f"{'at paper scale':<{width}}{'jobs':>6}{'GPU-hours':>11}{'GPU memory':>12}"
     lines = [f"{head}{'CPU-hours':>11}{'disk':>10}"]
     jobs = {**counts, "together": sum(counts.values())}
-    for need in [*needs, formulas.total(needs)]:
+    for need in [*needs, total(needs)]:
         lines.append(
             f"{need.stage:<{width}}{jobs[need.stage]:>6}{hours(need.gpu_s):>11}"
             f"{size(need.gpu_bytes):>12}{hours(need.cpu_s):>11}{size(need.disk):>10}"

@@ -12,7 +12,7 @@ from unblind.config import Config, load
 from unblind.costs import page
 from unblind.custody import carried
 from unblind.report import hyperparameters
-from unblind.study import jobs
+from unblind.study import graph, jobs, record_names
 from unblind.study.jobs import Job, Origin
 from unblind.study.rows.names import JUDGED
 from unblind.study.stage import Group
@@ -60,7 +60,7 @@ def study(config: Config, paper: Path) -> list[Artifact]:
     """
     own = own_settings(config, paper)
     artifacts: list[Artifact] = []
-    for job in jobs.of_study(config):
+    for job in graph.of_study(config):
         artifacts += _artifacts(job, own.get(job.name))
         if job.name == "replay":
             artifacts += _carried(config)
@@ -74,14 +74,13 @@ def study(config: Config, paper: Path) -> list[Artifact]:
 def _is_judged(artifact: Artifact) -> bool:
     """Tell whether the audit reads a result if it is there."""
     if artifact.group == "rollouts":
-        return jobs.condition_of(artifact.path.stem) == artifact.path.stem
+        return record_names.condition_of(artifact.path.stem) == artifact.path.stem
     job = artifact.job
     if job is None or job.name not in JUDGED:
         return False
     if job.name == "probe_teacher":
         return job.run is None  # the study's own
-    # Attention and probes have further records, which no claim is judged by.
-    return job.name not in ("attention", "probe") or artifact.path == job.outputs[0]
+    return artifact.path in job.outputs[: JUDGED[job.name]]
 
 
 def own_settings(config: Config, paper: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import unblind
 from unblind import files
 from unblind.config import digest
 from unblind.custody.sidecars import Sidecar
-from unblind.errors import UnblindError
+from unblind.errors import UnblindError, shortened
 from unblind.study.code import known_as, ledger, settings_digest, source_hash
 from unblind.study.provenance import describe_machine
 
@@ -123,7 +123,7 @@ def _differences(old: Any, new: Any, key: str = "") -> Iterator[str]:
 
 def _short(value: Any) -> str:
     text = "nothing" if value is _NOTHING else json.dumps(value, sort_keys=True)
-    return text if len(text) <= _WIDTH else text[: _WIDTH - 3] + "..."
+    return shortened(text, _WIDTH)
 
 
 def _changed_files(commit: str, modules: tuple[str, ...]) -> list[str]:

@@ -32,7 +32,7 @@ class Stored:
         """
         named = self.named(path)
         own = store.md5(path)
-        held = named == own or any(_blob(cache, own).is_file() for cache in _PLACES)
+        held = named == own or any(store.blob_path(own, cache).is_file() for cache in _PLACES)
         return "cached" if held else "recomputed"
 
     def named(self, path: Path) -> str | None:
@@ -73,15 +73,11 @@ def _listing(name: str) -> dict[str, str]:
     """Return the hashes of a stored folder's files by path."""
     for cache in _PLACES:
         try:
-            entries = json.loads(_blob(cache, name).read_bytes())
+            entries = json.loads(store.blob_path(name, cache).read_bytes())
             return {entry["relpath"]: entry["md5"] for entry in entries}
         except (OSError, ValueError, TypeError, KeyError):
             continue
     raise UnblindError(
-        f"the list of stored files {_blob(store.STORE, name)} is missing or unreadable",
+        f"the list of stored files {store.blob_path(name)} is missing or unreadable",
         f"restore it: git checkout -- {store.STORE}",
     )
-
-
-def _blob(cache: Path, name: str) -> Path:
-    return cache / "files" / "md5" / name[:2] / name[2:]

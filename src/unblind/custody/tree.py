@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from unblind.custody.changes import plain, some
 from unblind.custody.sidecars import Sidecar
 from unblind.custody.trace import Input, Node
+from unblind.errors import shortened
 
 _SHORT = 12  # hexadecimal digits shown of a hash
 _NAMES_SHOWN = 3
@@ -131,7 +132,7 @@ def _story(group: Sequence[Node]) -> Iterator[str]:
 def _short(config: Any) -> str:
     """Return settings in one line, which may be cut off."""
     text = json.dumps(config, sort_keys=True)
-    return text if len(text) <= _WIDTH else text[: _WIDTH - 3] + "..."
+    return shortened(text, _WIDTH)
 
 
 def _commit(made: Sidecar) -> str:

@@ -75,7 +75,10 @@ class Losses:
 
 
 def conflict(losses: Sequence[Tensor], weights: Sequence[nn.Parameter]) -> list[Tensor]:
-    """Return each loss's gradient over the weights that all of them reach, flat, float64."""
+    """Return each loss's gradient over the weights that all of them reach: (w,) float64 each.
+
+    Without a weight in common the gradients are empty.
+    """
     each = [_gradient(loss, weights) for loss in losses]
     shared = [grads for grads in zip(*each, strict=True) if all(g is not None for g in grads)]
     parts = zip(*shared, strict=True) if shared else [()] * len(each)

@@ -32,8 +32,7 @@ from unblind.vla.tokens import ActionCodec
 #: What is hidden, and where: at one layer, or from one on.
 HIDDEN = ("target", "elsewhere", "picture")
 MODES = ("only", "from")
-#: What is predicted: x, y and z of the planner's action, and the target's place (row, column).
-TASKS = ("action", "where")
+#: Of an action x, y and z are predicted; of the question where the target is, its row and column.
 _FIRST_TOKENS = 3
 #: A token is right within this share of its range of bins: of an action's, of a side.
 NEAR = 0.05

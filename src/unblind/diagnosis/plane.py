@@ -22,7 +22,10 @@ _LEAST_SINE = 1e-4
 
 
 def change(base: nn.Module, model: nn.Module) -> dict[str, Tensor]:
-    """Return the weights of a model minus those of its base; those that are the same are absent."""
+    """Return the weights of a model minus those of its base, by name.
+
+    Weights that are the same, bit for bit, are absent.
+    """
     start = base.state_dict()
     return {
         name: weight - start[name]

@@ -96,7 +96,10 @@ def of_teacher(teacher: Teacher, student: PrismaticConfig) -> Reader:
 
 
 def of_pixels(images: Sequence[np.ndarray]) -> Iterator[dict[str, Features]]:
-    """Read 16 x 12 pixels, a floor: their colours in a row are mean and whole."""
+    """Read 16 x 12 pixels of (H, W, 3) uint8 pictures, a floor for what models read.
+
+    The mean over places and the whole grid are the same: all colours in a row, (N, 576), 0 to 1.
+    """
     small = [cv2.resize(image, _PIXELS, interpolation=cv2.INTER_AREA) for image in images]
     rows = torch.from_numpy(np.stack(small)).flatten(1).float() / 255
     yield {"pixels": Features(rows, rows)}

@@ -9,27 +9,28 @@ import pandas as pd
 
 from unblind.config import Config
 from unblind.report import answers as answering
-from unblind.report import probes, reasons
-from unblind.report.answers import Line, Rate, load_answers
+from unblind.report import reasons
+from unblind.report.answers import Line, load_answers
 from unblind.report.differences import GROUPS, Paired, pair, paired
+from unblind.report.page import write_page
+from unblind.report.power import minimum_detectable_difference
 from unblind.report.printed import PublishedRow, PublishedTable
-from unblind.report.probes import Probed, load_teachers
+from unblind.report.probe_rates import rates
+from unblind.report.probes import CONCEPTS, Probed, load_teachers
 from unblind.report.published import PAPER, load_claims
 from unblind.report.reasons import Reasons
 from unblind.report.records import Records, is_evaluated, load_run
 from unblind.report.render import render
 from unblind.report.setups import details
-from unblind.report.stats import holm, mcnemar_exact, minimum_detectable_difference
+from unblind.report.stats import ALPHA, Estimate, holm, mcnemar_exact
 from unblind.report.summary import COLUMNS, Row, summarise_run
-from unblind.report.tables import write_page
-from unblind.study import jobs
+from unblind.study import selection
 from unblind.study.rows.pages import OF_TEACHERS
 
 #: What every row is compared with.
 REFERENCE = "align"
 #: Groups of conditions whose comparisons are the family of Holm's correction.
 TESTED = ("semantic", "vision", "execution")
-_ALPHA = 0.05
 #: Tables whose paper prints single conditions.
 BY_CONDITION = ("10", "11", "12", "13")
 
@@ -65,7 +66,7 @@ class Ablation:
     setup: Mapping[str, str]
     paper: Mapping[str, float]
     teacher: str = ""
-    probed: Rate | None = None
+    probed: Estimate | None = None
 
 
 def ablation_table(
@@ -84,8 +85,25 @@ def ablation_table(
         UnblindError: a record is corrupt or does not belong to ``config``, or two runs were
             evaluated on different episodes. Nothing is written then.
     """
-    name, table = f"table{number}", load_claims().tables[number]
-    runs = jobs.page_rows(config, name)
+    name = f"table{number}"
+    rows, inputs = _load(config, number, results)
+    context = _context(config, number, rows)
+    texts = {
+        ".md": render("ablation.md.j2", context),
+        ".csv": _csv(rows),
+        ".tex": render("ablation.tex.j2", context),
+    }
+    inputs += [PAPER / "claims.yaml"]
+    inputs += [PAPER / "templates" / f"ablation.{kind}.j2" for kind in ("md", "tex")]
+    return [
+        write_page(config, name, Path(f"{out or results / name}{suffix}"), text, inputs)
+        for suffix, text in texts.items()
+    ]
+
+
+def _load(config: Config, number: str, results: Path) -> tuple[list[Ablation], list[Path]]:
+    """Return the rows of a table, and the records that they are made of."""
+    runs = selection.page_rows(config, f"table{number}")
     measured = {
         run: load_run(config, run, results / "rollouts")
         for run in runs
@@ -95,32 +113,26 @@ def ablation_table(
     lines = {line.run: line for line in answering.summarise(config, asked) if line.part == "all"}
     why = {run: reasons.load(config, run, results) for run in runs}
     probed = load_teachers(config, results / "probe", runs) if number in OF_TEACHERS else {}
-    found = ablations(config, number, table, measured, lines, why, probed)
-    context = {
+    read = (*measured.values(), *asked.values(), *why.values(), *probed.values())
+    paths = list(dict.fromkeys(path for one in read for path in one.paths))
+    table = load_claims().tables[number]
+    return ablations(config, number, table, measured, lines, why, probed), paths
+
+
+def _context(config: Config, number: str, rows: Sequence[Ablation]) -> dict[str, Any]:
+    """Return what the templates show."""
+    return {
         "config": config,
         "number": number,
-        "table": table,
-        "rows": found,
+        "table": load_claims().tables[number],
+        "rows": rows,
         "groups": list(GROUPS),
         "tested": TESTED,
         "columns": [c for group in COLUMNS.values() for c in group],
         "by_condition": number in BY_CONDITION,
-        "ranked": _ranked(found) if number in OF_TEACHERS else [],
+        "ranked": _ranked(rows) if number in OF_TEACHERS else [],
         "data": "ImageNet-100" if config.probe.imagenet else "Icon-100",
     }
-    texts = {
-        ".md": render("ablation.md.j2", context),
-        ".csv": _csv(found),
-        ".tex": render("ablation.tex.j2", context),
-    }
-    read = (*measured.values(), *asked.values(), *why.values(), *probed.values())
-    inputs = list(dict.fromkeys(path for one in read for path in one.paths))
-    inputs += [PAPER / "claims.yaml"]
-    inputs += [PAPER / "templates" / f"ablation.{kind}.j2" for kind in ("md", "tex")]
-    return [
-        write_page(config, name, Path(f"{out or results / name}{suffix}"), text, inputs)
-        for suffix, text in texts.items()
-    ]
 
 
 def ablations(
@@ -135,20 +147,14 @@ def ablations(
     """Return the rows of a table: the paper's in its order, then those of this study alone.
 
     Args:
-        config: names the study's rows.
-        number: the table's.
-        table: as the paper prints it.
-        records: by run, those that there are.
-        answers: by run, held-out answers of all seeds.
-        why: by run, what else is recorded.
-        probed: by run, the probe of its teacher.
+        config, number, table: the study, and the table by number and as the paper prints it.
+        records, answers, why, probed: by run, what there is: rollouts, held-out answers of all
+            seeds, what else is recorded, and the probe of its teacher.
     """
-    listed = [_Listed(key, row.run or key, row) for key, row in table.rows.items()]
-    known = {one.run for one in listed}
-    listed += [_Listed(run, run, None) for run in config.ablations[number] if run not in known]
+    listed = _listed(config, number, table)
     compared = _compared(config, [one.run for one in listed], records)
     p, detectable = judge(compared)
-    made, labels, first_of = [], {}, jobs.first_of(config)
+    made, labels, first_of = [], {}, selection.first_of(config)
     for one in listed:
         run = first_of.get(one.run)
         label = config.runs[one.run].label if run else one.paper.label if one.paper else one.key
@@ -177,9 +183,9 @@ def _teacher(config: Config, run: str | None) -> str:
     return config.of(run).training.align.teacher if is_aligned else ""
 
 
-def _concepts(probed: Probed) -> Rate:
+def _concepts(probed: Probed) -> Estimate:
     """Return the share of concepts that a linear probe reads from a teacher's tokens."""
-    (rate,) = probes.rates(probed, probes.CONCEPTS).values()
+    (rate,) = rates(probed, CONCEPTS).values()
     return rate
 
 
@@ -204,11 +210,20 @@ class _Listed:
     paper: PublishedRow | None
 
 
+def _listed(config: Config, number: str, table: PublishedTable) -> list[_Listed]:
+    """Return the rows of the paper's table, then those that this study alone has."""
+    listed = [_Listed(key, row.run or key, row) for key, row in table.rows.items()]
+    known = {one.run for one in listed}
+    return listed + [
+        _Listed(run, run, None) for run in config.ablations[number] if run not in known
+    ]
+
+
 def _compared(
     config: Config, runs: Sequence[str], records: Mapping[str, Records]
 ) -> dict[str, dict[str, Paired]]:
     """Return each run's differences to Align, by group; runs that are the same are one."""
-    first_of = jobs.first_of(config)
+    first_of = selection.first_of(config)
     distinct = {first_of[run] for run in runs if run in first_of} - {REFERENCE}
     if REFERENCE not in records:
         return {}
@@ -233,7 +248,7 @@ def judge(
     """
     family = {(run, group): of[group] for run, of in compared.items() for group in TESTED}
     adjusted = holm({key: mcnemar_exact(one.won, one.lost) for key, one in family.items()})
-    level = 1 - _ALPHA / max(len(family), 1)
+    level = 1 - ALPHA / max(len(family), 1)
     p: dict[str, dict[str, float]] = {run: {} for run in compared}
     detectable: dict[str, dict[str, float | None]] = {run: {} for run in compared}
     for (run, group), one in family.items():

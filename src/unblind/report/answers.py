@@ -1,18 +1,17 @@
 """What models answer to held-out questions: rates by kind, and what fine-tuning has changed."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from unblind.config import Config
-from unblind.errors import UnblindError
 from unblind.report import records
-from unblind.report.stats import clustered_difference, clustered_rate, seed_spread
-from unblind.study import jobs
+from unblind.report.by_model import Measured, check_same
+from unblind.report.stats import Estimate, clustered_difference, clustered_rate, seed_spread
+from unblind.study import jobs, selection
 
 _KEY = ["split", "picture", "kind", "names"]
 _RECORD = (*_KEY, "right", "blind")
@@ -33,16 +32,6 @@ BY_KIND = ("held out", "new looks")
 
 
 @dataclass(frozen=True)
-class Rate:
-    """A share of right answers, or a difference of two, with its 95 % interval over pictures."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-
-@dataclass(frozen=True)
 class Line:
     """One line of the table of answers.
 
@@ -59,34 +48,21 @@ class Line:
     run: str
     label: str
     part: str
-    rates: Mapping[str, Rate]
-    kinds: Mapping[str, Mapping[str, Rate]]
-    changes: Mapping[str, Rate]
+    rates: Mapping[str, Estimate]
+    kinds: Mapping[str, Mapping[str, Estimate]]
+    changes: Mapping[str, Estimate]
     seed_sd: Mapping[str, float]
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
-    """The answers of one model, of all its seeds.
+class Answers(Measured):
+    """The answers of one model, of all its seeds: a row an answer; the value is ``right``.
 
     Attributes:
-        run: its run.
-        by_seed: one row an answer, in the same order for all seeds.
         metas: sidecars of the records.
-        paths: the records.
     """
 
-    run: str
-    by_seed: Mapping[int, pd.DataFrame]
     metas: tuple[Mapping[str, Any], ...]
-    paths: tuple[Path, ...]
-
-    @cached_property
-    def frame(self) -> pd.DataFrame:
-        """One row an answer; ``right`` is the share of seeds that are right."""
-        first, *others = self.by_seed.values()
-        right = sum((other["right"] for other in others), start=first["right"].astype(float))
-        return first.assign(right=right / len(self.by_seed))
 
 
 def load_answers(config: Config, folder: Path) -> dict[str, Answers]:
@@ -98,8 +74,8 @@ def load_answers(config: Config, folder: Path) -> dict[str, Answers]:
         UnblindError: a record is corrupt or of another configuration, or two runs were asked
             different questions.
     """
-    found = {}
-    for run in jobs.needed_runs(config, "answers"):
+    found: dict[str, Answers] = {}
+    for run in selection.needed_runs(config, "answers"):
         listed = jobs.of_run(config, "answers", run)
         paths = {job.seed_of_run: Path(folder, run, f"{job.seed_of_run}.parquet") for job in listed}
         if paths and all(path.is_file() for path in paths.values()):
@@ -107,22 +83,10 @@ def load_answers(config: Config, folder: Path) -> dict[str, Answers]:
             read = {seed: records.load(path, _RECORD, settings) for seed, path in paths.items()}
             frames = {seed: frame for seed, (frame, _) in read.items()}
             metas = tuple(meta for _, meta in read.values())
-            found[run] = Answers(run, frames, metas, tuple(paths.values()))
-    _check_same(found.values())
+            label, files = config.runs[run].label, tuple(paths.values())
+            found[run] = Answers(run, label, frames, ("right",), files, metas)
+    check_same(list(found.values()), _KEY, "answers")
     return found
-
-
-def _check_same(answers: Iterable[Answers]) -> None:
-    first: pd.DataFrame | None = None
-    for model in answers:
-        for seed, frame in model.by_seed.items():
-            asked = frame[_KEY].astype(str)
-            first = asked if first is None else first
-            if not asked.equals(first):
-                raise UnblindError(
-                    f"run '{model.run}', seed {seed}, was asked other questions than another run",
-                    f"delete its record and run: unblind answers --run {model.run} --seed {seed}",
-                )
 
 
 def summarise(config: Config, answers: Mapping[str, Answers]) -> list[Line]:
@@ -132,7 +96,7 @@ def summarise(config: Config, answers: Mapping[str, Answers]) -> list[Line]:
     order = sorted(answers, key=lambda name: (config.runs[name].policy != "vlm", name != base))
     lines = []
     for name in order:
-        model, label = answers[name], config.runs[name].label
+        model, label = answers[name], answers[name].label
         other = None if name == base else reference
         lines.append(_line(name, label, "all", model.frame, other, _spread(model)))
         if model.frame["blind"].notna().all():
@@ -186,7 +150,7 @@ def _line(
     return Line(run, label, part, _rates(frame), by_kind, changes, spread)
 
 
-def _rates(frame: pd.DataFrame) -> dict[str, Rate]:
+def _rates(frame: pd.DataFrame) -> dict[str, Estimate]:
     return {column: _rate(some) for column, some in _columns(frame)}
 
 
@@ -211,11 +175,13 @@ def _chosen(frame: pd.DataFrame, column: str) -> pd.DataFrame:
     return some.assign(kind=some["kind"].astype(str))
 
 
-def _rate(some: pd.DataFrame) -> Rate:
+def _rate(some: pd.DataFrame) -> Estimate:
     return estimate(clustered_rate, some)
 
 
-def estimate(function: Any, some: pd.DataFrame) -> Rate:
+def estimate(function: Any, some: pd.DataFrame) -> Estimate:
     """Return what `clustered_rate` or `clustered_difference` makes of answers."""
     values = some["right"].to_numpy(dtype=float)
-    return Rate(*function(values, some["kind"].to_numpy(), some["picture"].to_numpy()), len(some))
+    return Estimate(
+        *function(values, some["kind"].to_numpy(), some["picture"].to_numpy()), len(some)
+    )

@@ -8,16 +8,14 @@ from typing import Any
 import pandas as pd
 
 from unblind.config import Config
-from unblind.files import write_text
-from unblind.report import attention_figure, by_model, figures, knockout_success
-from unblind.report.answers import Rate
+from unblind.report import attention_figure, by_model, knockout_success
 from unblind.report.attention_figure import Others
-from unblind.report.by_model import ALPHA, Change, Measured, Row
+from unblind.report.by_model import Change, Measured, Row
 from unblind.report.knockout_success import Blinded
+from unblind.report.page import write_page
 from unblind.report.published import PAPER
 from unblind.report.render import render
-from unblind.report.stats import holm
-from unblind.study import provenance
+from unblind.report.stats import ALPHA, Estimate, holm
 from unblind.study.jobs import Job
 
 #: Prompts and variants of the curves by layer, and what the page calls them.
@@ -66,15 +64,13 @@ def page(config: Config) -> list[Path]:
     template = PAPER / "templates" / "attention.md.j2"
     read = (models, maps, cut, blinded, others, beside_maps)
     inputs = [path for some in read for model in some.values() for path in model.paths]
-    made_from = {"config": job.settings, "code": job.stage.modules, "inputs": [*inputs, template]}
-    told, drawn = job.outputs
-    with provenance.record(told, **made_from):
-        write_text(told, text)
-    with provenance.record(drawn, **made_from):
-        layer = config.training.align.layers[0]
-        figure = attention_figure.draw(models, maps, layer, Others(others, beside_maps))
-        figures.save(figure, drawn)
-    return [told, drawn]
+    inputs.append(template)
+    layer = config.training.align.layers[0]
+    figure = attention_figure.draw(models, maps, layer, Others(others, beside_maps))
+    return [
+        write_page(config, "figure4", path, content, inputs)
+        for path, content in zip(job.outputs, (text, figure), strict=True)
+    ]
 
 
 def context(
@@ -137,8 +133,8 @@ class Beside:
 
     label: str
     layers: int
-    peak: tuple[int, Rate] | None
-    middle: Mapping[str, Rate | None]
+    peak: tuple[int, Estimate] | None
+    middle: Mapping[str, Estimate | None]
 
 
 def beside(model: Measured, variant: str) -> Beside:
@@ -166,7 +162,7 @@ def of_map(frame: pd.DataFrame, prompt: str, variant: str) -> pd.DataFrame:
     return frame[(frame["prompt"] == prompt) & (frame["variant"] == variant)]
 
 
-def estimate(some: pd.DataFrame, column: str) -> Rate | None:
+def estimate(some: pd.DataFrame, column: str) -> Estimate | None:
     """Return a column's mean: conditions weigh the same, episodes are drawn."""
     return by_model.interval(some, column, STRATA, CLUSTERS)
 

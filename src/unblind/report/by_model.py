@@ -1,6 +1,6 @@
 """Records that a stage has made of each model, side by side: means over seeds, and differences."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,14 +12,12 @@ import pandas as pd
 from unblind.config import Config
 from unblind.errors import UnblindError
 from unblind.report import records
-from unblind.report.answers import Rate
-from unblind.report.stats import clustered_difference, clustered_p, holm
-from unblind.study import jobs
+from unblind.report.stats import ALPHA, Estimate, clustered_difference, clustered_p, holm
+from unblind.study import jobs, selection
+from unblind.study.stages import STAGES
 
 #: Pairs of runs that are compared, the first minus the second.
 PAIRS = (("base", "vlm"), ("default", "base"), ("align", "default"), ("freeze", "base"))
-#: Highest chance to name a layer at which two models do not differ, a family of tests together.
-ALPHA = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +56,7 @@ class Row:
     """A line of a table: its heading, and a cell for each column, None where nothing is known."""
 
     heading: str
-    cells: Sequence[Rate | None]
+    cells: Sequence[Estimate | None]
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ class Change:
     """
 
     labels: tuple[str, str]
-    cells: Mapping[Any, Rate | None]
+    cells: Mapping[Any, Estimate | None]
     higher: Sequence[Any]
     lower: Sequence[Any]
 
@@ -95,7 +93,7 @@ def load(
         UnblindError: a record is corrupt or of another configuration, or two models' items differ.
     """
     found = load_each(config, stage, items, values, output)
-    check_same(list(found.values()), items)
+    check_same(list(found.values()), items, stage)
     return found
 
 
@@ -110,7 +108,7 @@ def load_each(
         UnblindError: a record is corrupt or of another configuration.
     """
     found: dict[str, Measured] = {}
-    for run in sorted(jobs.needed_runs(config, stage), key=lambda run: _order(config, run)):
+    for run in sorted(selection.needed_runs(config, stage), key=lambda run: order(config, run)):
         if model := load_model(config, stage, run, items, values, output):
             found[run] = model
     return found
@@ -139,13 +137,19 @@ def load_model(
     return Measured(run, label, frames, tuple(values), tuple(paths.values()))
 
 
-def _order(config: Config, run: str) -> tuple[bool, bool]:
+def order(config: Config, run: str) -> tuple[bool, bool]:
+    """Return what runs are sorted by: the VLM first, the base, then trained runs."""
     about = config.runs[run]
     return about.method is not None, about.policy != "vlm"
 
 
-def check_same(models: Sequence[Measured], items: Sequence[str]) -> None:
+def check_same(models: Sequence[Measured], items: Sequence[str], stage: str) -> None:
     """Stop where two models were measured of other items.
+
+    Args:
+        models: any.
+        items: columns that name an item.
+        stage: that made the records.
 
     Raises:
         UnblindError: some were.
@@ -158,23 +162,31 @@ def check_same(models: Sequence[Measured], items: Sequence[str]) -> None:
                 raise UnblindError(
                     f"the record of run '{model.run}', seed {seed}, is of other items than that of "
                     f"'{models[0].run}'",
-                    "delete it and run the command that makes it",
+                    f"delete it and run: unblind {STAGES[stage].command} --run {model.run} "
+                    f"--seed {seed}",
                 )
 
 
-def interval(some: pd.DataFrame, column: str, strata: str, clusters: Sequence[str]) -> Rate | None:
-    """Return the mean of a column with its normal 95 % interval; None where nothing is known.
+def interval(
+    some: pd.DataFrame,
+    column: str,
+    strata: str,
+    clusters: Sequence[str],
+    of: Callable[..., tuple[float, float, float]] = clustered_difference,
+) -> Estimate | None:
+    """Return the mean of a column with its 95 % interval; None where nothing is known.
 
     Args:
         some: rows.
         column: numbers; missing ones are left out.
         strata: column of groups that weigh the same.
         clusters: columns that together name what is drawn independently.
+        of: what makes the interval: `clustered_difference`, or `clustered_rate` for shares.
     """
     known = some[some[column].notna()]
     if known.empty:
         return None
-    return Rate(*clustered_difference(*_parts(known, column, strata, clusters)), len(known))
+    return Estimate(*of(*_parts(known, column, strata, clusters)), len(known))
 
 
 def p_value(some: pd.DataFrame, column: str, strata: str, clusters: Sequence[str]) -> float:
@@ -220,6 +232,6 @@ def _parts(known: pd.DataFrame, column: str, strata: str, clusters: Sequence[str
 def groups(
     some: pd.DataFrame, strata: str, clusters: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return of each row what weighs the same and what is drawn; see `interval`."""
+    """Return of each row, (n,) and (n,), what weighs the same and what is drawn; see `interval`."""
     unit = some[list(clusters)].astype(str).agg("/".join, axis=1)
     return some[strata].astype(str).to_numpy(), unit.to_numpy()

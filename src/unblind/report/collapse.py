@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from unblind.config import Config
-from unblind.files import write_text
 from unblind.report import by_model, figures
-from unblind.report.answers import Rate
-from unblind.report.by_model import ALPHA, Change, Measured, Row
+from unblind.report.by_model import Change, Measured, Row
+from unblind.report.page import write_page
 from unblind.report.published import PAPER
 from unblind.report.render import render
-from unblind.report.stats import clustered_rate
-from unblind.study import provenance
+from unblind.report.stats import ALPHA, Estimate, clustered_difference, clustered_rate
 from unblind.study.jobs import Job
 
 if TYPE_CHECKING:
@@ -50,13 +48,11 @@ def page(config: Config) -> list[Path]:
     models |= by_model.load(config, "answerer_collapse", ITEMS, VALUES)
     template = PAPER / "templates" / "collapse.md.j2"
     inputs = [*(path for model in models.values() for path in model.paths), template]
-    made_from = {"config": job.settings, "code": job.stage.modules, "inputs": inputs}
-    told, drawn = job.outputs
-    with provenance.record(told, **made_from):
-        write_text(told, render("collapse.md.j2", context(config, models)))
-    with provenance.record(drawn, **made_from):
-        figures.save(draw(config, models), drawn)
-    return [told, drawn]
+    contents = (render("collapse.md.j2", context(config, models)), draw(config, models))
+    return [
+        write_page(config, "figure5", path, content, inputs)
+        for path, content in zip(job.outputs, contents, strict=True)
+    ]
 
 
 def context(config: Config, models: Mapping[str, Measured]) -> dict[str, Any]:
@@ -97,15 +93,13 @@ def of(frame: pd.DataFrame, tokens: str, layer: int) -> pd.DataFrame:
     return frame[(frame["tokens"] == tokens) & (frame["layer"] == layer)]
 
 
-def estimate(some: pd.DataFrame, measure: str) -> Rate | None:
+def estimate(some: pd.DataFrame, measure: str) -> Estimate | None:
     """Return a measure's mean: classes weigh the same, episodes are drawn.
 
     Shares have Wilson's form of interval, silhouettes the normal one.
     """
-    if measure == "silhouette" or some.empty:
-        return by_model.interval(some, measure, STRATA, CLUSTERS)
-    parts = by_model.groups(some, STRATA, CLUSTERS)
-    return Rate(*clustered_rate(some[measure].to_numpy(float), *parts), len(some))
+    of = clustered_difference if measure == "silhouette" else clustered_rate
+    return by_model.interval(some, measure, STRATA, CLUSTERS, of)
 
 
 def changes(models: Mapping[str, Measured], layers: Sequence[int]) -> list[Change]:

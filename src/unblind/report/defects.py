@@ -18,14 +18,13 @@ from unblind.config.files import layers
 from unblind.errors import UnblindError
 from unblind.report import records
 from unblind.report.ablations import TESTED, judge
-from unblind.report.answers import Rate
 from unblind.report.differences import GROUPS, Paired, pair, paired
+from unblind.report.page import write_page
 from unblind.report.published import PAPER
 from unblind.report.records import Records, is_evaluated, load_run
 from unblind.report.render import render
-from unblind.report.stats import clustered_difference
+from unblind.report.stats import Estimate, clustered_difference
 from unblind.report.summary import COLUMNS
-from unblind.report.tables import write_page
 from unblind.sim import conditions
 from unblind.study import jobs
 
@@ -70,7 +69,7 @@ class Parity:
 
     right: float
     released: float
-    difference: Rate
+    difference: Estimate
 
 
 def defects(config: Config, results: Path) -> list[Path]:
@@ -203,7 +202,7 @@ def _parity(config: Config, folder: Path) -> tuple[Parity | None, list[Path]]:
     )
     starts = rows["in_hand"]
     means = (float(values.groupby(starts).mean().mean()) for values in (right, released))
-    return Parity(*means, Rate(*interval, len(rows))), paths
+    return Parity(*means, Estimate(*interval, len(rows))), paths
 
 
 def constant_dimensions(statistics: Path) -> int:

@@ -133,16 +133,7 @@ def pair(first: Records, second: Records) -> pd.DataFrame:
     )
     merged = own.merge(other, on=_KEY, how="outer", suffixes=("", "_other"), indicator=True)
     both = merged[merged["_merge"] == "both"]
-    left_out = first.left_out.keys() | second.left_out.keys()
-    alone = merged[merged["_merge"] != "both"]
-    alone = alone[[key not in left_out for key in alone[_KEY].itertuples(index=False, name=None)]]
-    if len(alone) or both.duplicated(_KEY).any():
-        places = alone[_KEY[:2]].drop_duplicates().astype(str).agg("/".join, axis=1)
-        raise UnblindError(
-            f"runs '{first.run}' and '{second.run}' share only {len(both)} of "
-            f"{max(len(own), len(other))} episodes (seed/condition: {', '.join(places)})",
-            "delete the records of one of them and evaluate it again",
-        )
+    _check_alone(first, second, merged[merged["_merge"] != "both"], both)
     first_final, second_final = (both[c].astype(int) for c in _FINALS)
     first_any, second_any = (both[c].astype(int) for c in _ANYS)
     difference = both["credit"] - both["credit_other"]
@@ -158,6 +149,20 @@ def pair(first: Records, second: Records) -> pd.DataFrame:
             "further": (1 + np.sign(difference)) / 2,
         }
     )
+
+
+def _check_alone(first: Records, second: Records, alone: pd.DataFrame, both: pd.DataFrame) -> None:
+    """Refuse two runs that were not evaluated on the same episodes, but for those left out."""
+    left_out = first.left_out.keys() | second.left_out.keys()
+    alone = alone[[key not in left_out for key in alone[_KEY].itertuples(index=False, name=None)]]
+    if len(alone) or both.duplicated(_KEY).any():
+        places = alone[_KEY[:2]].drop_duplicates().astype(str).agg("/".join, axis=1)
+        raise UnblindError(
+            f"runs '{first.run}' and '{second.run}' share only {len(both)} of "
+            f"{max(len(first.episodes), len(second.episodes))} episodes "
+            f"(seed/condition: {', '.join(places)})",
+            "delete the records of one of them and evaluate it again",
+        )
 
 
 def paired(pairs: pd.DataFrame, columns: Sequence[str], seed: int, level: float = 0.95) -> Paired:

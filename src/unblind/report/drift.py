@@ -9,12 +9,12 @@ import pandas as pd
 
 from unblind.config import Config
 from unblind.errors import UnblindError
-from unblind.files import write_text
 from unblind.report import figures, records
-from unblind.report.answers import Rate, averaged, estimate
+from unblind.report.answers import averaged, estimate
+from unblind.report.page import write_page
 from unblind.report.render import render
-from unblind.report.stats import clustered_difference, clustered_rate
-from unblind.study import jobs, provenance
+from unblind.report.stats import Estimate, clustered_difference, clustered_rate
+from unblind.study import jobs, selection
 from unblind.study.stages import STAGES
 
 #: Measures by column of the record, with their names on axes.
@@ -65,12 +65,12 @@ class Followed:
     def _first(self) -> pd.DataFrame:
         return next(iter(self.tokens.values()))
 
-    def measure(self, name: str, pictures: str, step: int, site: str) -> Rate:
+    def measure(self, name: str, pictures: str, step: int, site: str) -> Estimate:
         """Return a measure, seeds' mean; the interval is their mean one (over pictures alone)."""
         rows = pd.concat(self.tokens.values())
         here = (rows["step"] == step) & (rows["site"] == site) & (rows["pictures"] == pictures)
         values = (float(rows.loc[here, f"{name}{end}"].mean()) for end in ("", "_low", "_high"))
-        return Rate(*values, int(rows.loc[here, "n"].iloc[0]))
+        return Estimate(*values, int(rows.loc[here, "n"].iloc[0]))
 
     def right(self, step: int, seed: int | None = None) -> pd.DataFrame:
         """Return the answers at a step, ``right`` being the share of seeds, or one seed's."""
@@ -79,12 +79,12 @@ class Followed:
         right = sum(frame["right"].astype(float) for frame in frames) / len(frames)
         return averaged(frames[0].assign(right=right), COLUMN)
 
-    def rate(self, step: int, seed: int | None = None) -> Rate | None:
+    def rate(self, step: int, seed: int | None = None) -> Estimate | None:
         """Return the share of right answers, kinds weighing the same; None with too few."""
         some = self.right(step, seed)
         return estimate(clustered_rate, some) if len(some) else None
 
-    def change(self, step: int) -> Rate | None:
+    def change(self, step: int) -> Estimate | None:
         """Return how the share has changed since step 0, on the same questions."""
         return _difference(self.right(step), self.right(0))
 
@@ -103,8 +103,8 @@ class Verdict:
     most: str
     least: str
     site: str
-    drift: tuple[Rate, Rate]
-    difference: Rate | None
+    drift: tuple[Estimate, Estimate]
+    difference: Estimate | None
 
     @property
     def says(self) -> str:
@@ -143,16 +143,12 @@ def forgetting(config: Config, folder: Path, out: Path) -> list[Path]:
     }
     text = render("drift.md.j2", context)
     figure = draw(followed, site)
-    settings, modules = jobs.settings(config, "forgetting"), STAGES["forgetting"].modules
-    made_from = {"config": settings, "code": modules}
     inputs = [path for one in followed for path in one.paths]
     inputs += [Path(source) for source in STAGES["forgetting"].sources]
-    page, picture = Path(f"{out}.md"), Path(f"{out}.png")
-    with provenance.record(page, **made_from, inputs=inputs):
-        write_text(page, text)
-    with provenance.record(picture, **made_from, inputs=inputs):
-        figures.save(figure, picture)
-    return [page, picture]
+    return [
+        write_page(config, "forgetting", Path(f"{out}.{kind}"), content, inputs)
+        for kind, content in (("md", text), ("png", figure))
+    ]
 
 
 def load(config: Config, folder: Path) -> list[Followed]:
@@ -162,7 +158,7 @@ def load(config: Config, folder: Path) -> list[Followed]:
         UnblindError: there is none, one is corrupt or of another configuration, or seeds of a run
             were followed differently.
     """
-    listed = (load_run(config, run, folder) for run in jobs.needed_runs(config, "drift"))
+    listed = (load_run(config, run, folder) for run in selection.needed_runs(config, "drift"))
     found = [one for one in listed if one is not None]
     if not found:
         raise UnblindError(
@@ -220,7 +216,7 @@ def verdict(followed: Sequence[Followed], site: str) -> Verdict | None:
     return Verdict(most.label, least.label, site, (lowest, highest), difference)
 
 
-def _difference(first: pd.DataFrame, second: pd.DataFrame) -> Rate | None:
+def _difference(first: pd.DataFrame, second: pd.DataFrame) -> Estimate | None:
     """Return the first's share of right answers minus the second's, of the same questions."""
     if first.empty:
         return None
@@ -276,13 +272,9 @@ def _draw_steps(panel: Any, one: Followed, site: str, number: int) -> None:
 
 def _draw_answers(panel: Any, one: Followed, number: int) -> None:
     rates = {step: one.rate(step) for step in one.steps}
-    known = {step: _percent(rate) for step, rate in rates.items() if rate}
+    known = {step: rate.scaled(100) for step, rate in rates.items() if rate}
     figures.draw(panel, list(known), list(known.values()), number, one.label)
     if len(one.answers) > 1:
         for seed in one.answers:
             values = [100 * one.rate(step, seed).value for step in known]
             figures.thin(panel, list(known), values, number)
-
-
-def _percent(rate: Rate) -> Rate:
-    return Rate(100 * rate.value, 100 * rate.low, 100 * rate.high, rate.n)

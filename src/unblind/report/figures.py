@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from unblind import files
-from unblind.report.answers import Rate
+from unblind.report.stats import Estimate
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -60,7 +60,9 @@ def new(rows: int, columns: int, width: float, height: float) -> "tuple[Figure, 
     return figure, list(panels.flat)
 
 
-def draw(panel: Any, places: Sequence[Any], rates: Sequence[Rate], number: int, label: str) -> None:
+def draw(
+    panel: Any, places: Sequence[Any], rates: Sequence[Estimate], number: int, label: str
+) -> None:
     """Draw a series with its intervals.
 
     Args:

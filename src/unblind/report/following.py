@@ -12,7 +12,7 @@ from unblind.report.differences import pair
 from unblind.report.records import Records, load_run
 from unblind.report.stats import holm, mcnemar_exact, paired_bootstrap, wilson
 from unblind.report.summary import COLUMN_OF, Share
-from unblind.study import jobs
+from unblind.study import record_names
 
 #: What models are told instead of their instruction, as the table says it.
 SAID: Mapping[Arm, str] = {
@@ -62,14 +62,14 @@ def load_told_otherwise(config: Config, folder: Path) -> dict[tuple[str, str], R
     """Return the records of the models that are rows of Table 1, told something else.
 
     Returns:
-        by run and record's name (`jobs.told`).
+        by run and record's name (`record_names.arms`).
 
     Raises:
         UnblindError: see `records.load_run`.
     """
     acting = [row for row in config.table1.rows if row in config.runs]
     acting = [row for row in acting if config.runs[row].policy == "vla"]
-    names = jobs.told(config)
+    names = record_names.arms(config)
     return {(run, name): load_run(config, run, folder, (name,)) for run in acting for name in names}
 
 
@@ -86,7 +86,7 @@ def following(
     Raises:
         UnblindError: a run was told of other scenes than its own.
     """
-    told, lines = jobs.told(config), []
+    told, lines = record_names.arms(config), []
     for (run, name), other in told_otherwise.items():
         condition, arm = told[name].condition, told[name].arm
         episodes = told_own[run].episodes

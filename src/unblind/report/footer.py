@@ -75,6 +75,15 @@ def facts(
 ) -> list[Fact]:
     """Return the footer of Table 1; equal inputs give equal facts.
 
+    Args:
+        config: the study.
+        records: by run.
+        told_otherwise: by run and record's name, those of instruction arms.
+        manifest: of the demonstrations.
+        replay: the record of the replay, and its sidecar.
+        gates: marks, met or not.
+        answers: by run, to held-out questions.
+
     Raises:
         UnblindError: the runs were evaluated on different episodes.
     """
@@ -97,7 +106,7 @@ def facts(
         *(Fact(f"Code of {name}", _code(stage)) for name, stage in stages.items() if stage),
         Fact("Renderer", _distinct(_pairs(meta["renderer"]) for meta in metas)),
         Fact("Packages", _distinct(_versions(meta) for meta in metas)),
-        Fact("Hardware", _distinct(_hardware(meta["hardware"]) for meta in metas)),
+        Fact("Hardware", _distinct(provenance.hardware_text(meta["hardware"]) for meta in metas)),
         Fact("CPU-seconds", _cpu(stages, records, told_otherwise, answers)),
     ]
 
@@ -183,10 +192,6 @@ def _versions(meta: Meta) -> str:
 
 def _pairs(fields: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} {value}" for key, value in fields.items() if value is not None)
-
-
-def _hardware(hardware: Mapping[str, Any]) -> str:
-    return f"{hardware['cpu']}, {hardware['cores']} cores, {hardware['memory_gib']} GiB"
 
 
 def _cpu(

@@ -7,8 +7,8 @@ from typing import Literal
 import pandas as pd
 
 from unblind.config import Config
-from unblind.report.answers import BY_KIND, Answers, Rate, averaged, estimate
-from unblind.report.stats import clustered_difference, clustered_p, holm
+from unblind.report.answers import BY_KIND, Answers, averaged, estimate
+from unblind.report.stats import ALPHA, Estimate, clustered_difference, clustered_p, holm
 
 #: What is asked, and the runs whose answers tell: the first minus the second.
 QUESTIONS = (
@@ -18,8 +18,6 @@ QUESTIONS = (
     ("Does Align forget?", "align", "base"),
     ("Does Align keep more than Default?", "align", "default"),
 )
-#: Highest chance to name a kind of question that has not changed, all kinds of a line together.
-ALPHA = 0.05
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Finding:
     second: str
     labels: tuple[str, str]
     column: str
-    change: Rate
+    change: Estimate
     by_seed: tuple[float, ...]
     kinds: Mapping[str, float]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from unblind.config import Config
 from unblind.errors import UnblindError
-from unblind.report.answers import Rate
+from unblind.report.stats import Estimate
 from unblind.report.summary import COLUMNS, Row
 
 _ROW = "default"  # the method whose success in distribution is the gate
@@ -27,7 +27,9 @@ class Gate:
     text: str
 
 
-def gates(config: Config, rows: Sequence[Row], answers: Mapping[str, Rate] | None) -> list[Gate]:
+def gates(
+    config: Config, rows: Sequence[Row], answers: Mapping[str, Estimate] | None
+) -> list[Gate]:
     """Return the gates that can be judged.
 
     Args:
@@ -64,7 +66,7 @@ def _in_distribution(config: Config, row: Row) -> Gate:
     return Gate(f"In-distribution success of {row.label}", met, text)
 
 
-def _questions(config: Config, answers: Mapping[str, Rate]) -> Gate:
+def _questions(config: Config, answers: Mapping[str, Estimate]) -> Gate:
     floor = config.gates.questions_floor
     met = all(rate.value >= floor for rate in answers.values())
     parts = []

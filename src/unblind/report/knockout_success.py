@@ -11,7 +11,7 @@ from unblind.errors import UnblindError
 from unblind.report import records
 from unblind.report.stats import holm, mcnemar_exact, paired_bootstrap, wilson
 from unblind.report.summary import Share
-from unblind.study import jobs
+from unblind.study import jobs, selection
 
 #: What is hidden, by record, as the page says it; the first is what the others are compared with.
 HIDDEN: Mapping[str, str] = {
@@ -68,7 +68,7 @@ def load(config: Config) -> dict[str, Blinded]:
             of different episodes.
     """
     found = {}
-    for run in jobs.needed_runs(config, "knockout"):
+    for run in selection.needed_runs(config, "knockout"):
         listed = jobs.of_run(config, "knockout", run)
         paths = [path for job in listed for path in job.outputs]
         if paths and all(path.is_file() for path in paths):

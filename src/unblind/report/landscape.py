@@ -14,12 +14,12 @@ import pandas as pd
 
 from unblind.config import Config
 from unblind.errors import UnblindError
-from unblind.files import write_text
 from unblind.report import figures, records
-from unblind.report.answers import LEAST, Rate, estimate
+from unblind.report.answers import LEAST, estimate
+from unblind.report.page import write_page
 from unblind.report.render import render
-from unblind.report.stats import clustered_difference, clustered_rate, paired_bootstrap
-from unblind.study import jobs, provenance
+from unblind.report.stats import Estimate, clustered_difference, clustered_rate, paired_bootstrap
+from unblind.study import jobs
 from unblind.study.stages import STAGES
 
 ANSWERS = "answers"
@@ -51,10 +51,10 @@ class Barrier:
 
     measure: str
     edge: str
-    start: Rate
-    end: Rate
+    start: Estimate
+    end: Estimate
     t: float
-    height: Rate
+    height: Estimate
 
     @property
     def is_seen(self) -> bool:
@@ -86,9 +86,10 @@ class Landscape:
         points = self.points
         return points[(points["part"] == "edge") & (points["name"] == edge)].sort_values("t")
 
-    def rates(self, edge: str, measure: str) -> list[Rate]:
+    def rates(self, edge: str, measure: str) -> list[Estimate]:
         """Return a measure along a line, with 95 % intervals over frames or pictures."""
-        return [self._rate(measure, self._at(point, measure)) for point in self.on(edge)["point"]]
+        at = (self._at(point, measure) for point in self.on(edge)["point"])
+        return [self._estimate(measure, frame, clustered_rate) for frame in at]
 
     def barrier(self, edge: str, measure: str) -> Barrier | None:
         """Return the barrier of a line; None where too few questions were asked."""
@@ -101,9 +102,12 @@ class Landscape:
             frame.assign(value=sign * (frame["value"].to_numpy() - (1 - t) * start - t * end))
             for t, frame in zip(line["t"], by_point, strict=True)
         ]
-        inner = {k: self._difference(measure, heights[k]) for k in range(1, len(heights) - 1)}
+        inner = {
+            k: self._estimate(measure, heights[k], clustered_difference)
+            for k in range(1, len(heights) - 1)
+        }
         worst = max(inner, key=lambda k: inner[k].value)
-        ends = (self._rate(measure, by_point[k]) for k in (0, -1))
+        ends = (self._estimate(measure, by_point[k], clustered_rate) for k in (0, -1))
         return Barrier(measure, edge, *ends, float(line["t"].iloc[worst]), inner[worst])
 
     def grid(self, measure: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -134,19 +138,11 @@ class Landscape:
         """Return the mean over kinds of question, or over frames, which are of one kind."""
         return float(frame.groupby("kind")["value"].mean().mean())
 
-    def _rate(self, measure: str, frame: pd.DataFrame) -> Rate:
+    def _estimate(self, measure: str, frame: pd.DataFrame, of_answers: Any) -> Estimate:
+        """Return a mean with its interval, which ``of_answers`` makes of answers."""
         if measure == ANSWERS:
-            return estimate(clustered_rate, _as_answers(frame))
-        return Rate(*paired_bootstrap([frame["value"].to_numpy()], self.seed), len(frame))
-
-    def _difference(self, measure: str, frame: pd.DataFrame) -> Rate:
-        if measure == ANSWERS:
-            return estimate(clustered_difference, _as_answers(frame))
-        return Rate(*paired_bootstrap([frame["value"].to_numpy()], self.seed), len(frame))
-
-
-def _as_answers(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.rename(columns={"value": "right", "item": "picture"})
+            return estimate(of_answers, frame.rename(columns={"value": "right", "item": "picture"}))
+        return Estimate(*paired_bootstrap([frame["value"].to_numpy()], self.seed), len(frame))
 
 
 def figure2c(config: Config, folder: Path, out: Path) -> list[Path]:
@@ -163,13 +159,23 @@ def figure2c(config: Config, folder: Path, out: Path) -> list[Path]:
     """
     land, paths = load(config, folder)
     names = {"base": "base"} | {run: config.runs[run].label for run in config.landscape.runs}
+    text = render("landscape.md.j2", _context(config, land, names))
+    inputs = [*paths, *map(Path, STAGES["figure2c"].sources)]
+    return [
+        write_page(config, "figure2c", Path(out, name), content, inputs)
+        for name, content in (("landscape.md", text), ("figure2c.png", draw(land, names)))
+    ]
+
+
+def _context(config: Config, land: Landscape, names: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the template shows."""
     barriers = [
         barrier
         for measure in MEASURES
         for edge in land.edges
         if (barrier := land.barrier(edge, measure))
     ]
-    context = {
+    return {
         "config": config,
         "names": names,
         "measures": MEASURES,
@@ -180,19 +186,6 @@ def figure2c(config: Config, folder: Path, out: Path) -> list[Path]:
         "least": LEAST,
         "least_barrier": LEAST_BARRIER,
     }
-    text = render("landscape.md.j2", context)
-    figure = draw(land, names)
-    made_from = {
-        "config": jobs.settings(config, "figure2c"),
-        "code": STAGES["figure2c"].modules,
-        "inputs": [*paths, *map(Path, STAGES["figure2c"].sources)],
-    }
-    page, picture = Path(out, "landscape.md"), Path(out, "figure2c.png")
-    with provenance.record(page, **made_from):
-        write_text(page, text)
-    with provenance.record(picture, **made_from):
-        figures.save(figure, picture)
-    return [page, picture]
 
 
 def load(config: Config, folder: Path) -> tuple[Landscape, list[Path]]:

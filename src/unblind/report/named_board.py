@@ -8,9 +8,8 @@ import pandas as pd
 
 from unblind.config import Config
 from unblind.report import by_model, figures
-from unblind.report.answers import Rate
-from unblind.report.by_model import ALPHA, Measured, Row
-from unblind.report.stats import clustered_rate, holm
+from unblind.report.by_model import Measured, Row
+from unblind.report.stats import ALPHA, Estimate, clustered_rate, holm
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,7 +39,7 @@ class Reading:
     label: str
     above: Sequence[str]
     best: str
-    rate: Rate
+    rate: Estimate
 
 
 def load(config: Config) -> dict[str, Measured]:
@@ -80,11 +79,9 @@ def rows(models: Mapping[str, Measured], measure: str, sites: Sequence[str]) -> 
     ]
 
 
-def rate(some: pd.DataFrame, measure: str) -> Rate:
+def rate(some: pd.DataFrame, measure: str) -> Estimate | None:
     """Return a share with its interval: domains weigh the same, episode ids are drawn."""
-    unit = some["domain"].astype(str) + "/" + some["episode_id"].astype(str)
-    parts = (some["domain"].astype(str).to_numpy(), unit.to_numpy())
-    return Rate(*clustered_rate(some[measure].to_numpy(float), *parts), len(some))
+    return by_model.interval(some, measure, "domain", _CLUSTERS, clustered_rate)
 
 
 def reading(model: Measured, sites: Sequence[str]) -> Reading:

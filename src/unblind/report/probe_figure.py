@@ -1,81 +1,58 @@
 """The figure of Table 3: what is read at each place of the model, a curve a model."""
 
 from collections.abc import Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-
-from unblind.report.answers import Rate
+from unblind.report import figures
 from unblind.report.probes import MEASURES, Measure, Probed
+from unblind.report.stats import Estimate
 
-#: Okabe and Ito's colours, with a marker and a dash each: readable in grey, too.
-_STYLES = (
-    ("#000000", "o", "-"),
-    ("#0072B2", "s", "-"),
-    ("#D55E00", "^", "--"),
-    ("#009E73", "v", "-."),
-    ("#CC79A7", "D", "-"),
-    ("#56B4E9", "P", ":"),
-    ("#E69F00", "X", "--"),
-)
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+#: Colour and dashes of what is read at one place alone: a level line.
 _LEVELS = {"teacher": ("#555555", (0, (5, 1))), "pixels": ("#555555", (0, (1, 1)))}
+#: Sideways distance of two curves, so that intervals do not hide each other; sites are 1 apart.
 _DODGE = 0.07
-"""Sideways distance of two curves, so that intervals do not hide each other; sites are 1 apart."""
 
 
 def draw(
     models: Mapping[str, Probed],
     references: Mapping[str, Probed],
-    shown: Mapping[str, Mapping[str, Mapping[str, Rate]]],
+    shown: Mapping[str, Mapping[str, Mapping[str, Estimate]]],
     chances: Mapping[str, float],
-    path: Path,
-) -> None:
-    """Write the figure as PNG; equal numbers give equal bytes.
+) -> "Figure":
+    """Return the figure.
 
     Args:
         models: probed at every site.
         references: the same, or at one place of their own: then a level line.
         shown: rates by measure, model and site.
         chances: by measure, what needs no picture.
-        path: file to write.
     """
-    figure = Figure(figsize=(11, 6.4), dpi=130, layout="constrained")
-    for axes, measure in zip(figure.subplots(2, 3).flat, MEASURES, strict=True):
+    figure, panels = figures.new(2, 3, 11, 6.4)
+    for axes, measure in zip(panels, MEASURES, strict=True):
         _panel(axes, measure, {**models, **references}, shown[measure.key], chances[measure.key])
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=8, frameon=False)
-    figure.savefig(path, format="png", metadata={"Software": None})
+    return figure
 
 
 def _panel(
-    axes: Axes,
+    axes: "Axes",
     measure: Measure,
     probed: Mapping[str, Probed],
-    rates: Mapping[str, Mapping[str, Rate]],
+    rates: Mapping[str, Mapping[str, Estimate]],
     chance: float,
 ) -> None:
     sites = max((model.sites for model in probed.values()), key=len)
     curves = [name for name, model in probed.items() if len(model.sites) > 1]
     for number, name in enumerate(curves):
-        color, marker, dash = _STYLES[number % len(_STYLES)]
-        values = [rates[name][site] for site in sites]
         off = (number - (len(curves) - 1) / 2) * _DODGE
-        middle = [measure.scale * rate.value for rate in values]
-        below = [measure.scale * (rate.value - rate.low) for rate in values]
-        above = [measure.scale * (rate.high - rate.value) for rate in values]
-        axes.errorbar(
-            [k + off for k in range(len(sites))],
-            middle,
-            yerr=[below, above],
-            color=color,
-            marker=marker,
-            linestyle=dash,
-            markersize=3.5,
-            linewidth=1.1,
-            elinewidth=0.7,
-            label=probed[name].label,
-        )
+        places = [place + off for place in range(len(sites))]
+        values = [rates[name][site].scaled(measure.scale) for site in sites]
+        figures.draw(axes, places, values, number, probed[name].label)
     for name, (color, dash) in _LEVELS.items():
         (rate,) = rates[name].values()
         label = probed[name].label

@@ -22,7 +22,7 @@ _LEVEL = 0.95
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Bootstrapped:
     """A share with its 95 % interval; None with one seed, where nothing can be resampled."""
 
     value: float
@@ -42,7 +42,7 @@ class Profile:
 
     name: str
     label: str
-    shares: Mapping[float, Estimate]
+    shares: Mapping[float, Bootstrapped]
     seeds: int
 
 
@@ -59,7 +59,7 @@ class Improvement:
     name: str
     first: str
     second: str
-    chance: Estimate
+    chance: Bootstrapped
 
 
 def profiles(rows: Sequence[Row], records: Mapping[str, Records], seed: int) -> list[Profile]:
@@ -96,7 +96,7 @@ def improvements(
 
 def performance_profile(
     scores: np.ndarray, thresholds: Sequence[float], seed: int, resamples: int = _RESAMPLES
-) -> list[Estimate]:
+) -> list[Bootstrapped]:
     """Return the share of runs, over all tasks, whose score is above each threshold.
 
     Tasks weigh the same. The interval is that of the stratified bootstrap: runs are drawn with
@@ -123,7 +123,7 @@ def performance_profile(
 
 def probability_of_improvement(
     first: np.ndarray, second: np.ndarray, seed: int, resamples: int = _RESAMPLES
-) -> Estimate:
+) -> Bootstrapped:
     """Return the chance that a run of ``first`` scores higher than one of ``second``.
 
     Of each task all pairs of runs are compared, equal ones counting half: the Mann-Whitney
@@ -164,11 +164,11 @@ def _drawn(scores: np.ndarray, resamples: int, rng: np.random.Generator) -> np.n
     return scores[chosen, np.arange(tasks)]
 
 
-def _estimate(value: float, drawn: np.ndarray | None) -> Estimate:
+def _estimate(value: float, drawn: np.ndarray | None) -> Bootstrapped:
     if drawn is None:
-        return Estimate(value, None, None)
+        return Bootstrapped(value, None, None)
     tail = (1 - _LEVEL) / 2
-    return Estimate(value, *map(float, np.quantile(drawn, (tail, 1 - tail))))
+    return Bootstrapped(value, *map(float, np.quantile(drawn, (tail, 1 - tail))))
 
 
 def _checked(scores: np.ndarray) -> np.ndarray:

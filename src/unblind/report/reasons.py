@@ -9,9 +9,8 @@ from typing import Any
 import pandas as pd
 
 from unblind.config import Config, digest
-from unblind.report import drift, probes, records
-from unblind.report.answers import Rate
-from unblind.report.stats import seed_spread
+from unblind.report import drift, probe_rates, probes, records
+from unblind.report.stats import Estimate, seed_spread
 from unblind.study import jobs, provenance
 from unblind.study.jobs import Job
 
@@ -37,10 +36,10 @@ class Reasons:
     """
 
     site: str = ""
-    alignment: Rate | None = None
-    conflict: Rate | None = None
-    drift: Rate | None = None
-    probe: Rate | None = None
+    alignment: Estimate | None = None
+    conflict: Estimate | None = None
+    drift: Estimate | None = None
+    probe: Estimate | None = None
     cost: float | None = None
     paths: tuple[Path, ...] = ()
 
@@ -65,7 +64,7 @@ def load(config: Config, run: str, results: Path) -> Reasons:
         cka = followed.measure("cka", drift.PICTURES[0], followed.steps[-1], site)
     if probed:
         site = drift.aligned_site(config.of(run), probed.sites)
-        read = probes.rates(probed, probes.CONCEPTS)[site]
+        read = probe_rates.rates(probed, probes.CONCEPTS)[site]
     paths += tuple(path for one in (followed, probed) if one for path in one.paths)
     return Reasons(
         site,
@@ -90,14 +89,14 @@ def _gradients(
     return pd.concat([records.load(path, _GRADIENTS, settings)[0] for path in paths]), paths
 
 
-def _over_batches(frame: pd.DataFrame | None, column: str) -> Rate | None:
+def _over_batches(frame: pd.DataFrame | None, column: str) -> Estimate | None:
     """Return a column's mean with Student's interval over batches, seeds averaged first."""
     if frame is None or frame[column].isna().all():
         return None
     spread = seed_spread(frame.groupby("batch")[column].mean().tolist())
     half = spread.half or 0.0
     frames = int(frame.groupby("batch")["n"].first().sum())
-    return Rate(spread.mean, spread.mean - half, spread.mean + half, frames)
+    return Estimate(spread.mean, spread.mean - half, spread.mean + half, frames)
 
 
 def _relative_cost(config: Config, run: str, folder: Path) -> float | None:

@@ -14,7 +14,7 @@ from unblind.errors import UnblindError
 from unblind.files import sha256
 from unblind.sim.conditions import CONDITIONS
 from unblind.sim.success import IMPLIED, MILESTONES
-from unblind.study import jobs, provenance
+from unblind.study import jobs, provenance, record_names
 
 _CONDITIONS = [condition.name for condition in CONDITIONS]
 _FLAGS = ("success_final", "success_any", *MILESTONES)
@@ -47,7 +47,7 @@ class Records:
     def left_out(self) -> dict[tuple[int, str, int], tuple[str, ...]]:
         """Episodes that were not run: by seed, condition and id, the files that they lack."""
         return {
-            (int(path.parent.name), jobs.condition_of(path.stem), number): files
+            (int(path.parent.name), record_names.condition_of(path.stem), number): files
             for path, meta in zip(self.paths, self.metas, strict=True)
             for number, files in not_run(meta).items()
         }
@@ -71,7 +71,7 @@ def load_run(
         config: the whole configuration.
         run: the run's name.
         folder: of all records.
-        names: conditions, or records of `jobs.told`.
+        names: conditions, or records of `record_names.arms`.
 
     Raises:
         UnblindError: a file is missing, corrupt, of another configuration, or holds other
@@ -108,11 +108,18 @@ def load_cell(
 
     A record may lack episodes, even all, that its sidecar lists as not run.
 
+    Args:
+        config: the study.
+        run: its run.
+        seed: its seed.
+        name: a condition, or the record of an instruction arm (`record_names.arms`).
+        folder: of ``run/seed/name.parquet``.
+
     Raises:
         UnblindError: it is missing, corrupt, of another configuration, of a rollout that was
             allowed to stop early, or holds other episodes than it says.
     """
-    path, condition = record_path(folder, run, seed, name), jobs.condition_of(name)
+    path, condition = record_path(folder, run, seed, name), record_names.condition_of(name)
     frame, meta = _read(path, EPISODE)
     if STOPPED in (meta.get("extra") or {}):
         cause = f"the record {path} is incomplete by design: its rollout could stop early"

@@ -147,7 +147,15 @@ def summarise(
 def summarise_run(
     name: str, label: str, records: Records | None, paper: PublishedRow | None, seed: int
 ) -> Row:
-    """Return one row; without records it is 'not run'. The seed drives the bootstrap."""
+    """Return one row; without records it is 'not run'.
+
+    Args:
+        name: of the row.
+        label: what it is called.
+        records: of its run.
+        paper: what the paper prints.
+        seed: of the bootstrap.
+    """
     if records is None:
         return Row(name, label, {}, {}, {}, paper)
     episodes = records.episodes

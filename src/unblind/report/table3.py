@@ -1,19 +1,17 @@
 """Table 3 and its figure: linear probes of visual tokens, from the records alone."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from unblind.config import Config
-from unblind.files import atomic_path, write_text
-from unblind.report import figures, named_board, probes
-from unblind.report.answers import Rate
+from unblind.report import named_board, probe_rates, probes
+from unblind.report.page import write_page
 from unblind.report.probe_figure import draw
 from unblind.report.probes import MEASURES, Measure, Probed
 from unblind.report.published import PAPER, load_claims
 from unblind.report.render import render
-from unblind.study import jobs, provenance
-from unblind.study.stages import STAGES
+from unblind.report.stats import ALPHA, Estimate
 
 _TEMPLATES = ("md", "tex")
 
@@ -40,44 +38,35 @@ def table3(config: Config, results: Path) -> list[Path]:
     texts = {kind: render(f"table3.{kind}.j2", context) for kind in _TEMPLATES}
     inputs = [path for one in (*probed.values(), *named.values()) for path in one.paths]
     inputs += [PAPER / "claims.yaml", *(PAPER / "templates" / f"table3.{k}.j2" for k in _TEMPLATES)]
-    made = []
-    for kind in (*_TEMPLATES, "png"):
-        path = results / f"table3.{kind}"
-        with _recorded(config, path, inputs):
-            if kind == "png":
-                with atomic_path(path) as temporary:
-                    draw(models, references, shown, context["chances"], temporary)
-            else:
-                write_text(path, texts[kind])
-        made.append(path)
-    made.append(results / "table3-named-board.png")
-    with _recorded(config, made[-1], inputs):
-        figures.save(named_board.draw(named), made[-1])
-    return made
-
-
-def _recorded(config: Config, path: Path, inputs: Iterable[Path]) -> Any:
-    settings, code = jobs.settings(config, "table3"), STAGES["table3"].modules
-    return provenance.record(path, config=settings, code=code, inputs=inputs)
+    figure = draw(models, references, shown, context["chances"])
+    contents = {
+        **{f"table3.{kind}": text for kind, text in texts.items()},
+        "table3.png": figure,
+        "table3-named-board.png": named_board.draw(named),
+    }
+    return [
+        write_page(config, "table3", results / name, content, inputs)
+        for name, content in contents.items()
+    ]
 
 
 def _by_key() -> dict[str, Measure]:
     return {measure.key: measure for measure in MEASURES}
 
 
-def _rates(probed: Mapping[str, Probed], measure: Measure) -> dict[str, dict[str, Rate]]:
-    return {name: probes.rates(model, measure) for name, model in probed.items()}
+def _rates(probed: Mapping[str, Probed], measure: Measure) -> dict[str, dict[str, Estimate]]:
+    return {name: probe_rates.rates(model, measure) for name, model in probed.items()}
 
 
 def _context(
     config: Config,
     models: Mapping[str, Probed],
     references: Mapping[str, Probed],
-    shown: Mapping[str, Mapping[str, Mapping[str, Rate]]],
+    shown: Mapping[str, Mapping[str, Mapping[str, Estimate]]],
 ) -> dict[str, Any]:
     """Return what the templates show."""
     site, any_model = config.probe.site, next(iter(models.values()))
-    found = probes.differences(models, site)
+    found = probe_rates.differences(models, site)
     published = load_claims().tables["3"]
     printed = {row.run: row for row in published.rows.values() if row.run}
     (column,) = published.columns
@@ -90,13 +79,13 @@ def _context(
         "references": references,
         "shown": shown,
         "at": {name: probes.site_of(m, site) for name, m in (models | references).items()},
-        "chances": {measure.key: probes.chance(any_model, measure) for measure in MEASURES},
-        "spreads": {name: probes.spread(m, MEASURES[0], site) for name, m in models.items()},
+        "chances": {measure.key: probe_rates.chance(any_model, measure) for measure in MEASURES},
+        "spreads": {name: probe_rates.spread(m, MEASURES[0], site) for name, m in models.items()},
         "differences": found,
-        "alpha": probes.ALPHA,
+        "alpha": ALPHA,
         "published": {name: row.cells[column][0] for name, row in printed.items()},
         "published_labels": {name: row.label for name, row in printed.items()},
         "location": published.location,
         "data": "ImageNet-100" if config.probe.imagenet else "Icon-100",
-        "sentence": probes.sentence(found, site),
+        "sentence": probe_rates.sentence(found, site),
     }

@@ -16,12 +16,11 @@ import pandas as pd
 from unblind.answerers.families import FAMILIES
 from unblind.config import Config
 from unblind.report import records
-from unblind.report.answers import Rate
+from unblind.report.page import write_page
 from unblind.report.published import PAPER, load_claims
 from unblind.report.render import render
-from unblind.report.stats import clustered_difference, clustered_rate
-from unblind.report.tables import write_page
-from unblind.study import jobs
+from unblind.report.stats import Estimate, clustered_difference, clustered_rate
+from unblind.study import jobs, selection
 
 #: Columns in the paper's order, and the domain of each.
 COLUMNS: Mapping[str, str] = {
@@ -74,8 +73,8 @@ class Line:
     label: str
     start: str
     measure: str
-    rates: Mapping[str, Rate]
-    change: Rate | None
+    rates: Mapping[str, Estimate]
+    change: Estimate | None
 
 
 def table2(config: Config, acting: Path, answers: Path, out: Path) -> list[Path]:
@@ -125,7 +124,7 @@ def _load_acting(config: Config, folder: Path) -> dict[str, Loaded]:
     found = {
         run: acted(config, name, run, folder)
         for name in ("think", "think_scripted")
-        for run in jobs.needed_runs(config, name, "table2")
+        for run in selection.needed_runs(config, name, "table2")
     }
     return {run: loaded for run, loaded in found.items() if loaded}
 
@@ -165,7 +164,7 @@ def _load_answers(config: Config, folder: Path) -> dict[str, Loaded]:
     found = {
         run: answered(config, run, folder, stage)
         for stage in _ASKED
-        for run in jobs.needed_runs(config, stage, "table2")
+        for run in selection.needed_runs(config, stage, "table2")
     }
     return {run: loaded for run, loaded in found.items() if loaded}
 
@@ -286,20 +285,20 @@ def _kinds(rows: pd.DataFrame) -> pd.Series:
     return rows["kind"] if "kind" in rows else pd.Series("", index=rows.index)
 
 
-def _rate(function: Any, rows: pd.DataFrame, values: pd.Series, strata: pd.Series) -> Rate:
+def _rate(function: Any, rows: pd.DataFrame, values: pd.Series, strata: pd.Series) -> Estimate:
     _, clusters = groups(rows)
     arrays = (values.to_numpy(dtype=float), strata.to_numpy(), clusters)
-    return Rate(*function(*arrays), len(rows))
+    return Estimate(*function(*arrays), len(rows))
 
 
 def groups(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Return of each row what weighs the same in a mean over columns, and what is drawn."""
+    """Return of each row, (n,) and (n,), what weighs the same in a mean, and what is drawn."""
     strata = rows["column"].str.cat(_kinds(rows), sep="/")
     clusters = rows["column"].str.cat(rows["episode_id"].astype(str), sep="/")
     return strata.to_numpy(), clusters.to_numpy()
 
 
-def _change(rows: pd.DataFrame, other: pd.DataFrame, judged: str) -> Rate:
+def _change(rows: pd.DataFrame, other: pd.DataFrame, judged: str) -> Estimate:
     """Return the mean difference on the same rows."""
     both = pairs(rows, other, judged)
     strata, _ = groups(both)

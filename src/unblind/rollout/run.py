@@ -21,7 +21,7 @@ from unblind.rollout.trained import details
 from unblind.rollout.worker import Setup
 from unblind.sim import blocked, conditions
 from unblind.sim.episodes import Episode
-from unblind.study import jobs, making
+from unblind.study import jobs, making, record_names
 from unblind.study.code import code_hash
 from unblind.study.provenance import is_current, record
 from unblind.study.stages import EPISODE_CPU_S
@@ -35,8 +35,8 @@ def evaluation_episodes(config: Config, condition: str, seed: int) -> list[Episo
 
 
 def episodes_of(config: Config, name: str, seed: int) -> list[Episode]:
-    """Return the episodes of a record: of a condition, or of an arm (`jobs.told`)."""
-    other = jobs.told(config).get(name)
+    """Return the episodes of a record: of a condition, or of an arm (`record_names.arms`)."""
+    other = record_names.arms(config).get(name)
     if other is None:
         return evaluation_episodes(config, name, seed)
     return [told.tell(other.arm, e) for e in evaluation_episodes(config, other.condition, seed)]
@@ -109,7 +109,7 @@ def rollout(
         out: folder of the records.
         names: conditions, or other records of the rule; all if None.
         n_workers: processes; the result does not depend on it.
-        rule: ``rollout``, or ``arms`` for the records of `jobs.told`.
+        rule: ``rollout``, or ``arms`` for the records of `record_names.arms`.
 
     Raises:
         UnblindError: unknown run or condition, a record of another rule, the catalog lacks files,
@@ -118,7 +118,7 @@ def rollout(
     """
     job = jobs.Job(config, jobs.stage_of(config, rule, run), run, seed)
     known = [path.stem for path in job.outputs]
-    others = jobs.told(config)
+    others = record_names.arms(config)
     names = [n if n in others else conditions.get(n).name for n in names or known]
     for name in names:
         if name not in known:

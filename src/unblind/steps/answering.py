@@ -1,7 +1,7 @@
 """Held-out questions to the models of a study."""
 
-from unblind import files
 from unblind.config import Config
+from unblind.steps import parquet
 from unblind.study import jobs, making
 from unblind.study.jobs import Job
 
@@ -18,7 +18,6 @@ def ask(config: Config, run: str, seed: int) -> None:
     job = Job(config, jobs.stage_of(config, "answers", run), run, seed)
 
     def work() -> None:
-        import pyarrow.parquet as pq
         import torch
 
         from unblind.diagnosis import models
@@ -31,7 +30,6 @@ def ask(config: Config, run: str, seed: int) -> None:
         answers = evaluate.record(
             models.load(job), folder, config.answers.pictures, blind, job.stage.unit_cpu_s
         )
-        with files.atomic_path(out) as temporary:
-            pq.write_table(answers, temporary, compression="zstd")
+        parquet.write(out, answers)
 
     making.run(job, work)

@@ -2,6 +2,7 @@
 
 from unblind import files
 from unblind.config import Config
+from unblind.steps import parquet
 from unblind.study import jobs, making
 from unblind.study.jobs import Job
 
@@ -36,7 +37,6 @@ def attend(config: Config, run: str, seed: int) -> None:
     job = Job(config, jobs.stage_of(config, "attention", run), run, seed)
 
     def work() -> None:
-        import pyarrow.parquet as pq
         import torch
 
         from unblind.diagnosis import attention, knockout, models
@@ -49,8 +49,7 @@ def attend(config: Config, run: str, seed: int) -> None:
         codec = loaded.codec(config.base.unnorm_key)
         tables += (knockout.record(loaded, codec, shown, config.seed, unit),)
         for path, table in zip(job.outputs, tables, strict=True):
-            with files.atomic_path(path) as temporary:
-                pq.write_table(table, temporary, compression="zstd")
+            parquet.write(path, table)
 
     making.run(job, work)
 
@@ -65,7 +64,6 @@ def collapse(config: Config, run: str, seed: int) -> None:
     job = Job(config, jobs.stage_of(config, "collapse", run), run, seed)
 
     def work() -> None:
-        import pyarrow.parquet as pq
         import torch
 
         from unblind.diagnosis import collapse as separating
@@ -78,7 +76,6 @@ def collapse(config: Config, run: str, seed: int) -> None:
         table = separating.record(
             models.load(job), drawn.read(classes), config.collapse, job.stage.unit_cpu_s
         )
-        with files.atomic_path(out) as temporary:
-            pq.write_table(table, temporary, compression="zstd")
+        parquet.write(out, table)
 
     making.run(job, work)

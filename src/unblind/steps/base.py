@@ -10,8 +10,9 @@ from pathlib import Path
 from unblind import files, locks
 from unblind.config import Config
 from unblind.errors import UnblindError
-from unblind.study import jobs, making
+from unblind.study import making
 from unblind.study.jobs import Job, Origin, path
+from unblind.study.rows import scope
 from unblind.study.stages import STAGES
 
 
@@ -138,7 +139,7 @@ def fetch(config: Config) -> None:
     from unblind.vla import checkpoint
 
     if any(run.method == "align" for run in config.runs.values()):
-        for run in jobs.teachers(config).values():
+        for run in scope.teachers(config).values():
             align = (config.of(run) if run else config).training.align
             vit.fetch(align.teacher, align.teacher_weights or "")
     record, content = path(config, "fetch"), base.describe(checkpoint.place(config.base.source))

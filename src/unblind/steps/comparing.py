@@ -102,25 +102,37 @@ def compare(
     names = names or [condition.name for condition in conditions.CONDITIONS]
     names = list(dict.fromkeys(conditions.get(name).name for name in names))
     config.run(stop.against)
-    folder = Path(config.results, "rollouts")
-    other = {name: load_cell(config, stop.against, seed, name, folder)[0] for name in names}
-    successes = {
-        name: dict(zip(frame["episode_id"], frame["success_final"], strict=True))
-        for name, frame in other.items()
-    }
-    job = Job(config, jobs.rollout_stage(config, run), run, seed)
-    origin = Origin(**made_from(job))
-    origin = Origin(
-        {**origin.config, STOPPED: {**stop.model_dump(), "conditions": names}},
-        (*origin.code, *_CODE),
-        (*origin.inputs, *(record_path(folder, stop.against, seed, name) for name in names)),
-        seed,
-    )
+    successes = _successes(config, stop.against, seed, names)
+    origin = _origin(config, run, seed, names)
     paths = {name: out / f"{name}.parquet" for name in names}
     duel = _Duel(config, run, seed, _rounds(config, seed, successes), successes, paths, origin)
     if making.make(list(paths.values()), origin, lambda: duel.run_rounds(n_workers)):
         duel.forget()
     print(_told(run, provenance.read(paths[names[0]])["extra"][STOPPED]))
+
+
+def _successes(
+    config: Config, run: str, seed: int, names: Sequence[str]
+) -> dict[str, dict[int, bool]]:
+    """Return by condition and episode id whether a run that has been evaluated succeeds."""
+    folder = Path(config.results, "rollouts")
+    cells = {name: load_cell(config, run, seed, name, folder)[0] for name in names}
+    return {
+        name: dict(zip(frame["episode_id"], frame["success_final"], strict=True))
+        for name, frame in cells.items()
+    }
+
+
+def _origin(config: Config, run: str, seed: int, names: Sequence[str]) -> Origin:
+    """Return what the records are made from: the other run's records, too."""
+    stop, folder = config.rollout.stop_early, Path(config.results, "rollouts")
+    own = Origin(**made_from(Job(config, jobs.rollout_stage(config, run), run, seed)))
+    return Origin(
+        {**own.config, STOPPED: {**stop.model_dump(), "conditions": list(names)}},
+        (*own.code, *_CODE),
+        (*own.inputs, *(record_path(folder, stop.against, seed, name) for name in names)),
+        seed,
+    )
 
 
 def _rounds(

@@ -4,6 +4,7 @@ from typing import Any
 
 from unblind import files
 from unblind.config import Config
+from unblind.steps import parquet
 from unblind.study import jobs, making
 from unblind.study.jobs import Job
 
@@ -20,7 +21,6 @@ def drift(config: Config, run: str, seed: int) -> None:
 
 
 def _record(job: Job) -> dict[str, Any]:
-    import pyarrow.parquet as pq
     import torch
 
     from unblind.diagnosis import drift, forgetting, models, pictures
@@ -43,6 +43,5 @@ def _record(job: Job) -> dict[str, Any]:
     )
     answers = forgetting.record(steps, held_out, asked.answered, job.stage.unit_cpu_s)
     for path, table in zip(job.outputs, (tokens, answers), strict=True):
-        with files.atomic_path(path) as temporary:
-            pq.write_table(table, temporary, compression="zstd")
+        parquet.write(path, table)
     return {"snapshots": {str(step): files.sha256(path) for step, path in snapshots.items()}}

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from unblind import files
 from unblind.config import Config
 from unblind.errors import UnblindError
+from unblind.steps import parquet
 from unblind.study import jobs, making
 from unblind.study.jobs import Job
 
@@ -23,7 +23,6 @@ def gradients(config: Config, run: str, seed: int) -> None:
 
 
 def _record(job: Job) -> None:
-    import pyarrow.parquet as pq
     import torch
 
     from unblind.diagnosis import gradients as diagnosis
@@ -45,8 +44,7 @@ def _record(job: Job) -> None:
     )
     unit = job.stage.unit_cpu_s * asked.frames
     table = diagnosis.record(losses, batches, asked.batches, unit)
-    with files.atomic_path(job.outputs[0]) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+    parquet.write(job.outputs[0], table)
 
 
 def _batches(job: Job, base: Any) -> tuple[Iterator[Any], int]:

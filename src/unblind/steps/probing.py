@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unblind import files
 from unblind.config import Config
+from unblind.steps import parquet
 from unblind.study import jobs, making
 from unblind.study.jobs import Job
 
@@ -57,8 +57,7 @@ def model(config: Config, run: str, seed: int) -> None:
             config.seed,
             job.stage.unit_cpu_s,
         )
-        with files.atomic_path(named) as temporary:
-            pq.write_table(made, temporary, compression="zstd")
+        parquet.write(named, made)
 
     making.run(job, work)
 
@@ -122,7 +121,6 @@ def _student(job: Job) -> "PrismaticConfig":
 
 def _write(job: Job, out: Path, reader: Callable) -> None:
     """Probe what ``reader()`` returns, and write the record."""
-    import pyarrow.parquet as pq
     import torch
 
     from unblind.diagnosis import probing
@@ -130,5 +128,4 @@ def _write(job: Job, out: Path, reader: Callable) -> None:
     torch.set_num_threads(1)
     config, folder = job.config, jobs.path(job.config, "probe_pictures").parent
     made = probing.record(reader(), folder, config.probe, config.seed, job.stage.unit_cpu_s)
-    with files.atomic_path(out) as temporary:
-        pq.write_table(made, temporary, compression="zstd")
+    parquet.write(out, made)

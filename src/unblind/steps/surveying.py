@@ -6,6 +6,7 @@ from unblind import files
 from unblind.config import Config
 from unblind.errors import UnblindError
 from unblind.report.landscape import check_runs
+from unblind.steps import parquet
 from unblind.study import jobs, making
 from unblind.study.jobs import Job
 
@@ -23,7 +24,6 @@ def landscape(config: Config) -> None:
 
 
 def _record(job: Job) -> dict[str, Any]:
-    import pyarrow.parquet as pq
     import torch
 
     from unblind.diagnosis import landscape, models
@@ -47,8 +47,7 @@ def _record(job: Job) -> dict[str, Any]:
         points += landscape.path(plane, run, changes)
     tables = landscape.measure(base, plane, points, _measures(job, base), job.stage.unit_cpu_s)
     for path, table in zip(job.outputs, tables, strict=True):
-        with files.atomic_path(path) as temporary:
-            pq.write_table(table, temporary, compression="zstd")
+        parquet.write(path, table)
     return {"snapshots": told}
 
 

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
-from unblind import files, png
+from unblind import png
 from unblind.config import Config
 from unblind.progress import Progress
+from unblind.steps import parquet
 from unblind.study import jobs, making
 from unblind.study.jobs import Job
 from unblind.think import domains, questions
@@ -25,12 +26,10 @@ def frames(config: Config) -> None:
 
     def work() -> None:
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         rows = list(_rows(config, job.stage.unit_cpu_s))
         columns = {name: [row[name] for row in rows] for name in (*KEY, "image")}
-        with files.atomic_path(job.outputs[0]) as temporary:
-            pq.write_table(pa.table(columns), temporary, compression="none")
+        parquet.write(job.outputs[0], pa.table(columns), "none")
 
     making.run(job, work)
 
@@ -76,12 +75,10 @@ def answer(config: Config, run: str, seed: int) -> None:
     job = Job(config, jobs.stage_of(config, "think_answers", run), run, seed)
 
     def work() -> None:
-        import pyarrow.parquet as pq
         import torch
 
         torch.set_num_threads(1)
-        with files.atomic_path(job.outputs[0]) as temporary:
-            pq.write_table(_record(job), temporary, compression="zstd")
+        parquet.write(job.outputs[0], _record(job))
 
     making.run(job, work)
 

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from unblind.errors import UnblindError
+from unblind.errors import UnblindError, shortened
 from unblind.files import write_text
 
 #: All that DVC said when it last failed; below .dvc/tmp, which git ignores.
@@ -149,4 +149,4 @@ def _short(lines: list[str]) -> str:
     if alike:
         told[told.index(first)] += f" (and {len(alike)} more)"
     text = " ".join(told)
-    return text if len(text) <= _WIDTH else text[: _WIDTH - 3] + "..."
+    return shortened(text, _WIDTH)

@@ -1,17 +1,17 @@
-"""The stages of one study as jobs: which there are, what they read and write, their settings."""
+"""A stage of one study as a job: what it reads and writes, its settings, and where things lie."""
 
-import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from unblind import files
-from unblind.config import Arm, Config, DemoSet, digest
-from unblind.errors import UnblindError, near
-from unblind.sim import conditions
+from unblind.config import Config, DemoSet, digest
+from unblind.errors import UnblindError
 from unblind.study.code import code_hash
+from unblind.study.record_names import each_record
 from unblind.study.rows.scope import has_own_teacher, teachers
+from unblind.study.selection import needed_runs
 from unblind.study.stage import Input, Stage
 from unblind.study.stages import BASES, STAGES, rule_of
 from unblind.teachers.registry import is_trained_here
@@ -22,9 +22,6 @@ DEMO_STAGES: Mapping[DemoSet, str] = {
     "pretraining": "pretraining_demos",
     "warm-up": "warm_up_demos",
 }
-
-#: Stages of runs whose jobs tell which features and pictures are needed.
-_READING = ("training", "answers", "think_answers", "answerer_answers", "drift", "landscape")
 
 #: What decides a run's results beside the sections that its stages read.
 _OF_RUN: Mapping[str, Any] = {
@@ -182,7 +179,7 @@ class Job:
             own = stage.each_teacher and has_own_teacher(config, self.run or "")
             return [Job(config, name, self.run if own else None)]
         if self.run is None:
-            return _every(config, name, self.name)
+            return needed_of(config, name, self.name)
         is_one = stage.per.of(config.run(self.run))
         return [Job(config, name, self.run, self.seed_of_run)] if is_one else []
 
@@ -202,57 +199,6 @@ def teacher_weights(config: Config) -> str:
     if is_trained_here(align.teacher):
         return str(path(config, "contrastive").parent)
     return align.teacher_weights or ""
-
-
-@dataclass(frozen=True)
-class Told:
-    """A record in which a model is told something else.
-
-    Attributes:
-        condition: whose episodes it holds.
-        arm: what it is told (`unblind.rollout.told`).
-    """
-
-    condition: str
-    arm: Arm
-
-
-def told(config: Config) -> dict[str, Told]:
-    """Return the records of instruction arms that a study has of each model, by name.
-
-    Raises:
-        UnblindError: ``rollout.arms`` names no condition, or one without distractors to tell of.
-    """
-    found = {}
-    for arm, names in config.rollout.arms.items():
-        for name in names:
-            condition = conditions.get(name)
-            scene = condition.space(condition.split)
-            if arm == "told_other" and not (scene.distractors or scene.distractor_plates):
-                raise UnblindError(
-                    f"rollout.arms.told_other names {name}, where nothing else could be meant",
-                    "name multi_carrot or multi_plate",
-                )
-            found[f"{condition.name}_{arm}"] = Told(condition.name, arm)
-    return found
-
-
-def condition_of(name: str) -> str:
-    """Return the condition whose episodes a record of this name holds."""
-    for arm in get_args(Arm):
-        name = name.removesuffix(f"_{arm}")
-    return name
-
-
-def each_record(config: Config, patterns: tuple[str, ...]) -> Iterator[str]:
-    """Yield file patterns, those with ``{condition}`` or ``{told}`` once for each record."""
-    names = {
-        "{condition}": [condition.name for condition in conditions.CONDITIONS],
-        "{told}": told(config),
-    }
-    for pattern in patterns:
-        key = next((key for key in names if key in pattern), None)
-        yield from (pattern.replace(key, name) for name in names[key]) if key else [pattern]
 
 
 def settings(config: Config, name: str, run: str | None = None) -> dict[str, Any]:
@@ -279,73 +225,6 @@ def settings(config: Config, name: str, run: str | None = None) -> dict[str, Any
 def base_stage(config: Config) -> str:
     """Return the name of the stage that makes the model which methods start from."""
     return next(name for name in BASES if STAGES[name].when(config))
-
-
-def page_rows(config: Config, page: str = "table1") -> list[str]:
-    """Return the runs that a page tells of; of runs that are the same, the first."""
-    return _rows(config, page, first_of(config))
-
-
-def _rows(config: Config, page: str, first: Mapping[str, str]) -> list[str]:
-    rows = STAGES[page].rows
-    listed = config.table1.rows if rows is None else rows(config)
-    return list(dict.fromkeys(first[row] for row in listed if row in config.runs))
-
-
-def first_of(config: Config) -> dict[str, str]:
-    """Return by run the first of the configuration that is the same but for its name.
-
-    Aligned layers of a paper's model may be one layer of a smaller one.
-    """
-    first, found = {}, {}
-    for run, about in config.runs.items():
-        training = config.of(run).training.model_dump_json()
-        same = about.model_dump_json(exclude={"label", "training"}), training
-        found[run] = first.setdefault(same, run) if about.method else run
-    return found
-
-
-def pages(config: Config) -> list[str]:
-    """Return the names of the stages that render the pages of a study.
-
-    Raises:
-        UnblindError: the study asks for a page that is none.
-    """
-    known = [name for name, stage in STAGES.items() if stage.page]
-    if unknown := [name for name in config.pages or () if name not in known]:
-        raise UnblindError(
-            f"pages names no page: '{unknown[0]}'{near(unknown[0], known)}",
-            f"pages: {', '.join(known)}",
-        )
-    return [name for name, stage in STAGES.items() if stage.page and stage.when(config)]
-
-
-@functools.cache
-def _reads(stage: str, name: str) -> bool:
-    """Tell whether a stage needs results of the stage ``name``, or others that need them.
-
-    Pages that it comes after are pages of the study themselves, or not there.
-    """
-    row = STAGES[stage]
-    needed = {one.stage for one in (*row.inputs, *row.after)} & STAGES.keys()
-    needed -= {one for one in needed if STAGES[one].page}
-    return name in needed or any(_reads(one, name) for one in needed)
-
-
-def needed_runs(config: Config, name: str, page: str | None = None) -> list[str]:
-    """Return the runs that a page, or all pages of a study, need a stage's jobs of.
-
-    They are the page's rows (those of Table 1, if it has none of its own) and, where one of these
-    is a model, what models are compared with: runs that have one job whatever the seeds.
-    """
-    all_pages = [page] if page else [one for one in pages(config) if _reads(one, name)]
-    first = first_of(config)
-    told = [_rows(config, one, first) for one in all_pages]
-    rows, per = list(dict.fromkeys(row for some in told for row in some)), STAGES[name].per
-    if per is None or not any(config.runs[row].policy == "vla" for row in rows):
-        return rows
-    others = {run for run, about in config.runs.items() if not per.each_seed(about)}
-    return [run for run in config.runs if run in others.union(rows) and per.of(config.runs[run])]
 
 
 def of_run(config: Config, name: str, run: str) -> list[Job]:
@@ -389,53 +268,11 @@ def rollout_stage(config: Config, run: str) -> str:
     return stage_of(config, "rollout", run)
 
 
-def of_study(config: Config) -> Iterator[Job]:
-    """Yield all jobs of a study but those of runs that nothing is left of, in the table's order.
-
-    Runs that the study does not need (`needed_runs`) count where their results exist. A model,
-    features for its training and questions to it are made only if a run needs them, and in a study
-    of certain pages (`Config.pages`) what these do not need is left out.
-    """
-    reading = [
-        job for name in _READING if STAGES[name].when(config) for job in _every(config, name)
-    ]
-    read = {made.name for job in reading for made, _ in job.needed()}
-    has_model = any(run.policy == "vla" for run in config.runs.values())
-    for name, stage in STAGES.items():
-        if not stage.when(config) or (stage.group == "base" and not has_model):
-            continue
-        if stage.per is None and stage.group in ("features", "answers") and name not in read:
-            continue
-        if config.pages is not None and not _is_asked(config, name):
-            continue
-        yield from _jobs(config, name)
-
-
-def _is_asked(config: Config, name: str) -> bool:
-    """Tell whether a page of the study needs a stage; what makes the base is not looked at."""
-    stage = STAGES[name]
-    is_one = stage.per is None and not stage.page and stage.group not in ("base", "store")
-    return not is_one or any(_reads(page, name) for page in pages(config))
-
-
-def _every(config: Config, name: str, page: str | None = None) -> list[Job]:
+def needed_of(config: Config, name: str, page: str | None = None) -> list[Job]:
     """Return the jobs of a stage that a page, or all pages of a study, need."""
     if STAGES[name].per is None:
         return [Job(config, name)]
     return [job for run in needed_runs(config, name, page) for job in of_run(config, name, run)]
-
-
-def _jobs(config: Config, name: str) -> Iterator[Job]:
-    """Yield the jobs of a stage."""
-    if STAGES[name].per is None:
-        runs = teachers(config).values() if STAGES[name].each_teacher else [None]
-        yield from (Job(config, name, run) for run in runs)
-        return
-    needed = needed_runs(config, name)
-    for run in config.runs:
-        for job in of_run(config, name, run):
-            if run in needed or any(path.is_file() for path in job.outputs):
-                yield job
 
 
 def path(config: Config, name: str) -> Path:

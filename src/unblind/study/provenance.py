@@ -81,7 +81,10 @@ def is_current(
     inputs: Iterable[Path | str] = (),
     lacking: Iterable[Path | str] = (),
 ) -> bool:
-    """Tell whether an artifact is whole and was made from these inputs, settings and code."""
+    """Tell whether an artifact is whole and was made from these inputs, settings and code.
+
+    Arguments are those of `record`.
+    """
     path = Path(path)
     try:
         meta = read(path)
@@ -122,8 +125,7 @@ def record(
     Nothing is written if the block fails. Times cover this block alone: work that an earlier,
     interrupted call has left behind is not counted.
     """
-    path, facts = Path(path), dict(extra or {})
-    started, wall, cpu = datetime.now(UTC), time.monotonic(), cpu_seconds()
+    path, facts, clock = Path(path), dict(extra or {}), _Clock()
     yield facts
     write_json(
         sidecar_path(path),
@@ -131,20 +133,38 @@ def record(
             "artifact": path.name,
             "sha256": sha256(path),
             "inputs": _hashes(inputs, lacking),
-            "config": config,
-            "config_hash": digest(config),
-            "code": sorted(code),
-            "code_hash": code_hash(*code, config=config),
-            "source_hash": source_hash(*code),
-            "seed": seed,
-            "started": started.isoformat(timespec="seconds"),
-            "wall_s": round(time.monotonic() - wall, 3),
-            "cpu_s": round(cpu_seconds() - cpu, 3),
-            "peak_memory_mib": peak_memory_mib(),
+            **_made_from(config, code, seed),
+            **clock.used(),
             **describe_machine(),
             "extra": facts,
         },
     )
+
+
+class _Clock:
+    """When a block began, and what it has taken since."""
+
+    def __init__(self) -> None:
+        self._started, self._wall, self._cpu = datetime.now(UTC), time.monotonic(), cpu_seconds()
+
+    def used(self) -> dict[str, Any]:
+        return {
+            "started": self._started.isoformat(timespec="seconds"),
+            "wall_s": round(time.monotonic() - self._wall, 3),
+            "cpu_s": round(cpu_seconds() - self._cpu, 3),
+            "peak_memory_mib": peak_memory_mib(),
+        }
+
+
+def _made_from(config: Any, code: Iterable[str], seed: int | None) -> dict[str, Any]:
+    return {
+        "config": config,
+        "config_hash": digest(config),
+        "code": sorted(code),
+        "code_hash": code_hash(*code, config=config),
+        "source_hash": source_hash(*code),
+        "seed": seed,
+    }
 
 
 def describe_machine() -> dict[str, Any]:
@@ -161,7 +181,7 @@ def _describe_once() -> dict[str, Any]:
     return {
         **_git(),
         "python": platform.python_version(),
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": {name: version_of(name) for name in PACKAGES},
         "hardware": {
             "cpu": _cpu_model(),
             "cores": len(os.sched_getaffinity(0)),
@@ -215,7 +235,13 @@ def _run_git(root: Path, *arguments: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def _version(package: str) -> str | None:
+def hardware_text(hardware: Mapping[str, Any]) -> str:
+    """Return in words what a sidecar tells of the hardware."""
+    return f"{hardware['cpu']}, {hardware['cores']} cores, {hardware['memory_gib']} GiB"
+
+
+def version_of(package: str) -> str | None:
+    """Return the version of an installed package, None where it is not installed."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

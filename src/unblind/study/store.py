@@ -282,16 +282,16 @@ def _lacking(target: Path | str, pointer: Pointer, missing: set[str]) -> tuple[s
     return cause, remedy
 
 
-def _blob(name: str) -> Path:
-    """Return where the embedded store keeps the content with this hash."""
-    return STORE / "files" / "md5" / name[:2] / name[2:]
+def blob_path(name: str, cache: Path = STORE) -> Path:
+    """Return where the embedded store, or another cache of DVC's, keeps the content of a hash."""
+    return cache / "files" / "md5" / name[:2] / name[2:]
 
 
 def _damage(pointer: Pointer) -> str | None:
     """Return what is wrong with a content's copy in the embedded store, None if it is whole."""
     checksums = [pointer.md5]
     for name in checksums:
-        blob = _blob(name)
+        blob = blob_path(name)
         if not blob.is_file():
             return f"{blob} is missing"
         if md5(blob) != name.removesuffix(".dir"):

@@ -24,9 +24,10 @@ from unblind.custody import carried
 from unblind.custody.artifacts import own_settings
 from unblind.errors import UnblindError
 from unblind.sim.released_files import check as check_assets
-from unblind.study import jobs, pulled_base, unread
+from unblind.study import jobs, pulled_base, record_names, selection, unread
 from unblind.study.code import code_hash
 from unblind.study.jobs import Job
+from unblind.study.rows import scope
 from unblind.study.stage import Stage
 from unblind.study.stages import STAGES, request_of, rule_of
 from unblind.study.store import PULLED_BASE, pointer_path
@@ -85,7 +86,7 @@ def start(files: Sequence[str], changes: Mapping[str, Any]) -> "Study":
     for file in files:
         one_line(unread.check, Path(file), study.config)
     one_line(requests.check_names, study.config)
-    one_line(jobs.pages, study.config)
+    one_line(selection.pages, study.config)
     one_line(_refuse_parts, study.config)
     patches.explain_read_only(study.config.results)
     patches.forget_future_times(study.config.results, pointer_path(PULLED_BASE).parent, "paper")
@@ -183,10 +184,12 @@ class Study:
         """
         patterns = [
             path.replace("{results}", self.config.results).replace(
-                "{teacher}", f"{{teacher,{'|'.join(map(re.escape, jobs.teachers(self.config)))}}}"
+                "{teacher}", f"{{teacher,{'|'.join(map(re.escape, scope.teachers(self.config)))}}}"
             )
             for stage in self._stages[rule].values()
-            for path in jobs.each_record(self.config, (*stage.outputs, *self._beside(stage)))
+            for path in record_names.each_record(
+                self.config, (*stage.outputs, *self._beside(stage))
+            )
         ]
         patterns = list(dict.fromkeys(patterns))
         if page := self._first(rule).page:
@@ -196,7 +199,7 @@ class Study:
 
     def pages(self) -> list[str]:
         """Return all tables and pages of a study, what it is built for."""
-        pages = [Job(self.config, name) for name in jobs.pages(self.config)]
+        pages = [Job(self.config, name) for name in selection.pages(self.config)]
         return [str(path) for job in pages for path in job.outputs]
 
     def log(self, rule: str) -> str:
@@ -223,7 +226,7 @@ class Study:
         step = "step" if stage.settings is not None or stage.page else "unconfigured_step"
         words = f"{step if stage.processes == 1 else 'parallel_step'} {stage.command}"
         if stage.each_teacher:
-            runs = jobs.teachers(self.config)
+            runs = scope.teachers(self.config)
             return lambda wildcards: (
                 f"{words} --run {shlex.quote(run)}" if (run := runs[wildcards.teacher]) else words
             )
@@ -288,7 +291,7 @@ class Study:
     def _jobs(self, rule: str, wildcards: Wildcards) -> list[Job]:
         """Return the jobs of stages behind a rule's job; those of runs are one."""
         if self._first(rule).each_teacher:
-            return [Job(self.config, rule, jobs.teachers(self.config)[wildcards.teacher])]
+            return [Job(self.config, rule, scope.teachers(self.config)[wildcards.teacher])]
         if self._first(rule).per is None:
             return [Job(self.config, name) for name in self._stages[rule]]
         name = one_line(jobs.stage_of, self.config, rule, wildcards.run)

@@ -257,6 +257,10 @@ class _Study:
             )
             for step, call in own
         ]
+        self._add_engine(controls, run)
+
+    def _add_engine(self, controls: list[Entity], run: Entity) -> None:
+        """Add that Snakemake built the study by starting the calls."""
         engine = self.entities.add(
             _ENGINE,
             "SoftwareApplication",

@@ -1,5 +1,7 @@
 """Names of files and records that several stages share."""
 
+from collections.abc import Mapping
+
 #: The files of a model.
 MODEL_FILES = ("config.json", "model.safetensors", "tokenizer.json", "statistics.json")
 #: Files of an adapter, of which the first carries the sidecar.
@@ -27,5 +29,13 @@ KNOCKOUTS = ("nothing", "target", "target_first_half", "target_second_half", "el
 #: What models are compared with by linear probes, beside teachers: a record each.
 REFERENCES = ("random", "pixels")
 
-#: Stages whose records on what models know the audit judges claims by.
-JUDGED = ("think", "think_answers", "probe", "probe_teacher", "attention", "collapse")
+#: Stages whose records on what models know the audit judges claims by, each with how many of a
+#: job's records: those of attention and probes that come after the first tell of no claim.
+JUDGED: Mapping[str, int | None] = {
+    "think": None,
+    "think_answers": None,
+    "probe": 1,
+    "probe_teacher": None,
+    "attention": 1,
+    "collapse": None,
+}

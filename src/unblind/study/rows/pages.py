@@ -181,8 +181,8 @@ ROWS = {
         after=(Input("table1", ("table1.md",)),),
         modules=(
             *REPORT,
-            *within("costs", "formulas", "measured", "page"),
-            *within("study", "jobs", "rows", "stages"),
+            *within("costs", "formulas", "measured", "need", "page", "paper_scale"),
+            *within("study", "graph", "jobs", "record_names", "rows", "selection", "stages"),
             "unblind.teachers.registry",
         ),
         sources=(

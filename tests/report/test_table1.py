@@ -15,9 +15,9 @@ from unblind.report.published import load_claims
 from unblind.report.records import load_run
 from unblind.report.render import markdown, render, tex
 from unblind.report.summary import MEANS, summarise
-from unblind.report.tables import table1
+from unblind.report.table1 import table1
 from unblind.sim.conditions import CONDITIONS
-from unblind.study import jobs
+from unblind.study import jobs, selection
 
 MINI = Path(__file__).parents[2] / "workflow" / "config" / "mini.yaml"
 ORACLE = {condition.name: 30 for condition in CONDITIONS} | {"carrot": 8, "position": 32}
@@ -27,7 +27,7 @@ CODE = ("unblind.errors",)
 
 
 def write_study(config, folder):
-    for run in jobs.page_rows(config):
+    for run in selection.page_rows(config):
         for seed in config.seeds:
             finals = ORACLE if run == "oracle" else {}
             place = folder / "rollouts" / run / str(seed)

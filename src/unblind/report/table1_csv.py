@@ -1,145 +1,20 @@
-"""Table 1: success rates by condition, from the records alone."""
+"""Table 1 in the long form, for programs: CSV."""
 
-import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from unblind.config import Config
-from unblind.files import write_text
-from unblind.report import answers as answering
-from unblind.report.answers import Line, Rate, load_answers
+from unblind.report.answers import Line
 from unblind.report.differences import GROUPS as PAIRED_GROUPS
-from unblind.report.differences import Difference, differences
-from unblind.report.following import Following, following, load_told_otherwise
-from unblind.report.footer import facts, load_manifest
-from unblind.report.forgetting import ALPHA, Finding, findings
-from unblind.report.gates import Gate, gates
-from unblind.report.profiles import THRESHOLDS, Improvement, Profile, improvements, profiles
-from unblind.report.published import PAPER, load_claims
-from unblind.report.records import load_replay, load_run
-from unblind.report.render import render
-from unblind.report.summary import COLUMNS, GROUPS, MEANS, STAGE_HEADINGS, Row, summarise
-from unblind.study import jobs, provenance
-from unblind.study.stages import STAGES
+from unblind.report.differences import Difference
+from unblind.report.following import Following
+from unblind.report.forgetting import Finding
+from unblind.report.profiles import Improvement, Profile
+from unblind.report.stats import Estimate
+from unblind.report.summary import COLUMNS, MEANS, STAGE_HEADINGS, Row
 
 
-@dataclass(frozen=True)
-class Rendered:
-    """A table as it would be written.
-
-    Attributes:
-        texts: by suffix.
-        inputs: files that were read.
-        gates: marks, met or not.
-    """
-
-    texts: Mapping[str, str]
-    inputs: tuple[Path, ...]
-    gates: tuple[Gate, ...]
-
-
-def table1(
-    config: Config,
-    records: Path,
-    demos: Path,
-    replay: Path,
-    out: Path,
-    answers: Path | None = None,
-) -> list[Path]:
-    """Write Table 1 as ``out`` + ``.md``, ``.csv`` and ``.tex``, each with its sidecar.
-
-    The text depends on the input files alone: neither on the clock nor on the checkout.
-
-    Args:
-        config: names rows and seeds.
-        records: folder of ``run/seed/condition.parquet``.
-        demos: folder of the demonstrations' manifest.
-        replay: record of the replay.
-        out: output path without suffix.
-        answers: folder of ``run/seed.parquet``, answers to held-out questions, if there is one.
-
-    Raises:
-        UnblindError: an input is missing, corrupt or does not belong to ``config``, or a gate is
-            not met that shall stop. Nothing is written then.
-    """
-    made = render_table1(config, records, demos, replay, answers)
-    for gate in made.gates:
-        if not gate.met:
-            print(f"warning: {gate.name}: {gate.text}", file=sys.stderr)
-    return [
-        write_page(config, "table1", Path(f"{out}{suffix}"), text, made.inputs)
-        for suffix, text in made.texts.items()
-    ]
-
-
-def render_table1(
-    config: Config, records: Path, demos: Path, replay: Path, answers: Path | None = None
-) -> Rendered:
-    """Return Table 1 without writing it; arguments and errors as for `table1`."""
-    runs = {
-        name: load_run(config, name, records) for name in config.table1.rows if name in config.runs
-    }
-    ceiling, manifest = load_replay(config, replay), load_manifest(config, demos)
-    published = load_claims().table1
-    rows = summarise(config, runs, published)
-    answered = load_answers(config, answers) if answers else {}
-    lines = answering.summarise(config, answered)
-    asked_base = answering.of_base(config, lines)
-    judged = gates(config, rows, asked_base and asked_base.kinds["held out"])
-    paired = differences(rows, runs, config.seed)
-    profiled = profiles(rows, runs, config.seed)
-    improved = improvements(rows, runs, config.seed)
-    otherwise = load_told_otherwise(config, records)
-    followed, forgotten = following(config, runs, otherwise), findings(config, answered)
-    context = {
-        "config": config,
-        "columns": COLUMNS,
-        "groups": GROUPS,
-        "means": MEANS,
-        "stages": STAGE_HEADINGS,
-        "rows": rows,
-        "paired_groups": PAIRED_GROUPS,
-        "differences": paired,
-        "profiles": profiled,
-        "thresholds": THRESHOLDS,
-        "improvements": improved,
-        "answers": lines,
-        "answer_columns": answering.COLUMNS,
-        "answer_least": answering.LEAST,
-        "answer_kinds": {c: answering.kinds(lines, c) for c in answering.BY_KIND},
-        "findings": forgotten,
-        "findings_alpha": ALPHA,
-        "following": followed,
-        "gates": judged,
-        "published": published,
-        "facts": facts(config, runs, otherwise, manifest, ceiling, judged, answered),
-    }
-    texts = {
-        ".md": render("table1.md.j2", context),
-        ".csv": _csv(rows, [*paired, *profiled, *improved], followed, lines, forgotten),
-        ".tex": render("table1.tex.j2", context),
-    }
-    inputs = [path for run_records in runs.values() for path in run_records.paths]
-    for others in (otherwise, answered):
-        inputs += [path for model in others.values() for path in model.paths]
-    inputs += [replay, Path(demos, "manifest.json"), PAPER / "claims.yaml"]
-    inputs += [PAPER / "templates" / f"table1.{kind}.j2" for kind in ("md", "tex")]
-    return Rendered(texts, tuple(inputs), tuple(judged))
-
-
-def write_page(config: Config, name: str, path: Path, text: str, inputs: Iterable[Path]) -> Path:
-    """Write what the stage ``name`` has rendered, with its sidecar, and return its path."""
-    settings = jobs.settings(config, name)
-    with provenance.record(path, config=settings, code=STAGES[name].modules, inputs=inputs):
-        write_text(path, text)
-    return path
-
-
-def _csv(
+def long_form(
     rows: list[Row],
     compared: list[Difference | Profile | Improvement],
     followed: list[Following],
@@ -149,6 +24,13 @@ def _csv(
     """Return the long form: a line a cell, mean, stage, comparison, arm and share of right answers.
 
     Rates are fractions.
+
+    Args:
+        rows: of the table.
+        compared: differences of runs, profiles and improvements.
+        followed: what runs do that are told something else.
+        answers: lines of the table of answers.
+        forgotten: what fine-tuning has changed in answers.
     """
     lines: list[dict[str, Any]] = []
     for row in rows:
@@ -337,7 +219,7 @@ def _of_pairs(one: Following) -> dict[str, str]:
 
 def _answer_lines(line: Line) -> list[dict[str, Any]]:
     """Return what a model answered: all kinds by column, single kinds, difference to the base."""
-    told: dict[tuple[str, str], Rate] = {("all", column): r for column, r in line.rates.items()}
+    told: dict[tuple[str, str], Estimate] = {("all", column): r for column, r in line.rates.items()}
     told |= {(k, column): r for column, some in line.kinds.items() for k, r in some.items()}
     told |= {("all, minus base", column): r for column, r in line.changes.items()}
     return [
