@@ -75,14 +75,8 @@ def facts(
 ) -> list[Fact]:
     """Return the footer of Table 1; equal inputs give equal facts.
 
-    Args:
-        config: the study.
-        records: by run.
-        told_otherwise: by run and record's name, those of instruction arms.
-        manifest: of the demonstrations.
-        replay: the record of the replay, and its sidecar.
-        gates: marks, met or not.
-        answers: by run, to held-out questions.
+    Records and answers are by run, ``told_otherwise`` by run and record of an instruction arm;
+    ``replay`` is its record and the sidecar.
 
     Raises:
         UnblindError: the runs were evaluated on different episodes.
