@@ -38,7 +38,7 @@ ablations: setup
 # mini's Default with one defect of the release at a time, each in a folder of its own; then the page.
 DEFECTS := workflow/config/defects
 defects: setup
-	@for name in noop-filter euler sampling environments; do \
+	@for name in noop-filter euler greedy environments; do \
 	  .venv/bin/snakemake --cores all --keep-going --configfile $(DEFECTS)/$$name.yaml -- \
 	    results/defects/$$name/rollouts/default/0/in_distribution.parquet || failed=1; \
 	done; \

@@ -174,7 +174,7 @@ def test_arguments_leave_out_runs(write):
     assert loaded(options).runs.keys() == kept
 
 
-@pytest.mark.parametrize("name", ["noop-filter", "euler", "sampling", "environments"])
+@pytest.mark.parametrize("name", ["noop-filter", "euler", "greedy", "environments"])
 def test_a_study_of_a_defect_differs_in_it_alone(name):
     mini = load(FOLDER / "mini.yaml").model_dump()
     study = load(FOLDER / "defects" / f"{name}.yaml").model_dump()

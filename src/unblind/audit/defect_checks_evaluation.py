@@ -14,6 +14,7 @@ from unblind.report.published import load_claims
 from unblind.report.stats import wilson
 from unblind.sim.conditions import get
 from unblind.sim.episodes import sample_ids
+from unblind.vla.decode import draws
 from unblind.vla.pixels import Squeezed
 
 _PLACES = ("left", "center", "right")
@@ -153,13 +154,17 @@ def tsne_two_labels_a_picture() -> Outcome:
 
 
 def decoding_is_sampled() -> Outcome:
-    """Decode an action of 7 tokens, each 70 % sure between two ids, at temperature 0.6."""
-    scores = np.log([0.7, 0.3])
-    changed = []
-    for temperature in (0.6, 1e-9):  # the fixed rule is greedy: the limit of no temperature
-        weights = np.exp((scores - scores.max()) / temperature)
-        changed.append(100 * (1 - (weights[0] / weights.sum()) ** 7))
-    text = "{:.0f} % of such actions are not the most likely one"
+    """Sample 1,000 actions twice: 7 tokens, each 70 % sure between two ids, at temperature 0.6."""
+    odds = (7 / 3) ** (1 / 0.6)
+    sure = odds / (1 + odds)  # of the likelier id, once divided by the temperature
+    steps, tokens = 1000, 7
+    one = np.random.default_rng(0)  # for everything, as if the process had been started once
+    own = [draws([(0, step) for step in range(steps)], tokens).numpy() for _ in range(2)]
+    changed = [
+        100 * np.mean(((first < sure) != (again < sure)).any(axis=1))
+        for first, again in ((one.random((steps, tokens)), one.random((steps, tokens))), own)
+    ]
+    text = "{:.0f} % of the actions are others the second time"
     return Outcome(*map(text.format, changed), shown=changed[0] > 50 and changed[1] == 0)
 
 
