@@ -23,9 +23,10 @@ def study(tmp_path_factory):
     base = load(MINI).model_dump(mode="json")["runs"]["base"]
     plain = studies.settings(results)
     runs = {name: run.model_dump(mode="json") for name, run in plain.runs.items()} | {"base": base}
-    config = studies.write(studies.settings(results, runs=runs, **{"table1.rows": list(runs)}))
+    config = studies.settings(results, runs=runs, **{"table1.rows": list(runs)})
     finals = {c.name: 16 * (c.suite == "execution") for c in CONDITIONS}
     synthetic.write_records(config, "base", 0, results / "rollouts" / "base" / "0", finals)
+    studies.write(config)
     return config
 
 
