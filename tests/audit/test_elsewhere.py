@@ -1,6 +1,7 @@
 """What other people's values let one expect is tested apart from the paper's claims."""
 
 import json
+from pathlib import Path
 
 import pytest
 import studies
@@ -9,7 +10,9 @@ from studies import MINI
 
 from unblind.audit import build, pages
 from unblind.audit.commands import Commands
+from unblind.cli.audit import _stop
 from unblind.config import load
+from unblind.errors import UnblindError
 from unblind.report.published import load_claims
 from unblind.sim.conditions import CONDITIONS
 
@@ -35,8 +38,13 @@ def claims(config):
     return {one["id"]: one for one in build.claims(config, build.evidence(config), commands)}
 
 
-def test_the_order_is_judged_in_a_family_of_its_own(study):
-    found = claims(study)
+@pytest.fixture(scope="module")
+def found(study):
+    """The study's claims."""
+    return claims(study)
+
+
+def test_the_order_is_judged_in_a_family_of_its_own(found):
     default, align = (found[name] for name in IDS)
     # Three conditions of 16 episodes, of which Default ends 8 in success, and Align 14.
     assert (default["effect"]["n"], default["effect"]["won"], default["effect"]["lost"]) == (
@@ -53,11 +61,19 @@ def test_the_order_is_judged_in_a_family_of_its_own(study):
     assert align["effect"]["p_holm"] == pytest.approx(1 / 32)
 
 
-def test_claims_of_the_paper_are_judged_as_without_it(study, monkeypatch):
-    with_it = claims(study)
+def test_claims_of_the_paper_are_judged_as_without_it(study, found, monkeypatch):
     bare = load_claims().model_copy(update={"elsewhere": []})
     monkeypatch.setattr(build, "load_claims", lambda: bare)
-    assert claims(study) == {name: one for name, one in with_it.items() if name not in IDS}
+    assert claims(study) == {name: one for name, one in found.items() if name not in IDS}
+
+
+def test_what_is_no_claim_of_the_paper_does_not_stop_a_strict_audit():
+    one = {"id": IDS[0], "table": "Elsewhere", "verdict": "contradicted"}
+    _stop({"integrity": [], "claims": [one]}, True, Path("audit"))
+    with pytest.raises(UnblindError, match="contradicted: mine"):
+        _stop(
+            {"integrity": [], "claims": [one, one | {"id": "mine", "table": "1"}]}, True, Path("a")
+        )
 
 
 def test_without_the_base_it_is_not_run(tmp_path):
@@ -67,8 +83,12 @@ def test_without_the_base_it_is_not_run(tmp_path):
         assert (one["verdict"], one["why"]) == ("not run", "the configuration has no run 'base'")
 
 
-def test_the_pages_show_the_values_and_what_must_not_be_compared(study, tmp_path, monkeypatch):
+def test_the_pages_show_the_values_and_what_must_not_be_compared(
+    study, found, tmp_path, monkeypatch
+):
     commands = Commands(study, studies.MINI, studies.MINI)
+    monkeypatch.setattr(build, "claims", lambda *_: list(found.values()))
+    monkeypatch.setattr(build.integrity, "findings", lambda *_: [])
     result = build.audit(study, build.evidence(study), commands, tmp_path / "audit")
     pages.write(result, tmp_path / "audit", study, [])
     texts = [(tmp_path / f"audit.{kind}").read_text() for kind in ("md", "html", "json")]
