@@ -58,7 +58,7 @@ NOT_RUN = {
     ".venv/bin/unblind catalog --sheets": "the real renderer; tests/sim/test_contact.py",
     ".venv/bin/unblind catalog --released DIR": "DIR is the authors'; tests/sim/test_released.py",
     "git clone https://github.com/CognitiveAISystems/BlindVLA": "somebody else's server",
-    ".venv/bin/unblind assets assemble BlindVLA": (
+    ".venv/bin/unblind assets assemble": (
         "of a clone that is not here; tests/assets/test_assemble.py"
     ),
     ".venv/bin/unblind catalog --released assets/released": (
