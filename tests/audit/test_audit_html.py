@@ -101,7 +101,7 @@ def test_values_of_others_stand_apart_with_what_must_not_be_compared():
     assert "<b>Not to be compared:</b> Anything." in section and "owner/one" in section
     assert "Episodes: not stated." in section
     assert "0.2500" in section and "0.4211" in section
-    assert "<script>" not in section and "verdict " not in section
+    assert "<script>" not in section and 'class="verdict' not in section
     assert 'href="#elsewhere"' in page
     assert 'id="elsewhere"' not in render_html(values | {"elsewhere": []})
 
