@@ -98,6 +98,14 @@ def audit():
         "consequence": "objects lie on their side",
     }
     shown = {"released": "xyzw", "corrected": "wxyz", "shown": True}
+    values = {"source": f"Somebody's page {EVIL}", "n": "not stated", "protocol": "Ours, nearly."}
+    rows = {"one": {"label": f"One {EVIL}", "weights": "owner/one", "values": [0.25, 0.4211]}}
+    others = values | {
+        "id": "s",
+        "not_compared": "Anything.",
+        "columns": ["ID", EVIL],
+        "rows": rows,
+    }
     return {
         "schema": 1,
         "scale": "mini",
@@ -106,6 +114,7 @@ def audit():
         | {"dirty": False},
         "counts": counts,
         "claims": claims,
+        "elsewhere": [others],
         "defects": [
             defect | {"id": "D1", "title": "Turned", "check": shown, "why_not": None},
             defect | {"id": "D2", "title": "Lost", "check": None, "why_not": "needs its data"},

@@ -53,7 +53,7 @@ OF_A_STUDY = {
     ("schema", "--write"): "workflow/config/schema.json",
 }
 ANYWHERE = {"bench-gpu", "catalog", "cluster-probe", "conditions", "decode", "doctor", "openvla"}
-ANYWHERE |= {"schema", "twin"}
+ANYWHERE |= {"assets assemble", "schema", "twin"}
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def names(command, before=()):
 
 def test_every_command_is_known_to_need_a_study_or_not():
     known = {words[:2] if words[0] == "base" else words[:1] for words in OF_A_STUDY}
-    assert set(names(get_command(cli.app))) == known | {(name,) for name in ANYWHERE}
+    assert set(names(get_command(cli.app))) == known | {tuple(name.split()) for name in ANYWHERE}
 
 
 @pytest.mark.parametrize("words", OF_A_STUDY, ids=" ".join)

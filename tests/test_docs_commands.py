@@ -57,6 +57,19 @@ NOT_RUN = {
     ".venv/bin/unblind predict": "the toy's model is none; tests/rollout/test_trained.py",
     ".venv/bin/unblind catalog --sheets": "the real renderer; tests/sim/test_contact.py",
     ".venv/bin/unblind catalog --released DIR": "DIR is the authors'; tests/sim/test_released.py",
+    "git clone https://github.com/CognitiveAISystems/BlindVLA": "somebody else's server",
+    ".venv/bin/unblind assets assemble": (
+        "of a clone that is not here; tests/assets/test_assemble.py"
+    ),
+    ".venv/bin/unblind catalog --released assets/released": (
+        "of files that are not here; tests/sim/test_released.py"
+    ),
+    ".venv/bin/unblind costs --config workflow/config/paper.yaml": (
+        "10 s; tests/costs/test_costs_by_page.py"
+    ),
+    ".venv/bin/unblind costs --config workflow/config/ablations-paper.yaml": (
+        "15 s; tests/costs/test_costs_by_page.py"
+    ),
     ".venv/bin/unblind rollout --run align --set rollout.stop_early.against=default": (
         "the toy's rollouts are made up whole; tests/steps/test_comparing.py"
     ),

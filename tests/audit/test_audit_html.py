@@ -94,6 +94,18 @@ def test_the_matrix_holds_each_verdict_once_and_links_to_its_evidence():
     assert 'id="section-Table-1"' in page
 
 
+def test_values_of_others_stand_apart_with_what_must_not_be_compared():
+    values = audit()
+    page = render_html(values)
+    section = re.search(r'<section id="elsewhere".*?</section>', page, re.DOTALL)[0]
+    assert "<b>Not to be compared:</b> Anything." in section and "owner/one" in section
+    assert "Episodes: not stated." in section
+    assert "0.2500" in section and "0.4211" in section
+    assert "<script>" not in section and 'class="verdict' not in section
+    assert 'href="#elsewhere"' in page
+    assert 'id="elsewhere"' not in render_html(values | {"elsewhere": []})
+
+
 def test_what_is_missing_is_named(tmp_path):
     values = audit()
     del values["claims"][0]["verdict"]

@@ -158,6 +158,21 @@ def test_comparisons_of_figures_are_one_for_each_layer(claims):
     assert {one.figure for one in by_id.values()} == {"4", "5"}
 
 
+def test_values_of_others_let_one_expect_what_is_tested(claims):
+    (rlinf,) = claims.elsewhere
+    assert (rlinf.n, len(rlinf.rows)) == ("not stated", 7)
+    warm = dict(zip(rlinf.columns, rlinf.rows["warm-up"].values, strict=True))
+    assert warm["In distribution"] == 0.5391
+    # The printed mean is not that of the paper's groups of 5, 5 and 3 conditions.
+    ours = (5 * warm["Semantic"] + 5 * warm["Vision"] + 3 * warm["Execution"]) / 13
+    assert ours == pytest.approx(0.3837, abs=1e-4) and warm["OOD mean"] == 0.3910
+    (expected,) = rlinf.expected
+    for run in expected.lower:
+        semantic, vision, execution = groups(claims, "1", run)
+        assert execution < warm["Execution"]
+        assert vision > warm["Vision"] and semantic > warm["Semantic"]
+
+
 def test_settings_name_keys_of_the_configuration(claims):
     config = load(PAPER.parent / "workflow" / "config" / "paper.yaml").model_dump()
     for number in claims.text:
@@ -191,6 +206,13 @@ def test_settings_name_keys_of_the_configuration(claims):
         (("tables", "1", "rows", "align", None), r"no 'align' in Table 1"),
         (("tables", "1", None), r"there is no Table 1"),
         (("tolerances", "why", "margin", None), r"'why' says nothing of margin"),
+        (("elsewhere", 0, "n", "many"), r"elsewhere\.0\.n"),
+        (("elsewhere", 0, "not_compared", ""), r"not_compared: .*at least 1 character"),
+        (("elsewhere", 0, "rows", "warm-up", "values", [0.5]), r"'warm-up' has not a value for"),
+        (("elsewhere", 0, "rows", "warm-up", "values", 0, 53.9), r"less than or equal to 1"),
+        (("elsewhere", 0, "expected", 0, "text", "{lowr}"), r"cannot fill in '{lowr}': 'lowr'"),
+        (("elsewhere", 0, "expected", 0, "suite", "arm"), r"expected\.0\.suite"),
+        (("text", 0, "id", "warm-up-executes-align"), r"duplicate id 'warm-up-executes-align'"),
         (("text", 2, "value", float("inf")), r"text\.2\.value: .*finite number"),
     ],
 )

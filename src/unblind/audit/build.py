@@ -15,6 +15,7 @@ from unblind.audit.records import Evidence, gather
 from unblind.audit.verdicts import REMARK, VERDICTS
 from unblind.config import Config, digest
 from unblind.errors import UnblindError
+from unblind.report.elsewhere import plain
 from unblind.report.published import load_claims
 
 SCHEMA = 1
@@ -67,6 +68,7 @@ def audit(config: Config, collected: Evidence, commands: Commands, out: Path) ->
         },
         "counts": {verdict: counts[verdict] for verdict in VERDICTS if counts[verdict]},
         "claims": verdicts,
+        "elsewhere": plain(load_claims().elsewhere),
         "defects": _defects(),
         "costs_of_defects": COSTS if (out.parent / COSTS).is_file() else None,
         "integrity": [dataclasses.asdict(problem) for problem in problems],

@@ -33,7 +33,7 @@ class Claim:
         kind: a printed value, an ordering, arithmetic on the paper's own numbers, or a number of
             the text.
         table, row, column: its place in the paper's tables, where it has one; of a figure's claim
-            the table is ``Figure 4`` or ``Figure 5``.
+            the table is ``Figure 4`` or ``Figure 5``; ``Elsewhere`` of what the paper does not say.
         text: what is claimed.
         title, label: of an ordering, the claim that it is a part of in a few words, and which
             part.

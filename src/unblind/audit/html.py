@@ -182,8 +182,9 @@ def groups(claims: Sequence[Mapping[str, Any]]) -> list[Group]:
             claims,
             "ordering",
             "Orderings",
-            "What the paper says is more than what; ours: the paired difference on identical "
-            "episodes, questions, pictures or frames.",
+            "What the paper says is more than what, and last what the values of others let one "
+            "expect; ours: the paired difference on identical episodes, questions, pictures or "
+            "frames.",
         ),
         _group(
             claims,

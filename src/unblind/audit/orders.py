@@ -21,8 +21,13 @@ from unblind.audit.records import joined
 from unblind.audit.verdicts import POINTS, Judgement, of_collapse, of_ordering
 from unblind.report.comparisons import Comparison
 from unblind.report.differences import pair
+from unblind.report.elsewhere import id_of
 from unblind.report.published import Ordering
 from unblind.report.stats import holm
+
+#: The place of what other people's values let one expect: a family of tests of its own, so that
+#: the paper's claims are judged as if there were none.
+ELSEWHERE = "Elsewhere"
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ class _Order:
 
     Attributes:
         id, title, label, text: as in `Ordering`.
-        place: the table's number, or the figure.
+        place: the table's number, or the figure; `ELSEWHERE` of what the paper does not say.
         column: heading or group, if it is about one.
         paper: the printed difference, if the paper prints one.
         runs: that measure both; None if none does.
@@ -76,12 +81,13 @@ class _Measured:
 def orders(study: Study) -> Iterator[Claim]:
     """Yield every ordering with its verdict: tables by number, then figures.
 
-    Those of one table or figure are one family of tests.
+    Those of one table or figure are one family of tests, and so is what the values of others let
+    one expect, which comes last.
 
     Raises:
         UnblindError: two runs that an ordering compares were evaluated on different items.
     """
-    listed = [*_of_tables(study), *_of_figures(study)]
+    listed = [*_of_tables(study), *_of_figures(study), *_of_elsewhere(study)]
     for place in dict.fromkeys(order.place for order in listed):
         yield from _family(study, [order for order in listed if order.place == place])
 
@@ -173,6 +179,28 @@ def _of_figures(study: Study) -> Iterator[_Order]:
             (),
             unit=knowledge.QUANTITIES[claim.quantity][1],
             figure=claim,
+        )
+
+
+def _of_elsewhere(study: Study) -> Iterator[_Order]:
+    """Yield what other people's values let one expect of our runs; no value is compared."""
+    table, margin = study.claims.table1, study.claims.tolerances.margin
+    sources = study.claims.elsewhere
+    tests = [(one, run) for source in sources for one in source.expected for run in one.lower]
+    for one, run in tests:
+        label = study.config.runs[run].label if run in study.config.runs else run
+        yield _Order(
+            id_of(one, run),
+            one.title,
+            f"{label}, {one.suite}",
+            one.said_of(label),
+            ELSEWHERE,
+            one.suite,
+            None,
+            (study.run(one.higher), study.run(run)),
+            table.measure,
+            table.headings(one.suite),
+            margin,
         )
 
 

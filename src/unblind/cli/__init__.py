@@ -9,6 +9,7 @@ import typer
 
 from unblind.cli import (
     answerers,
+    assets,
     audit,
     base,
     bench,
@@ -37,6 +38,7 @@ app.add_typer(here.app)
 app.add_typer(look.app)
 app.add_typer(base.app, name="base")
 app.add_typer(answerers.app, name="answerer")
+app.add_typer(assets.app, name="assets")
 for group in (
     *(simulate, formats, learning, tables, audit, custody, store, crate, cluster, paper, bench),
 ):

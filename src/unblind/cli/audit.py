@@ -90,14 +90,17 @@ def _stop(result: dict[str, Any], strict: bool, out: Path) -> None:
     """End with an error if something does not add up.
 
     Raises:
-        UnblindError: an integrity finding, or with ``strict`` a contradicted claim.
+        UnblindError: an integrity finding, or with ``strict`` a contradicted claim of the paper.
     """
+    from unblind.audit.orders import ELSEWHERE
+
     findings = result["integrity"]
     if findings:
         first = f"{findings[0]['path']}: {findings[0]['problem']}"
         more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
         raise UnblindError(f"integrity: {first}{more}", f"all findings: {out}.md")
-    contradicted = [c["id"] for c in result["claims"] if c["verdict"] == "contradicted"]
+    stated = [claim for claim in result["claims"] if claim["table"] != ELSEWHERE]
+    contradicted = [claim["id"] for claim in stated if claim["verdict"] == "contradicted"]
     if strict and contradicted:
         more = f" and {len(contradicted) - 1} more" if len(contradicted) > 1 else ""
         raise UnblindError(f"contradicted: {contradicted[0]}{more}", f"see {out}.md")

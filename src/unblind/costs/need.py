@@ -33,8 +33,8 @@ class Need:
         return replace(self, amount=f"{jobs} jobs of {self.amount}", **scaled)
 
 
-def total(needs: Iterable[Need]) -> Need:
-    """Return the sum of needs; the memory is that of the largest."""
+def total(needs: Iterable[Need], stage: str = "together") -> Need:
+    """Return the sum of needs under one name; the memory is that of the largest."""
     listed = list(needs)
 
     def over(key: str, function: Callable[[list[float]], float] = sum) -> float | None:
@@ -42,7 +42,7 @@ def total(needs: Iterable[Need]) -> Need:
         return function(known) if known else None
 
     sums = {key: over(key) for key in ("cpu_s", "gpu_s", "disk")}
-    return Need("together", "", gpu_bytes=over("gpu_bytes", max), **sums)
+    return Need(stage, "", gpu_bytes=over("gpu_bytes", max), **sums)
 
 
 def hours(seconds: float | None) -> str:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from unblind.config import Config
-from unblind.costs import formulas, measured
+from unblind.costs import cards, formulas, measured
+from unblind.costs.by_page import by_page
 from unblind.costs.measured import Cost
 from unblind.costs.need import Need, hours, size, total
 from unblind.costs.paper_scale import CONSTANTS, FORMULAS, policy_calls, require_large
@@ -73,6 +74,8 @@ def _of_paper_scale(paper: Config) -> dict[str, Any]:
     return {
         "paper": paper,
         "needs": _needs(paper),
+        "pages": by_page(paper),
+        "cards": cards.markdown(),
         "ood_calls": policy_calls(paper, conditions=13),
         "vl_think_calls": policy_calls(paper, conditions=8),
         "formulas": FORMULAS,

@@ -22,6 +22,7 @@ class Constant:
 
 
 _ASSUMED = "assumed, not measured; hours are inversely proportional to it"
+_BANDWIDTH = "assumed, not measured; latency is left out"
 _ALIGN = "released finetune_align.py, counted"
 CONSTANTS = (
     Constant("P_towers", 730_911_680, "parameters of DINOv2 and SigLIP", "timm, counted"),
@@ -41,6 +42,27 @@ CONSTANTS = (
         "bytes of GPU memory for a picture of a training batch",
         "released finetune.py: 48 GB hold a batch of 12, 80 GB one of 24",
     ),
+    Constant(
+        "D_adapter",
+        16,
+        "bytes of an adapter's weight in training: it, its gradient, AdamW's two moments",
+        "float32, counted; 8 in the released recipe, with which the remark above holds to 1 %",
+    ),
+    Constant(
+        "D_inputs",
+        2 * (32 * 4096 * 288 + 24 * 1024 * 261 + 27 * 1152 * 256),
+        "bytes of the inputs of all blocks, of one picture: what checkpointing keeps",
+        "OpenVLA-7B and timm, counted; DINOv2 has 5 tokens more",
+    ),
+    Constant(
+        "D_logits",
+        2 * 4 * 288 * 32_064,
+        "bytes of a picture's logits and their gradient",
+        "float32",
+    ),
+    Constant("B_nvlink", 200e9, "bytes a second between GPUs over NVLink", _BANDWIDTH),
+    Constant("B_pcie", 20e9, "bytes a second between GPUs over PCIe 4.0, 16 lanes", _BANDWIDTH),
+    Constant("B_ethernet", 1.25e9, "bytes a second between nodes, 10 Gb/s", _BANDWIDTH),
     Constant("calls", 64, "pictures in a call of the policy", "released, buffer_inferbatch"),
     Constant(
         "T_question",
@@ -63,8 +85,12 @@ FORMULAS = (
     "Operations of a trained picture = (f x P_towers + t x P_teacher) x T_image + (4 x P_rest + "
     "6 x P_lora) x T: frozen weights have no gradient of their own. f = 4, but 2 in Freeze; t = 2 "
     "in Align, 0 elsewhere.",
-    "GPU memory of training = 2 x (P_towers + P_rest) bytes + batch x M_picture, for Align and "
-    "2 x P_teacher + 4 x P_align; of rollouts = 2 x (P_towers + P_rest) + calls x T x D_token.",
+    "GPU memory of training = 2 x (P_towers + P_rest) bytes + D_adapter x P_lora + batch x "
+    "M_picture, for Align and 2 x P_teacher + 4 x P_align; with gradient checkpointing a picture "
+    "takes D_inputs + D_logits + M_picture / 32, one block being whole at a time; of rollouts = "
+    "2 x (P_towers + P_rest) + calls x T x D_token.",
+    "All-reduce of a step with n GPUs = 4 x P_lora bytes of gradients x 2 (n - 1) / n / B seconds "
+    "in a ring.",
     "Operations of a question to a model that only answers = 2 x its weights x (its visual tokens "
     "+ T_question); its GPU memory = 2 bytes a weight and a fifth more. Guesses.",
     "CPU-hours = units x CPU-seconds of a unit as measured at 128 x 96 px: a lower bound, for "
@@ -109,18 +135,40 @@ def training(stage: str, schedule: Schedule, method: str) -> Need:
         schedule: its steps, and pictures in each.
         method: 'default', 'freeze' or 'align'.
     """
-    aligned, factor = method == "align", 2 if method == "freeze" else 4
-    towers = factor * VALUES["P_towers"] + aligned * 2 * VALUES["P_teacher"]
-    operations = (
-        towers * VALUES["T_image"] + (4 * VALUES["P_rest"] + 6 * VALUES["P_lora"]) * VALUES["T"]
-    )
-    memory = 2 * PARAMETERS + schedule.batch * VALUES["M_picture"]
+    pictures = schedule.steps * schedule.batch
+    operations = pictures * trained_picture(method)
     return Need(
         stage,
         f"{schedule.steps:,} steps x {schedule.batch} pictures",
-        gpu_s=schedule.steps * schedule.batch * operations / (VALUES["peak"] * VALUES["u_train"]),
-        gpu_bytes=memory + aligned * (2 * VALUES["P_teacher"] + 4 * VALUES["P_align"]),
+        gpu_s=operations / (VALUES["peak"] * VALUES["u_train"]),
+        gpu_bytes=fixed_memory(method) + schedule.batch * picture_memory(),
     )
+
+
+def trained_picture(method: str) -> float:
+    """Return the operations of one picture in a step of training."""
+    aligned, factor = method == "align", 2 if method == "freeze" else 4
+    towers = factor * VALUES["P_towers"] + aligned * 2 * VALUES["P_teacher"]
+    decoder = 4 * VALUES["P_rest"] + 6 * VALUES["P_lora"]
+    return towers * VALUES["T_image"] + decoder * VALUES["T"]
+
+
+def fixed_memory(method: str, weight: float = 2) -> float:
+    """Return the bytes of GPU memory that a training takes whatever its batch.
+
+    Args:
+        method: 'default', 'freeze' or 'align'.
+        weight: bytes of a frozen weight of the base.
+    """
+    aligned = method == "align"
+    teacher = aligned * (2 * VALUES["P_teacher"] + 4 * VALUES["P_align"])
+    return weight * PARAMETERS + VALUES["D_adapter"] * VALUES["P_lora"] + teacher
+
+
+def picture_memory(checkpointing: bool = False) -> float:
+    """Return the bytes of GPU memory that a picture of a training batch takes."""
+    whole = VALUES["M_picture"]
+    return VALUES["D_inputs"] + VALUES["D_logits"] + whole / 32 if checkpointing else whole
 
 
 def rollouts(need: Need, calls: int) -> Need:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from unblind.config import Config
 from unblind.costs import formulas, measured
+from unblind.costs.by_page import PageNeed, by_page
 from unblind.costs.need import Need, hours, size, total
 from unblind.costs.paper_scale import is_large
 from unblind.study import dryrun
@@ -15,7 +16,8 @@ def report(config: Config, target: str | None = None) -> str:
 
     Args:
         config: the study; its results tell what was measured.
-        target: a result or a rule, to leave out what it does not need; None: up to Table 1. Of
+        target: a result or a rule, to leave out what it does not need; None: all that is measured,
+            and at paper scale what each table and figure needs of it. Of
             runs with several seeds it gets its share.
 
     Raises:
@@ -32,7 +34,7 @@ def report(config: Config, target: str | None = None) -> str:
     needs = [each[name].times(counts[name]) for name in each if name in counts]
     needs += [Need(name, "") for name in counts if name not in each]
     if is_large(config):
-        return _hours(needs, counts)
+        return _hours(needs, counts, by_page(config) if target is None else [])
     seconds = {
         name: cost * counts[name] / whole.get(name, counts[name])
         for name, cost in measured.cpu_seconds(config).items()
@@ -52,7 +54,7 @@ def _whole(number: float | None) -> str:
     return f"{'-' if number is None else format(number, '.0f'):>10}"
 
 
-def _hours(needs: list[Need], counts: Mapping[str, int]) -> str:
+def _hours(needs: list[Need], counts: Mapping[str, int], listed: list[PageNeed]) -> str:
     width = max(28, *(len(name) + 2 for name in counts))
     head = f"{'at paper scale':<{width}}{'jobs':>6}{'GPU-hours':>11}{'GPU memory':>12}"
     lines = [f"{head}{'CPU-hours':>11}{'disk':>10}"]
@@ -62,7 +64,21 @@ def _hours(needs: list[Need], counts: Mapping[str, int]) -> str:
             f"{need.stage:<{width}}{jobs[need.stage]:>6}{hours(need.gpu_s):>11}"
             f"{size(need.gpu_bytes):>12}{hours(need.cpu_s):>11}{size(need.disk):>10}"
         )
-    return "\n".join([*lines, "", _REMARK])
+    return "\n".join([*lines, *_pages(listed), "", _REMARK])
+
+
+def _pages(listed: list[PageNeed]) -> list[str]:
+    """Return a line for each page, the header before them."""
+    head = f"{'by page':<16}{'jobs':>6}{'GPU-hours':>11}{'new':>9}{'CPU-hours':>11}  lacks"
+    lines = [
+        f"{one.page:<16}{one.jobs or '-':>6}{hours(one.need.gpu_s):>11}{hours(one.new.gpu_s):>9}"
+        f"{hours(one.need.cpu_s):>11}  {one.lacks}".rstrip()
+        for one in listed
+    ]
+    return ["", head, *lines, _OF_PAGES] if lines else []
+
+
+_OF_PAGES = "Of a page: all that it is made from, which pages share; new: what none above needs."
 
 
 _REMARK = (

@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 from unblind.config.kinds import Share
 from unblind.errors import UnblindError
 from unblind.report.comparisons import Comparison, ComparisonBlock
+from unblind.report.elsewhere import Elsewhere
 from unblind.report.orderings import Ordering, OrderingBlock
 from unblind.report.printed import Part, PublishedRow, PublishedTable, Slug, Text
 
@@ -20,6 +21,7 @@ __all__ = [
     "Claims",
     "Comparison",
     "Contradiction",
+    "Elsewhere",
     "Ordering",
     "PublishedRow",
     "PublishedTable",
@@ -103,6 +105,7 @@ class Claims(Part):
         figure_blocks: comparisons of figures as written; see `comparisons`.
         contradictions: statements that exclude each other.
         text: numbers of the running text.
+        elsewhere: what others print for the same conditions: no claims of the paper.
     """
 
     tolerances: Tolerances
@@ -111,6 +114,7 @@ class Claims(Part):
     figure_blocks: list[ComparisonBlock] = Field(alias="comparisons")
     contradictions: list[Contradiction]
     text: list[TextNumber]
+    elsewhere: list[Elsewhere] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -121,6 +125,7 @@ class Claims(Part):
                 raise ValueError(f"ordering '{block.id}': there is no table '{block.table}'")
         orders = (*self.orderings, *self.comparisons)
         ids = [claim.id for claim in (*orders, *self.contradictions, *self.text)]
+        ids += [name for source in self.elsewhere for name in source.ids]
         if twice := sorted({name for name in ids if ids.count(name) > 1}):
             raise ValueError(f"duplicate id {', '.join(map(repr, twice))}")
         return self

@@ -181,7 +181,8 @@ ROWS = {
         after=(Input("table1", ("table1.md",)),),
         modules=(
             *REPORT,
-            *within("costs", "formulas", "measured", "need", "page", "paper_scale"),
+            *within("costs", "by_page", "cards", "formulas", "measured", "need", "page"),
+            *within("costs", "paper_scale"),
             *within("study", "graph", "jobs", "record_names", "rows", "selection", "stages"),
             "unblind.teachers.registry",
         ),

@@ -1,0 +1,1 @@
+"""The authors' asset files: laid out as the released catalog expects them."""
