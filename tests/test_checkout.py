@@ -43,6 +43,7 @@ OF_A_STUDY = {
                 "base robot",
                 "base warm-up",
             ),
+            *(f"answerer {verb} --run x" for verb in ("fetch", "ask", "attention", "collapse")),
             *("audit --out here", "demos --out here", "rollout --run oracle --out here"),
         )
     },
@@ -72,7 +73,7 @@ def names(command, before=()):
 
 
 def test_every_command_is_known_to_need_a_study_or_not():
-    known = {words[:2] if words[0] == "base" else words[:1] for words in OF_A_STUDY}
+    known = {words[:2] if words[0] in ("answerer", "base") else words[:1] for words in OF_A_STUDY}
     assert set(names(get_command(cli.app))) == known | {tuple(name.split()) for name in ANYWHERE}
 
 

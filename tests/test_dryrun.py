@@ -32,15 +32,16 @@ def test_without_a_checkout_there_are_no_jobs(paper, tmp_path, monkeypatch):
 
 def test_snakemake_lists_what_the_configuration_says(paper, monkeypatch):
     """The whole graph: 7 runs x 8 seeds, 3 of them trained; 4 told of the other thing, and asked
-    for boards, as two planners are."""
+    for boards, as two planners are. Four models of others are fetched, asked and looked into."""
     monkeypatch.chdir(ROOT)
     jobs = dryrun.jobs(paper, "all")
-    assert len(jobs) == 7 * 8 + 3 * 8 + 4 * 8 + (4 * 8 + 2) + 12
+    assert len(jobs) == 7 * 8 + 3 * 8 + 4 * 8 + (4 * 8 + 2) + 4 * 4 + 16
     assert Job("training", (("run", "align"), ("seed", "7"))) in jobs
     counts = Counter(measured.line_of(job.rule, job.run) for job in jobs)
     for name, made_by in measured.lines(paper).items():
         assert counts.pop(name) == measured.count(made_by), name
-    assert set(counts) == {"table1", "table2", "table9", "table14", "costs", "audit"}
+    pages = {"figure4", "figure5"}
+    assert set(counts) == {*pages, "table1", "table2", "table9", "table14", "costs", "audit"}
 
 
 def test_a_table_of_ablations_needs_its_own_rows_alone(monkeypatch):

@@ -38,7 +38,7 @@ def findings(folder, end):
 def test_a_missing_plugin(monkeypatch):
     monkeypatch.chdir(ROOT)
     assert check.plugin_check("slurm").ok
-    monkeypatch.setattr(check, "_version", lambda package: None)
+    monkeypatch.setattr(check, "version_of", lambda package: None)
     found = check.plugin_check("slurm")
     assert not found.ok
     needed = "profiles/slurm needs snakemake-executor-plugin-slurm, which is not installed"
@@ -50,9 +50,9 @@ def test_a_missing_plugin(monkeypatch):
 
 
 def test_an_old_snakemake_and_no_checkout(monkeypatch, tmp_path):
-    monkeypatch.setattr(check, "_version", lambda package: "9.9.1")
+    monkeypatch.setattr(check, "version_of", lambda package: "9.9.1")
     assert not check.snakemake_check().ok
-    monkeypatch.setattr(check, "_version", lambda package: "10.0")
+    monkeypatch.setattr(check, "version_of", lambda package: "10.0")
     assert check.snakemake_check().ok
     monkeypatch.chdir(tmp_path)
     assert check.plugin_check("slurm").remedy == "run in the root of a checkout"

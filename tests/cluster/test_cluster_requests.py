@@ -214,11 +214,13 @@ def test_a_published_model_gets_the_gpus_that_it_uses(cluster):
         config = load(PAPER, {"cluster.gpu_partition": "gpu", **changes})
         return requests.gpus_check(config, slurm.partitions())
 
-    assert found().detail == "nodes have what is asked: warm_up 1, training 1, rollout 1, think 1"
+    rules = ("warm_up", "training", "rollout", "think")
+    rules += ("answerer_answers", "answerer_attention", "answerer_collapse")
+    assert found().detail == f"nodes have what is asked: {', '.join(f'{r} 1' for r in rules)}"
     check = found(**{"training.gpus": 4, "cluster.jobs.warm_up.gpus": 4})
     assert check.detail == "models use 4 GPU(s) in training, which asks for 1"
     assert check.remedy == "set cluster.jobs.training.gpus to 4"
-    none = {f"cluster.jobs.{rule}.gpus": 0 for rule in ("warm_up", "training", "rollout", "think")}
+    none = {f"cluster.jobs.{rule}.gpus": 0 for rule in rules}
     assert not found(**none).ok
     assert found(**none, **{"training.device": "cpu"}).ok
 
