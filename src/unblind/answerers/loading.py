@@ -1,13 +1,12 @@
 """Reading a vision-language model by transformers' own classes: no pickles, no remote code."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from unblind import files, hub, weights
+from unblind import fetched, hub, weights
 from unblind.answerers.families import FAMILIES, PRISMATIC, Family
 from unblind.errors import UnblindError
 from unblind.machine import torchvision
@@ -88,29 +87,13 @@ def describe(folder: Path, family: Family) -> dict[str, Any]:
     return {
         "family": family.title,
         "tensors": len(weights.shapes(paths)),
-        "files": {
-            path.name: {"bytes": path.stat().st_size, "sha256": files.sha256(path)}
-            for path in (*paths, *small)
-        },
+        "files": fetched.described((*paths, *small)),
     }
 
 
 def check(folder: Path, record: Path) -> None:
-    """Check that a folder holds the files of a record, by their sizes.
-
-    Raises:
-        UnblindError: the record is missing or unreadable, or a file differs.
-    """
-    remedy = "run: unblind answerer fetch, with the run's name"
-    try:
-        entries = json.loads(Path(record).read_text(encoding="utf-8"))["files"]
-        sizes = {name: int(entry["bytes"]) for name, entry in entries.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise UnblindError(f"{record} is missing or unreadable", remedy) from None
-    for name, size in sizes.items():
-        path = Path(folder) / Path(name).name
-        if not path.is_file() or path.stat().st_size != size:
-            raise UnblindError(f"{path} is not what {record} says", remedy)
+    """Check that a folder holds the files of a record (`unblind.fetched.check`)."""
+    fetched.check(folder, record, "run: unblind answerer fetch, with the run's name")
 
 
 def read(

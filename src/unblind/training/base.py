@@ -5,15 +5,13 @@ checksums of their files and stands for them as an input of trainings and evalua
 name it as their base.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from unblind import files, weights
+from unblind import fetched, weights
 from unblind.config import Config
-from unblind.errors import UnblindError
 from unblind.study import jobs
 from unblind.vla import checkpoint, hub_config, loading
 from unblind.vla.checkpoint import Checkpoint
@@ -63,25 +61,10 @@ def describe(folder: Path) -> dict[str, Any]:
     small = [folder / name for name in checkpoint.SMALL_FILES if (folder / name).is_file()]
     return {
         "tensors": len(shapes),
-        "files": {
-            path.name: {"bytes": path.stat().st_size, "sha256": files.sha256(path)}
-            for path in (*paths, *small)
-        },
+        "files": fetched.described((*paths, *small)),
     }
 
 
 def check(folder: Path, record: Path) -> None:
-    """Check that a folder holds the files of a record, by their sizes.
-
-    Raises:
-        UnblindError: the record is missing or unreadable, or a file differs.
-    """
-    try:
-        entries = json.loads(Path(record).read_text(encoding="utf-8"))["files"]
-        sizes = {name: int(entry["bytes"]) for name, entry in entries.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise UnblindError(f"{record} is missing or unreadable", _REMEDY) from None
-    for name, size in sizes.items():
-        path = Path(folder) / Path(name).name
-        if not path.is_file() or path.stat().st_size != size:
-            raise UnblindError(f"{path} is not what {record} says", _REMEDY)
+    """Check that a folder holds the files of a record (`unblind.fetched.check`)."""
+    fetched.check(folder, record, _REMEDY)

@@ -5,7 +5,7 @@ from unblind.study.rows.shared import BOARD_DRAWING, MODEL, within
 from unblind.study.stage import Input, Stage
 
 _FOLDER = "{results}/answerers/{run}/{seed}"
-_MODULES = (*MODEL, "unblind.answerers", "unblind.machine")
+_MODULES = (*MODEL, "unblind.fetched", "unblind.answerers", "unblind.machine")
 _LOOKING = (
     *_MODULES,
     "unblind.png",

@@ -45,7 +45,7 @@ ROWS = {
         group="base",
         outputs=(f"{{results}}/published-base/{RECORD}",),
         settings={"base": {"source"}, "training": {"align": {"teacher", "teacher_weights"}}},
-        modules=(*MODEL, "unblind.training.base"),
+        modules=(*MODEL, "unblind.training.base", "unblind.fetched"),
         when=is_published,
         is_local=True,
     ),

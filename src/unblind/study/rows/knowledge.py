@@ -73,7 +73,7 @@ ROWS["think"] = replace(
         "think": BOARDS,
         "rollout": {"purpose", "max_steps", "temperature"},
     },
-    modules=(*ROWS["think_scripted"].modules, *MODEL, "unblind.training.base"),
+    modules=(*ROWS["think_scripted"].modules, *MODEL, "unblind.training.base", "unblind.fetched"),
     inputs=runs.ROWS["rollout"].inputs,
     per=ACTING,
     rule="",

@@ -63,7 +63,12 @@ FROM_PICTURES = (
     "unblind.pictures",
     "unblind.sim",
 )
-FINETUNING = (*LEARNING, *CACHE, *within("training", "base", "finetune", "throughput"))
+FINETUNING = (
+    *LEARNING,
+    *CACHE,
+    *within("training", "base", "finetune", "throughput"),
+    "unblind.fetched",
+)
 ROLLOUT = (
     "unblind.sim",
     *within("rollout", "draw", "factory", "loop", "policies", "records", "run", "told", "trained"),
