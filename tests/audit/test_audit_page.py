@@ -103,7 +103,7 @@ def test_filters_by_table_and_words_and_verdict_together(page):
     assert [one.text for one in headings if one.is_displayed()] == ["Table 1"]
     contents = page.driver.find_elements("css selector", ".contents li")
     assert [one.text for one in contents if one.is_displayed()] == [
-        *("Table 1 (1)", "Defects of the release (3)")
+        *("Table 1 (1)", "Other people's values (1)", "Defects of the release (3)")
     ]
     page.driver.find_element("id", "text").send_keys(" nowhere")
     assert shown(page) == [] and count(page) == f"0 of {len(SHOWN)} claims shown"
