@@ -20,6 +20,7 @@ from unblind.cli import (
     learning,
     look,
     paper,
+    serving,
     simulate,
     store,
     tables,
@@ -38,7 +39,8 @@ app.add_typer(look.app)
 app.add_typer(base.app, name="base")
 app.add_typer(answerers.app, name="answerer")
 for group in (
-    *(simulate, formats, learning, tables, audit, custody, store, crate, cluster, paper, bench),
+    *(simulate, serving, formats, learning, tables),
+    *(audit, custody, store, crate, cluster, paper, bench),
 ):
     app.add_typer(group.app)
 

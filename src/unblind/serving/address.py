@@ -9,6 +9,8 @@ from unblind.errors import UnblindError, note
 LOOPBACK = "127.0.0.1"
 #: The port of a server that names none.
 PORT = 8700
+#: Seconds that a server may take for an action: the first one may have to be compiled.
+ACTION_S = 300.0
 
 
 @dataclass(frozen=True)

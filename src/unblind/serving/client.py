@@ -15,7 +15,7 @@ import unblind
 from unblind.errors import UnblindError
 from unblind.rollout.policies import Observation
 from unblind.serving import messages
-from unblind.serving.address import Address
+from unblind.serving.address import ACTION_S, Address
 from unblind.serving.channel import Channel, ChannelError
 from unblind.serving.conventions import Conventions, contradictions, differences
 from unblind.serving.messages import Kind, Message, shown
@@ -24,9 +24,8 @@ from unblind.sim.episodes import Episode
 
 #: Bytes of a message that a server may send: actions have a few dozen.
 LIMIT = 1 << 20
-#: Seconds within which a server must have introduced itself, and, for the first action of a
-#: policy that compiles itself, have acted.
-HELLO_S, ACTION_S = 30.0, 300.0
+#: Seconds within which a server must have introduced itself.
+HELLO_S = 30.0
 _CONTINUE = "mend the server and run the same command again: it continues, and no failure counts"
 
 

@@ -80,6 +80,10 @@ class Conventions:
             for name, value in asdict(self).items()
         }
 
+    def __str__(self) -> str:
+        """Return them in one line."""
+        return ", ".join(f"{name} {_told(value)}" for name, value in asdict(self).items())
+
     def limits(self) -> list[tuple[float, float]]:
         """Return least and greatest of each of the seven numbers."""
         return [self.position_range] * 3 + [self.rotation_range] * 3 + [self.gripper_range]

@@ -9,6 +9,7 @@ import contextlib
 import queue
 import socket
 import threading
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
@@ -18,7 +19,7 @@ import numpy as np
 import unblind
 from unblind.errors import UnblindError
 from unblind.serving import messages
-from unblind.serving.address import LOOPBACK, PORT, Address
+from unblind.serving.address import Address
 from unblind.serving.channel import Channel, ChannelError
 from unblind.serving.conventions import Conventions, differences
 from unblind.serving.messages import Kind, Message
@@ -82,8 +83,8 @@ class PolicyServer:
     Args:
         policy: acts.
         identity: who it is: a name, and what tells its weights from others.
-        conventions: what it sends, and needs to see.
-        address: where it listens; port 0: any that is free.
+        conventions: what it sends, and needs to see; None: the benchmark's own.
+        address: where it listens; port 0: any that is free. None: `Address`.
 
     Raises:
         UnblindError: nobody may listen there.
@@ -96,10 +97,11 @@ class PolicyServer:
         self,
         policy: Served,
         identity: str,
-        conventions: Conventions = Conventions(),
-        address: Address = Address(LOOPBACK, PORT),
+        conventions: Conventions | None = None,
+        address: Address | None = None,
     ) -> None:
-        self._policy, self._identity, self._conventions = policy, identity, conventions
+        self._policy, self._identity = policy, identity
+        self._conventions, address = conventions or Conventions(), address or Address()
         self._questions: queue.Queue[_Question] = queue.Queue()
         self._room = threading.Semaphore(CONNECTIONS)
         self._ending, self._episodes = threading.Event(), 0
@@ -110,6 +112,7 @@ class PolicyServer:
             reason = error.strerror or error
             remedy = "choose another --port, or --port 0"
             raise UnblindError(f"cannot listen at {address}: {reason}", remedy) from None
+        self._listener.settimeout(0.2)  # to notice the end
         self.address = Address(address.host, self._listener.getsockname()[1])
 
     def __enter__(self) -> Self:
@@ -151,9 +154,11 @@ class PolicyServer:
                 raise ValueError(f"{len(actions)} actions for {len(asked)} observations")
             for one, action in zip(asked, actions, strict=True):
                 one.action = action
-        except Exception as error:  # a client is told; the server goes on for the others
-            for one in asked:
-                one.problem = f"{type(error).__name__}: {error}"
+        except UnblindError as error:
+            _tell(asked, str(error))
+        except Exception as error:  # clients are told, and who serves it sees where it happened
+            traceback.print_exc()
+            _tell(asked, f"{type(error).__name__}: {error}")
         for one in asked:
             one.done.set()
 
@@ -161,6 +166,8 @@ class PolicyServer:
         while not self._ending.is_set():
             try:
                 link, _ = self._listener.accept()
+            except TimeoutError:
+                continue
             except OSError:
                 return
             if not self._room.acquire(blocking=False):
@@ -229,6 +236,11 @@ class PolicyServer:
     def needs_images(self) -> bool:
         """Whether the policy looks at pictures."""
         return self._conventions.picture_format is not None
+
+
+def _tell(asked: Sequence[_Question], problem: str) -> None:
+    for one in asked:
+        one.problem = problem
 
 
 class _Talk:
