@@ -14,6 +14,7 @@ from typing import Self
 
 from wsproto import ConnectionType, WSConnection
 from wsproto import events as ws
+from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 _CHUNK = 1 << 16
@@ -119,7 +120,14 @@ class Channel:
                 room -= len(event.payload) + 1
                 self._write(event.response(), end or time.monotonic() + _PONG_S)
             elif isinstance(event, ws.CloseConnection):
-                raise ChannelError("closed the connection")
+                # The library ends a connection by these where the other side breaks the protocol.
+                broken = event.code in (
+                    CloseReason.PROTOCOL_ERROR,
+                    CloseReason.INVALID_FRAME_PAYLOAD_DATA,
+                )
+                raise ChannelError(
+                    "does not speak WebSocket" if broken else "closed the connection"
+                )
             elif not isinstance(event, ws.Pong):
                 raise ChannelError("sent something else than a message of bytes")
             if room < 0:
@@ -157,7 +165,7 @@ class Channel:
                 self._protocol.receive_data(data or None)
                 self._events.extend(self._protocol.events())
             except TimeoutError:
-                raise ChannelError(f"did not answer within {seconds:g} s") from None
+                raise ChannelError(f"did not answer within {seconds:.3g} s") from None
             except OSError:
                 raise ChannelError("closed the connection") from None
             except (RemoteProtocolError, LocalProtocolError) as error:

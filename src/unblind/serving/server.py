@@ -112,6 +112,7 @@ class PolicyServer:
             reason = error.strerror or error
             remedy = "choose another --port, or --port 0"
             raise UnblindError(f"cannot listen at {address}: {reason}", remedy) from None
+        self._listening = threading.Thread(target=self._listen, daemon=True)
         self._listener.settimeout(0.2)  # to notice the end
         self.address = Address(address.host, self._listener.getsockname()[1])
 
@@ -121,6 +122,8 @@ class PolicyServer:
     def __exit__(self, *_: object) -> None:
         """Stop listening; conversations end as their clients go."""
         self.stop()
+        if self._listening.is_alive():
+            self._listening.join(10)
         self._listener.close()
 
     def stop(self) -> None:
@@ -130,7 +133,7 @@ class PolicyServer:
     def serve(self) -> None:
         """Answer until `stop` is called or the keyboard interrupts."""
         self.address.warn()
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listening.start()
         while not self._ending.is_set():
             with contextlib.suppress(queue.Empty):
                 self._answer(self._gather())
