@@ -1,25 +1,25 @@
 """Evaluation of a served run: the same bytes as without a server, and nothing lost without one."""
 
 import commands
-import pandas as pd
 import pytest
 import sizes
 import synthetic
-from behind_a_socket import hold, served, strange
+from behind_a_socket import served
 
 from unblind.cli import simulate
 from unblind.config import load
 from unblind.errors import UnblindError
 from unblind.report.records import load_cell
 from unblind.rollout import run
-from unblind.rollout.policies import NoopPolicy, RandomPolicy
+from unblind.rollout.policies import RandomPolicy
 from unblind.serving import evaluation
 from unblind.serving.address import Address
 from unblind.serving.ours import policy_server
 from unblind.study import jobs, provenance
 
 TWO = ["in_distribution", "position_change_to"]
-SHORT = {**sizes.episodes(4), "rollout.max_steps": 4}
+STEPS = 3
+SHORT = {**sizes.episodes(4), "rollout.max_steps": STEPS}
 
 
 def config(run, **changes):
@@ -28,19 +28,57 @@ def config(run, **changes):
     return load(commands.SMOKE, SHORT | about | {f"runs.{run}.method": None} | changes)
 
 
+class Lasting(RandomPolicy):
+    """Breaks when it has acted so many times."""
+
+    def __init__(self, seed, times):
+        super().__init__(seed)
+        self.acted, self._times = 0, times
+
+    def act(self, seen):
+        if self.acted + len(seen) > self._times:
+            raise RuntimeError("broken")
+        self.acted += len(seen)
+        return super().act(seen)
+
+
 def content(folder):
     return {path.name: path.read_bytes() for path in sorted(folder.glob("*.parquet"))}
 
 
-def test_a_scripted_policy_gives_the_same_bytes(renderer, tmp_path):
-    run.rollout(load(commands.SMOKE, SHORT), "random", 0, tmp_path / "here", TWO, 1)
+def test_what_a_server_breaks_off_is_continued_to_the_same_bytes(renderer, tmp_path, capfd):
+    """Two of four episodes end before the policy fails; a whole one ends the others."""
+    name, study = TWO[1], config("random")
+    run.rollout(load(commands.SMOKE, SHORT), "random", 0, tmp_path / "here", [name], 1)
     out = tmp_path / "random" / "0"
-    with served(RandomPolicy(0)) as address:
-        evaluation.rollout(config("random"), "random", 0, out, TWO, 2, address)
-    assert len(content(out)) == 2
-    assert content(out) == content(tmp_path / "here")
+    journal = out / f".{name}.journal"
+
+    def evaluate(policy, identity="ours 1"):
+        with served(policy, identity) as address:
+            evaluation.rollout(study, "random", 0, out, [name], 1, address)
+
+    failing = Lasting(0, 2 * STEPS + 1)
+    with pytest.raises(UnblindError, match=r"\(ours 1\) .*it says: RuntimeError: broken") as caught:
+        evaluate(failing)
+    assert "\n" not in str(caught.value) and "no failure counts" in str(caught.value)
+    kept = journal.read_text()
+    assert content(out) == {} and len(kept.splitlines()) == 1 + 2
+    with pytest.raises(UnblindError, match="another policy server has acted in") as caught:
+        evaluate(RandomPolicy(1), "other 1")
+    assert "policy_server ours 1; now it is: policy_server other 1" in str(caught.value)
+    assert journal.read_text() == kept
+
+    whole = Lasting(0, 99)
+    evaluate(whole)
+    assert whole.acted == 2 * STEPS, "two episodes were left"
+    assert content(out) == content(tmp_path / "here") and len(content(out)) == 1
     assert [path.name for path in out.glob(".*")] == [], "nothing temporary is left"
-    frame, meta = load_cell(config("random"), "random", 0, TWO[0], tmp_path)
+    evaluate(whole)
+    assert whole.acted == 2 * STEPS, "what is current is not asked again"
+    with pytest.raises(UnblindError, match="choose another run or --out, or delete"):
+        evaluate(RandomPolicy(1), "other 1")
+
+    frame, meta = load_cell(study, "random", 0, name, tmp_path)
     assert len(frame) == 4
     assert meta["config"]["run"] == {"policy": "served", "method": None}
     told = meta["extra"]["run_details"]
@@ -72,47 +110,6 @@ def test_a_model_that_sees_pictures_gives_the_same_bytes(renderer, tmp_path):
     assert content(tmp_path / "there") == content(tmp_path / "here")
     told = provenance.read(tmp_path / "there" / f"{TWO[0]}.parquet")["extra"]["run_details"]
     assert told["policy_server"].startswith("unblind base seed 0 ")
-
-
-def test_what_a_server_breaks_off_is_continued_and_no_failure(renderer, tmp_path):
-    """Two of four episodes end before the server goes; a whole server ends the others."""
-    run.rollout(load(commands.SMOKE, SHORT), "noop", 0, tmp_path / "here", TWO[:1], 1)
-    out, study = tmp_path / "noop" / "0", config("noop")
-    journal = out / f".{TWO[0]}.journal"
-
-    def rows():
-        return journal.read_text().splitlines()[1:]
-
-    with strange(lambda channel, seen: channel._link.close(), good=9) as address:
-        with pytest.raises(UnblindError, match=r"\(strange 0\) closed the connection") as caught:
-            evaluation.rollout(study, "noop", 0, out, TWO[:1], 1, address)
-    assert "\n" not in str(caught.value)
-    assert content(out) == {} and len(rows()) == 2
-    kept = rows()
-    with served(NoopPolicy(), "other 1") as address:
-        with pytest.raises(UnblindError, match="another policy server has acted in") as caught:
-            evaluation.rollout(study, "noop", 0, out, TWO[:1], 1, address)
-    assert "policy_server strange 0; now it is: policy_server other 1" in str(caught.value)
-    assert rows() == kept
-    asked = []
-
-    class Counts(NoopPolicy):
-        def act(self, seen):
-            asked.extend(seen)
-            return super().act(seen)
-
-    with served(Counts(), "strange 0") as address:
-        evaluation.rollout(study, "noop", 0, out, TWO[:1], 1, address)
-        assert len(asked) == 2 * 4, "two episodes of four steps were left"
-        assert content(out) == content(tmp_path / "here")
-        evaluation.rollout(study, "noop", 0, out, TWO[:1], 1, address)
-        assert len(asked) == 2 * 4, "what is current is not asked again"
-    assert len(pd.read_parquet(out / f"{TWO[0]}.parquet")) == 4
-    with strange(hold, None) as address:
-        evaluation.rollout(study, "noop", 0, out, TWO[:1], 1, address)
-    with served(NoopPolicy(), "other 1") as address:
-        with pytest.raises(UnblindError, match="choose another run or --out, or delete"):
-            evaluation.rollout(study, "noop", 0, out, TWO[:1], 1, address)
 
 
 # ---- commands ----------------------------------------------------------------------------------
