@@ -1,5 +1,7 @@
 """Evaluation of a served run: the same bytes as without a server, and nothing lost without one."""
 
+from pathlib import Path
+
 import commands
 import pytest
 import sizes
@@ -116,7 +118,7 @@ def test_a_model_that_sees_pictures_gives_the_same_bytes(renderer, tmp_path):
 
 
 def test_a_run_has_a_server_if_and_only_if_its_policy_is_served(tmp_path):
-    asked = {"config": commands.SMOKE, "out": tmp_path, "arms": False, "knockout": False}
+    asked = {"config": Path(commands.SMOKE), "out": tmp_path, "arms": False, "knockout": False}
     with pytest.raises(UnblindError, match=r"nobody acts for run 'mine'.*--policy-server ADDRESS"):
         mine = "runs.mine={policy: served, label: Mine, method: null}"
         simulate.rollout(run="mine", override=[mine], policy_server=None, **asked)
@@ -137,7 +139,7 @@ def test_a_run_has_a_server_if_and_only_if_its_policy_is_served(tmp_path):
 def test_what_cannot_be_served_is_told(tmp_path, name, why):
     changes = {"results": str(tmp_path), "rebuild_base": True}
     about = {"policy": "served", "label": "Mine", "method": None}
-    study = load(commands.SMOKE, changes | {"runs": {"mine": about}})
+    study = load(commands.SMOKE, changes | {"runs.mine": about})
     with pytest.raises(UnblindError, match=why):
         policy_server(study, name, 0, Address(port=0))
 
