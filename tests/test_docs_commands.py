@@ -73,6 +73,10 @@ NOT_RUN = {
     ".venv/bin/unblind rollout --run align --set rollout.stop_early.against=default": (
         "the toy's rollouts are made up whole; tests/steps/test_comparing.py"
     ),
+    ".venv/bin/unblind rollout --run forward": (
+        "needs a policy's server; tests/serving/test_served_runs.py"
+    ),
+    ".venv/bin/unblind serve": "until it is ended; tests/serving/test_served_runs.py",
     ".venv/bin/unblind convert": (
         "of sets that are not made here or not there; tests/formats/test_convert.py"
     ),

@@ -57,9 +57,9 @@ def recheck(config: Config, evidence: Evidence, n: int, n_workers: int) -> list[
     Raises:
         UnblindError: there is no record, a model is missing or damaged, or a worker died.
     """
-    if not evidence.pieces:
+    sample = _sample(config, evidence, n)
+    if not sample:
         raise UnblindError("there is no record to check", "run: make table1")
-    sample = _sample(evidence, n, config.seed)
     reruns: list[Rerun] = []
     for (run, seed), group in groupby(sample, lambda entry: (entry[0].run, entry[0].seed)):
         reruns += _again(config, run, seed, list(group), n_workers)
@@ -84,12 +84,18 @@ def report(reruns: Iterable[Rerun]) -> str:
     return "\n".join(lines)
 
 
-def _sample(evidence: Evidence, n: int, seed: int) -> list[tuple[Piece, int]]:
-    """Draw records and rows of them, without replacement, in the order of the records."""
+def _sample(config: Config, evidence: Evidence, n: int) -> list[tuple[Piece, int]]:
+    """Draw records and rows of them, without replacement, in the order of the records.
+
+    What acted behind a socket is not here to act again.
+    """
     rows = [
-        (piece, row) for piece in evidence.pieces.values() for row in range(len(piece.episodes))
+        (piece, row)
+        for piece in evidence.pieces.values()
+        if config.run(piece.run).policy != "served"
+        for row in range(len(piece.episodes))
     ]
-    indices = np.random.default_rng(seed).choice(len(rows), min(n, len(rows)), replace=False)
+    indices = np.random.default_rng(config.seed).choice(len(rows), min(n, len(rows)), replace=False)
     return [rows[index] for index in sorted(indices)]
 
 

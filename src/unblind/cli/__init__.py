@@ -21,6 +21,7 @@ from unblind.cli import (
     learning,
     look,
     paper,
+    serving,
     simulate,
     store,
     tables,
@@ -40,7 +41,8 @@ app.add_typer(base.app, name="base")
 app.add_typer(answerers.app, name="answerer")
 app.add_typer(assets.app, name="assets")
 for group in (
-    *(simulate, formats, learning, tables, audit, custody, store, crate, cluster, paper, bench),
+    *(simulate, serving, formats, learning, tables),
+    *(audit, custody, store, crate, cluster, paper, bench),
 ):
     app.add_typer(group.app)
 

@@ -11,7 +11,9 @@ from unblind import locks
 from unblind.cli.options import MINI, ConfigFile, Overrides, RunSeed, Workers, load_config
 from unblind.config import Config, DemoSet
 from unblind.custody import carried
+from unblind.errors import UnblindError
 from unblind.files import write_json
+from unblind.serving.address import ACTION_S, Address
 from unblind.study import jobs
 from unblind.study.rows.names import MANIFEST
 
@@ -99,17 +101,43 @@ def rollout(
             "layers, in either half of them, and as many others (section knockout).",
         ),
     ] = False,
+    policy_server: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Who acts for a run with the policy 'served', e.g. ws://127.0.0.1:8700.",
+        ),
+    ] = None,
+    server_timeout: Annotated[
+        float, typer.Option(min=0.1, help="Seconds that the server may take for an action.")
+    ] = ACTION_S,
     workers: Workers = None,
 ) -> None:
     """Evaluate a policy in closed loop; conditions whose record is current are not repeated."""
     settings = load_config(config, override)
-    settings.run(run)
-    if arms and knockout:
+    served = settings.run(run).policy == "served"
+    if arms + knockout + served > 1:
         raise typer.BadParameter("choose one of them", param_hint="--arms, --knockout")
+    if served != (policy_server is not None):
+        raise _unanswered(run, served)
     evaluate, folder = _evaluation(settings, run, arms, knockout)
+    if policy_server is not None:
+        from unblind.serving import evaluation
+
+        address = Address.read(policy_server)
+        evaluate = partial(evaluation.rollout, address=address, action_s=server_timeout)
     out = out or folder / run / str(seed)
     with locks.alone(out / "arms" if arms else out):
         evaluate(settings, run, seed, out, condition or None, workers or settings.rollout.workers)
+
+
+def _unanswered(run: str, served: bool) -> UnblindError:
+    """Return the error of a server that is missing, or one too many."""
+    if served:
+        cause = f"nobody acts for run '{run}': its policy is 'served'"
+        return UnblindError(cause, "start its server, and name it: --policy-server ADDRESS")
+    cause = f"run '{run}' acts by itself: only runs with the policy 'served' have a server"
+    return UnblindError(cause, "add such a run to the configuration")
 
 
 def _evaluation(

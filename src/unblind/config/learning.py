@@ -296,15 +296,18 @@ class Answerer(Section):
 class Run(Section):
     """One policy under evaluation: a row of a table."""
 
-    policy: Literal["oracle", "random", "noop", "always_left", "vla", "vlm", "answerer"] = Field(
+    policy: Literal[
+        "oracle", "random", "noop", "always_left", "vla", "vlm", "answerer", "served"
+    ] = Field(
         description="'oracle' is the planner, 'random' and 'noop' are floors, 'always_left' is the "
         "planner that goes to the left board of VL-Think whatever it is told, 'vla' is a model, "
         "'vlm' the base before robot pretraining: it answers questions, but does not act; "
-        "'answerer' is another vision-language model, which does not act either."
+        "'answerer' is another vision-language model, which does not act either; 'served' acts "
+        "behind a socket (docs/serving.md)."
     )
     label: str = Field(min_length=1, description="The row's name in tables.")
     method: Literal["default", "freeze", "align"] | None = Field(
-        description="The paper's training method; null: the base itself, or a scripted policy."
+        description="The paper's training method; null: the base itself, or no model of the study."
     )
     # Alone has a default: most runs differ by their method, and need not say that they do so alone.
     training: dict[str, Any] = Field(

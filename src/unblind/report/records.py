@@ -125,7 +125,7 @@ def load_cell(
         cause = f"the record {path} is incomplete by design: its rollout could stop early"
         raise UnblindError(cause, "evaluate the run with rollout.stop_early null")
     is_own = condition == name
-    stage = jobs.rollout_stage(config, run) if is_own else "arms"
+    stage = jobs.stage_of(config, "rollout", run) if is_own else "arms"
     _check_origin(path, meta, jobs.settings(config, stage, run))
     said = {"run": run, "seed": seed, "condition": condition}
     left_out = not_run(meta)

@@ -260,11 +260,14 @@ def stage_of(config: Config, rule: str, run: str) -> str:
 
 
 def rollout_stage(config: Config, run: str) -> str:
-    """Return the name of the stage that evaluates a run.
+    """Return the name of the stage that evaluates a run whose policy is made here.
 
     Raises:
-        UnblindError: the run is unknown, or a model that does not act.
+        UnblindError: the run is unknown, a model that does not act, or acts behind a socket.
     """
+    if config.run(run).policy == "served":
+        cause = f"run '{run}' acts behind a socket, and nothing of it is here"
+        raise UnblindError(cause, f"unblind rollout --run {run} --policy-server ADDRESS asks it")
     return stage_of(config, "rollout", run)
 
 

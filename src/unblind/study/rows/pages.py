@@ -87,6 +87,7 @@ ROWS = {
         inputs=(
             Input("rollout"),
             Input("rollout_scripted"),
+            Input("rollout_served"),
             Input("arms"),
             Input("answers"),
             DEMOS,
@@ -198,7 +199,7 @@ ROWS = {
         title="Judge the published claims",
         # Pages, and with them what they read: claims are judged by the records that are there.
         after=(
-            *(Input("rollout"), Input("rollout_scripted")),
+            *(Input("rollout"), Input("rollout_scripted"), Input("rollout_served")),
             *(Input(page) for page in ("table1", "table2", "table3", "figure4", "figure5")),
             *(Input(f"table{number}") for number in ABLATIONS),
         ),

@@ -8,6 +8,7 @@ from unblind.study.rows.names import ADAPTER_FILES, MANIFEST, RUN_FILES, STATIST
 from unblind.study.rows.scope import (
     ACTING,
     SCRIPTED,
+    SERVED,
     TRAINED,
     is_aligned,
     is_own,
@@ -185,6 +186,17 @@ ROWS["rollout"] = replace(
     per=ACTING,
     rule="",
     request="",
+)
+ROWS["rollout_served"] = replace(
+    ROWS["rollout_scripted"],
+    title="Evaluate a policy behind a socket in closed loop",
+    modules=(
+        *ROLLOUT,
+        *within("serving", "address", "channel", "client", "conventions", "evaluation"),
+        *within("serving", "messages", "msgpack"),
+        "unblind.vla.tokens",
+    ),
+    per=SERVED,
 )
 ROWS["arms"] = replace(
     ROWS["rollout"],

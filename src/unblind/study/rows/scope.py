@@ -105,13 +105,15 @@ def asks(config: Any) -> bool:
     return is_own(config) or has_answerers(config)
 
 
-#: Runs with weights of their own, for each seed; models that act, and scripted policies, which
-#: have episodes of their own for each seed; models, those that act or of any kind, of which those
-#: that no run has trained are the same for all seeds: the base, and the VLM before robot
-#: pretraining; planners that go to a board of VL-Think, once; models that only answer, once.
+#: Runs with weights of their own, for each seed; models that act, scripted policies, and policies
+#: behind a socket, which have episodes of their own for each seed; models, those that act or of any
+#: kind, of which those that no run has trained are the same for all seeds: the base, and the VLM
+#: before robot pretraining; planners that go to a board of VL-Think, once; models that only answer,
+#: once.
 TRAINED = Runs(is_trained)
 ACTING = Runs(acts)
 SCRIPTED = Runs(lambda run: run.policy in ("oracle", "random", "noop"))
+SERVED = Runs(lambda run: run.policy == "served")
 PLANNERS = Runs(lambda run: run.policy in ("oracle", "always_left"), each_seed=lambda run: False)
 ACTING_MODELS = Runs(acts, each_seed=is_trained)
 ANSWERERS = Runs(is_answerer, each_seed=lambda run: False)
