@@ -14,6 +14,7 @@ from unblind.rollout.policies import NoopPolicy, Observation
 from unblind.sim.episodes import decode
 from unblind.study import jobs
 from unblind.vla import checkpoint
+from unblind.vla.decode import Sampling
 from unblind.vla.policy import Policy
 
 INSTRUCTIONS = ("put carrot on plate", "put cube on plate", "put the plate on the robot")
@@ -45,9 +46,11 @@ def test_a_run_without_a_method_acts_as_the_base(config, observations):
     synthetic.tiny_base(jobs.rebuilt(config))
     policy = make_policy(config, "base", 0)
     assert policy.needs_images
-    model = Policy(checkpoint.load(jobs.rebuilt(config)))
+    sampling = Sampling(config.rollout.temperature)
+    model = Policy(checkpoint.load(jobs.rebuilt(config)), sampling=sampling, width=16)
     images = np.stack([seen.image for seen in observations])
-    assert policy.act(observations).tobytes() == model.act(images, INSTRUCTIONS).tobytes()
+    keys = [(0, seen.episode.episode_id, seen.step) for seen in observations]
+    assert policy.act(observations).tobytes() == model.act(images, INSTRUCTIONS, keys).tobytes()
 
 
 def test_sampled_actions_have_a_stream_for_each_seed_episode_and_step(observations):
