@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import synthetic
 
-from unblind.config import load
+from unblind.config import Run, load
 from unblind.errors import UnblindError
 from unblind.rollout.factory import ScenePolicy, make_policy
 from unblind.rollout.policies import NoopPolicy, Observation
@@ -51,6 +51,13 @@ def test_a_run_without_a_method_acts_as_the_base(config, observations):
     images = np.stack([seen.image for seen in observations])
     keys = [(0, seen.episode.episode_id, seen.step) for seen in observations]
     assert policy.act(observations).tobytes() == model.act(images, INSTRUCTIONS, keys).tobytes()
+
+
+def test_what_acts_behind_a_socket_is_not_replaced_by_the_base(config):
+    served = {"policy": "served", "label": "Theirs", "method": None}
+    others = config.model_copy(update={"runs": {"theirs": Run.model_validate(served)}})
+    with pytest.raises(UnblindError, match="acts behind a socket"):
+        make_policy(others, "theirs", 0)
 
 
 def test_sampled_actions_have_a_stream_for_each_seed_episode_and_step(observations):

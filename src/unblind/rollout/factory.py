@@ -55,11 +55,14 @@ def make_policy(config: Config, actor: str, seed: int) -> Policy | None:
         seed: of the policy and of its training.
 
     Raises:
-        UnblindError: the run is unknown, or its model is missing or damaged.
+        UnblindError: the run is unknown, acts behind a socket or not at all, or its model is
+            missing or damaged.
     """
     kind = actor if actor in SCRIPTED and actor not in config.runs else config.run(actor).policy
     if kind in _MAKERS:
         return _MAKERS[kind](seed)
+    if actor in config.runs:
+        jobs.rollout_stage(config, actor)  # refuses what acts elsewhere, or not at all
     return ScenePolicy(load_policy(config, actor, seed), seed)
 
 
