@@ -383,6 +383,7 @@ def test_a_policy_that_gives_too_few_actions_is_no_policy(capfd):
 @pytest.mark.parametrize(
     "data",
     [b"", b"\xc1", bytes(1000), encode(Message("observation", {"task_description": 3}, 9))],
+    ids=["empty", "reserved", "zeros", "wrong type"],  # a message's bytes hold the time
 )
 def test_a_client_that_talks_nonsense_is_told_and_harms_nobody(data):
     with sockets.served(NoopPolicy()) as address:
