@@ -101,6 +101,13 @@ def rollout(
             "layers, in either half of them, and as many others (section knockout).",
         ),
     ] = False,
+    trajectories: Annotated[
+        bool,
+        typer.Option(
+            "--trajectories",
+            help="Keep every control step: action, poses of gripper and object, success.",
+        ),
+    ] = False,
     policy_server: Annotated[
         str | None,
         typer.Option(
@@ -116,11 +123,12 @@ def rollout(
     """Evaluate a policy in closed loop; conditions whose record is current are not repeated."""
     settings = load_config(config, override)
     served = settings.run(run).policy == "served"
-    if arms + knockout + served > 1:
-        raise typer.BadParameter("choose one of them", param_hint="--arms, --knockout")
+    if arms + knockout + trajectories + served > 1:
+        hint = "--arms, --knockout, --trajectories, --policy-server"
+        raise typer.BadParameter("choose one of them", param_hint=hint)
     if served != (policy_server is not None):
         raise _unanswered(run, served)
-    evaluate, folder = _evaluation(settings, run, arms, knockout)
+    evaluate, folder = _evaluation(settings, run, arms, knockout, trajectories)
     if policy_server is not None:
         from unblind.serving import evaluation
 
@@ -141,7 +149,7 @@ def _unanswered(run: str, served: bool) -> UnblindError:
 
 
 def _evaluation(
-    config: Config, run: str, arms: bool, knockout: bool
+    config: Config, run: str, arms: bool, knockout: bool, trajectories: bool
 ) -> tuple[Callable[..., None], Path]:
     """Return what evaluates a run, and the folder of its records."""
     results, stop = Path(config.results), config.rollout.stop_early
@@ -149,6 +157,10 @@ def _evaluation(
         from unblind.steps.knocking_out import knock_out
 
         return knock_out, results / "knockout-rollouts"
+    if trajectories:
+        from unblind.rollout import trajectories as with_steps
+
+        return with_steps.rollout, results / "trajectories"
     if stop and run != stop.against and not arms:
         from unblind.steps.comparing import compare
 

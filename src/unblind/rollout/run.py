@@ -116,25 +116,37 @@ def rollout(
             the base or the run's adapter is missing, damaged or of another base, a worker died, or
             the disk is full.
     """
+    evaluation, names = evaluation_of(config, run, seed, names, rule)
+    evaluate(config, evaluation, out, names, n_workers)
+
+
+def evaluation_of(
+    config: Config, run: str, seed: int, names: Sequence[str] | None, rule: str = "rollout"
+) -> tuple[Evaluation, list[str]]:
+    """Return how a run is evaluated, and the names of the records (see `rollout`).
+
+    Raises:
+        UnblindError: unknown run or condition, a record of another rule, or the run's model is
+            missing or damaged.
+    """
     job = jobs.Job(config, jobs.stage_of(config, rule, run), run, seed)
     known = [path.stem for path in job.outputs]
     others = record_names.arms(config)
-    names = [n if n in others else conditions.get(n).name for n in names or known]
-    for name in names:
+    listed = [n if n in others else conditions.get(n).name for n in names or known]
+    for name in listed:
         if name not in known:
             cause = f"'{name}' is no record of the rule {rule}"
             raise UnblindError(cause, f"name some of: {', '.join(known)}")
-    origin = made_from(job)
     unit = 0.0 if config.is_published(run) else EPISODE_CPU_S[config.run(run).policy]
     evaluation = Evaluation(
         run,
         seed,
-        origin,
+        made_from(job),
         details(config, run, seed),
         lambda: make_policy(config, run, seed),
         unit * config.rollout.max_steps / 80,
     )
-    evaluate(config, evaluation, out, names, n_workers)
+    return evaluation, listed
 
 
 def made_from(job: jobs.Job) -> dict[str, Any]:
