@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unblind import checkout
+from unblind import checkout, locks
 from unblind.cli.options import MINI, AsJson, ConfigFile, Overrides, load_config
 from unblind.cli.tables import PAPER_SCALE
 from unblind.errors import UnblindError, note
@@ -79,6 +79,23 @@ def trace(
     if inside not in nodes:
         print(f"{inside} belongs to")
     print(tree.render(nodes, every_file, tree.lines_for(sys.stdout.encoding)))
+
+
+@app.command()
+def merge(
+    sources: Annotated[list[Path], typer.Argument(help="Results folders of other machines.")],
+    into: Annotated[Path, typer.Option(help="The results folder that gets their records.")] = Path(
+        "results"
+    ),
+) -> None:
+    """Bring records of rollouts together that were made on several machines."""
+    from unblind.custody.merge import merge as bring_together
+
+    with locks.alone(into):
+        merged = bring_together(sources, into)
+    for path in merged:
+        print(path)
+    note(f"{len(merged)} records merged")
 
 
 @app.command()

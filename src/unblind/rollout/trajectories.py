@@ -22,8 +22,8 @@ from unblind.sim.episodes import Episode
 #:
 #: - ``action``: (T, 7) as the controller takes them (see `unblind.sim.robot.StudyWidowX`);
 #: - ``success``: (T,) whether the object stood on the plate after each of them;
-#: - ``gripper_pose``, ``object_pose``: (T + 1, 7), position in m and quaternion (w, x, y, z), world,
-#:   before the first action and after each;
+#: - ``gripper_pose``, ``object_pose``: (T + 1, 7) before the first action and after each, position
+#:   in m and quaternion (w, x, y, z), world;
 #: - ``finger_m``: (T + 1,) mean position of the two fingers' joints, m.
 SCHEMA = pa.unify_schemas(
     [
