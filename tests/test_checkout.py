@@ -54,7 +54,7 @@ OF_A_STUDY = {
     ("schema", "--write"): "workflow/config/schema.json",
 }
 ANYWHERE = {"bench-gpu", "catalog", "cluster-probe", "conditions", "decode", "doctor", "openvla"}
-ANYWHERE |= {"assets assemble", "schema", "twin"}
+ANYWHERE |= {"assets assemble", "merge", "schema", "twin"}
 
 
 @pytest.fixture

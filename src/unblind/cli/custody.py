@@ -84,9 +84,7 @@ def trace(
 @app.command()
 def merge(
     sources: Annotated[list[Path], typer.Argument(help="Results folders of other machines.")],
-    into: Annotated[Path, typer.Option(help="The results folder that gets their records.")] = Path(
-        "results"
-    ),
+    into: Annotated[Path, typer.Option(help="The results folder that gets their records.")],
 ) -> None:
     """Bring records of rollouts together that were made on several machines."""
     from unblind.custody.merge import merge as bring_together
