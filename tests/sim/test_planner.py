@@ -1,7 +1,7 @@
 """The planner on a box of known size, on a whole demonstration, and with executed noise."""
 
 from dataclasses import replace
-from itertools import takewhile
+from itertools import product, takewhile
 from types import SimpleNamespace
 
 import numpy as np
@@ -227,6 +227,34 @@ def test_a_demonstration_succeeds(env, planner, number):
     assert 20 < len(grasped) < 80
     assert all(held for stage, held in grasped if stage == "lift")
     assert not any(held for stage, held in grasped if stage in ("reach", "grasp"))
+
+
+def test_the_released_objects_come_onto_the_released_plates(renderer, released_assets):
+    """A dozen of the pairs of which the files are there, each at a place of its own.
+
+    The banana and the chess board are dropped into one another at theirs, and fly off the table.
+    """
+    from unblind.rollout.policies import OracleActor
+    from unblind.sim.env import PutOnPlateEnv
+    from unblind.sim.released import ReleasedCatalog
+
+    catalog, pairs = ReleasedCatalog(released_assets), []
+    objects, plates = (
+        [one.index for one in kind if (released_assets / one.files[0]).is_file()]
+        for kind in (catalog.objects, catalog.plates)
+    )
+    for number, (thing, plate) in enumerate(product(objects, plates)):
+        start = decode("carrot", 997 * number)
+        pairs.append(replace(start, object_index=thing, plate_index=plate))
+    env = PutOnPlateEnv(catalog=str(released_assets), obs_mode="none", episode=pairs[0])
+    succeeded = []
+    for episode in pairs[:: -(-len(pairs) // 12)]:
+        env.reset(options={"episode": episode})
+        actor = OracleActor("corrected")
+        results = [env.step(actor.act(env))[-1] for _ in range(40)]
+        succeeded.append(bool(results[-1]["success"]))
+    env.close()
+    assert succeeded.count(True) >= len(succeeded) - 1 > 5
 
 
 def test_the_plan_is_the_same_every_time(env, planner):
