@@ -53,7 +53,7 @@ def test_a_policy_sees_pictures_of_evaluation(renderer):
     takes = acting.act(config, Actor("noop", "", 0, onlooker), episodes, steps.append)
     assert [image.shape for image in onlooker.seen] == [(48, 64, 3)] * 4
     assert all(image.std() > 10 for image in onlooker.seen)
-    assert steps == [2, 2]
+    assert steps == [0, 2, 2]
     assert [take.episode for take in takes] == episodes
     for number, take in enumerate(takes):
         assert take.pictures.shape == (3, 48, 64, 3) and len(take.successes) == 3

@@ -1,5 +1,7 @@
 """Episodes that one run wins and the other loses, counted, listed and drawn."""
 
+from pathlib import Path
+
 import commands
 import imageio.v3 as imageio
 import numpy as np
@@ -8,6 +10,7 @@ import sizes
 import synthetic
 import takes
 
+from unblind.cli import look
 from unblind.config import load
 from unblind.errors import Note, UnblindError
 from unblind.films import compare
@@ -15,16 +18,15 @@ from unblind.films import compare
 EPISODES = 8
 
 
-@pytest.fixture
-def config(tmp_path):
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
     """A study of which the records of two runs are there, with made-up ids from 0 and from 1000."""
-    config = load(
-        commands.SMOKE,
-        {**sizes.episodes(EPISODES), "results": str(tmp_path), "seeds": [0, 1]},
-    )
+    results = tmp_path_factory.mktemp("results")
+    changes = sizes.episodes(EPISODES)
+    config = load(commands.SMOKE, {**changes, "results": str(results), "seeds": [0, 1]})
     for run, finals in (("default", 3), ("base", 1)):
         for seed in config.seeds:
-            folder = tmp_path / "rollouts" / run / str(seed)
+            folder = results / "rollouts" / run / str(seed)
             synthetic.write_records(
                 config, run, seed, folder, {"carrot": finals}, rules=("rollout",)
             )
@@ -59,7 +61,7 @@ def test_episodes_are_paired_counted_and_listed(config):
     assert {one.winner for one in other.decided} == {"default"}
 
 
-def test_what_cannot_be_compared_is_refused(config, tmp_path):
+def test_what_cannot_be_compared_is_refused(config):
     for runs in (["default"], ["default"] * 2, ["default", "base", "noop"]):
         with pytest.raises(UnblindError, match="name two runs"):
             compare.duel(config, "carrot", runs, None)
@@ -84,7 +86,17 @@ def test_the_first_episodes_are_drawn_in_rows(config, tmp_path, monkeypatch, cap
     sheet = imageio.imread(path)
     green = (np.abs(sheet.astype(int) - (0, 150, 80)).sum(-1) < 3).sum(1)
     assert ((green[1:] > 200) & (green[:-1] <= 200)).sum() == 6, "two edges of a frame a row"
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["rollouts", "sheet.png"]
+    assert [one.name for one in tmp_path.iterdir()] == ["sheet.png"]
+
+
+def test_a_list_needs_no_model(config, capsys):
+    study = [f"results={config.results}", "seeds=[0, 1]"]
+    study += [f"{key}={value}" for key, value in sizes.episodes(EPISODES).items()]
+    asked = {"config": Path(commands.SMOKE), "override": study, "seed": 1, "only_list": True}
+    look.compare("carrot", runs="base, default", **asked)
+    duel = compare.duel(config, "carrot", ["base", "default"], 1)
+    assert capsys.readouterr().out == compare.told(duel) + "\n"
+    assert not Path(config.results, "films").exists()
 
 
 def test_who_acts_otherwise_than_in_the_record_is_named(config, tmp_path, monkeypatch):
@@ -94,8 +106,9 @@ def test_who_acts_otherwise_than_in_the_record_is_named(config, tmp_path, monkey
         compare.draw(config, duel, tmp_path / "sheet.png", 1)
 
 
-def test_a_sheet_is_called_by_what_it_compares(config, tmp_path):
+def test_a_sheet_is_called_by_what_it_compares(config):
+    folder = Path(config.results, "films")
     duel = compare.duel(config, "carrot", ["default", "base"], None)
-    assert compare.place(config, duel) == tmp_path / "films" / "compare-carrot-default-base.png"
+    assert compare.place(config, duel) == folder / "compare-carrot-default-base.png"
     one = compare.duel(config, "carrot", ["default", "base"], 1)
     assert compare.place(config, one).name == "compare-carrot-default-base-seed1.png"

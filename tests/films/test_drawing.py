@@ -17,7 +17,7 @@ def panel(shade, won=False):
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
 def test_a_board_shows_its_panels_side_by_side(count):
     board = Board("put carrot on plate", ["Default", "Align", "Freeze", "Base"][:count], SIZE)
-    shades = [40, 90, 140, 190][:count]
+    shades = [40, 90, 140, 210][:count]
     picture = board.picture([panel(shade) for shade in shades])
     height, width, _ = picture.shape
     assert (width, height) == board.size and width % 2 == height % 2 == 0

@@ -75,7 +75,7 @@ def test_several_runs_stand_side_by_side(config, episode, actors, tmp_path, caps
     green = (np.abs(film.astype(int) - (0, 150, 80)).sum(-1) < 40).sum(1)
     assert green[:STEPS].sum() == 0, "there is no success before the last step"
     assert green[STEPS:, : 2 * width].sum() == 0 and (green[STEPS:, 2 * width :] > 0).any(1).all()
-    assert (np.abs(film[STEPS].astype(int) - film[-1]) < 12).all()
+    assert np.abs(film[STEPS].astype(int) - film[-1]).mean() < 1
     told = json.loads((tmp_path / "film.json").read_text())
     assert [(run["run"], run["success"]) for run in told["runs"]] == [
         ("default", False),
@@ -100,9 +100,9 @@ def test_maps_are_laid_over_the_panels_of_models(config, episode, actors, tmp_pa
     style = Style(board=True, attention=True)
     with pytest.warns(Note, match="noop has no attention"):
         path = watch.watch(config, episode, ["base", "noop"], 0, tmp_path / "film.mp4", style)
-    film = pictures(path).astype(int)
+    film = pictures(path)[STEPS:].astype(int)
     middle = film.shape[2] // 2
-    colourful = film.max(-1) - film.min(-1) > 60
+    colourful = film.max(-1) - film.min(-1) > 35
     below = film.shape[1] - 60
     assert colourful[:, :below, :middle].mean() > 0.4, "violet, and a yellow corner"
     assert colourful[:, :below, middle:].mean() < 0.01

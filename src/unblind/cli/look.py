@@ -158,7 +158,7 @@ def watch(
 
     episode = films.the_episode(settings, condition, episode_id, split and split.value)
     names = _listed(side_by_side) if side_by_side else [run or policy.value]
-    style = films.Style(bool(side_by_side) or attention, attention, quality.value)
+    style = films.Style(bool(side_by_side), attention, quality.value)
     out = out or films.place(settings, episode, names, seed, style)
     print(films.watch(settings, episode, names, seed, out, style))
 

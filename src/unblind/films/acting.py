@@ -1,6 +1,8 @@
 """Episodes acted again: what the camera saw, what was done, and whether it succeeded."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+import gc
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +11,7 @@ import numpy as np
 from unblind import workers
 from unblind.config import Config
 from unblind.errors import UnblindError, near
+from unblind.progress import Progress
 from unblind.rollout.factory import load_policy, make_policy
 from unblind.rollout.policies import SCRIPTED, Observation, OracleActor, Policy
 from unblind.rollout.trained import model_files
@@ -61,6 +64,18 @@ class Take:
     def success(self) -> bool:
         """Whether the episode ended in success: ``success_final`` of a record."""
         return bool(self.successes[-1])
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """Collect no garbage: a tenth of the time in which the libraries of a film are loaded."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def label(config: Config, name: str) -> str:
@@ -116,6 +131,26 @@ def actor(config: Config, name: str, seed: int) -> Actor:
     return Actor(*told, make_policy(config, name, seed))
 
 
+def counted(what: str, steps: int, unit_cpu_s: float = 0.0) -> Callable[[int], None]:
+    """Return what tells the user how far actors are, and how long the rest takes.
+
+    Time runs from the first scene on: libraries and the first picture take longer than all steps.
+
+    Args:
+        what: the steps' name.
+        steps: to be done in all.
+        unit_cpu_s: expected CPU-seconds a step, 0 where nothing is known of them.
+    """
+    progress = Progress(what, steps, unit_cpu_s)
+
+    def advance(done: int) -> None:
+        if not done and not progress.n:
+            progress.reset()
+        progress.advance(done)
+
+    return advance
+
+
 def act(
     config: Config,
     who: Actor,
@@ -128,7 +163,7 @@ def act(
         config: the whole configuration.
         who: of `actor`.
         episodes: in the order of what is returned.
-        advance: is told how many steps were just done.
+        advance: is told how many steps were just done; 0 when scenes are there.
 
     Raises:
         UnblindError: no renderer can be set up, or the catalog lacks files.
@@ -146,6 +181,7 @@ def _together(
     size = (config.render.width, config.render.height)
     stages = [_Stage(config, episode, size) for episode in episodes]
     planners = [OracleActor(config.demos.euler) for _ in stages if who.policy is None]
+    advance(0)
     try:
         for step in range(config.rollout.max_steps):
             if who.policy is None:

@@ -27,7 +27,6 @@ from unblind.films.drawing import (
 )
 from unblind.films.watch import FOLDER
 from unblind.machine import renderer
-from unblind.progress import Progress
 from unblind.report.differences import Paired, pair, paired
 from unblind.report.records import Records, load_cell, record_path
 from unblind.report.stats import mcnemar_exact
@@ -93,6 +92,8 @@ def duel(config: Config, condition: str, runs: Sequence[str], seed: int | None) 
     name = conditions.get(condition).name
     if len(runs) != 2 or runs[0] == runs[1]:
         raise UnblindError(f"no comparison of {', '.join(runs) or 'nobody'}", "name two runs")
+    for run in runs:
+        config.run(run)
     seeds = tuple(config.seeds) if seed is None else (seed,)
     pairs = pair(*(_records(config, run, seeds, name) for run in runs))
     whole = paired(pairs, [COLUMN_OF[name]], config.seed)
@@ -124,12 +125,15 @@ def _records(config: Config, run: str, seeds: Sequence[int], condition: str) -> 
 def told(duel: Duel) -> str:
     """Return the comparison in words, and a line an episode that one run alone wins."""
     lines = [*_counted(duel), ""]
-    width = max(len(run) for run in (*duel.runs, "won by"))
-    if duel.decided:
-        lines.append(f"seed  {'episode':>18}  {'won by':<{width}}  instruction")
-    for one in duel.decided:
-        told = f"{one.winner:<{width}}  {one.episode.instruction}"
-        lines.append(f"{one.seed:>4}  {one.episode.episode_id:>18}  {told}")
+    rows = [("seed", "episode", "won by", "instruction")] * bool(duel.decided)
+    rows += [
+        (str(one.seed), str(one.episode.episode_id), one.winner, one.episode.instruction)
+        for one in duel.decided
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for seed, number, winner, instruction in rows:
+        row = (seed.rjust(widths[0]), number.rjust(widths[1]), winner.ljust(widths[2]), instruction)
+        lines.append("  ".join(row))
     return "\n".join(lines).rstrip()
 
 
@@ -177,7 +181,8 @@ def draw(config: Config, duel: Duel, out: Path, most: int) -> Path:
         for seed in {one.seed for one in chosen}:
             acting.check(config, [run], seed)
     renderer.ensure()
-    takes = _act_again(config, duel, chosen)
+    with acting.uncollected():
+        takes = _act_again(config, duel, chosen)
     sheet = _sheet(duel, chosen, takes)
     with atomic_path(out) as temporary:
         temporary.write_bytes(png.encode(sheet))
@@ -191,7 +196,7 @@ def _act_again(
     steps = config.rollout.max_steps
     cost = sum(EPISODE_CPU_S.get(config.run(run).policy, 0.0) for run in duel.runs)
     units = len(duel.runs) * len(chosen) * steps
-    progress = Progress("steps to act again", units, cost / len(duel.runs) / 80)
+    advance = acting.counted("steps to act again", units, cost / len(duel.runs) / 80)
     takes = {}
     for run in duel.runs:
         for seed in sorted({one.seed for one in chosen}):
@@ -199,7 +204,7 @@ def _act_again(
             who = acting.actor(config, run, seed)
             for one, take in zip(
                 some,
-                acting.act(config, who, [one.episode for one in some], progress.advance),
+                acting.act(config, who, [one.episode for one in some], advance),
                 strict=True,
             ):
                 takes[run, seed, one.episode.episode_id] = take

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +16,6 @@ from unblind.films.acting import Actor, Take
 from unblind.films.drawing import MARKS, Board, Shown, covered, enlarged
 from unblind.films.encoding import write_film
 from unblind.machine import renderer
-from unblind.progress import Progress
 from unblind.sim import camera, conditions
 from unblind.sim.episodes import Episode, decode
 
@@ -37,7 +36,7 @@ class Style:
     """How a film looks.
 
     Attributes:
-        board: whether panels have a heading, labels, steps and marks; a film of several has them.
+        board: whether panels have a heading, labels, steps and marks.
         attention: whether maps are laid over the panels of models.
         quality: ``high``: scenes are drawn at 640 x 480 px; ``normal``: a policy's own pictures are
             enlarged.
@@ -54,7 +53,7 @@ def watch(
     names: Sequence[str],
     seed: int,
     out: Path,
-    style: Style | None = None,
+    style: Style = Style(),
 ) -> Path:
     """Film an episode in real time, and write beside NAME.mp4 a NAME.json that says what it shows.
 
@@ -68,19 +67,20 @@ def watch(
         names: one to four of ``config.runs``, ``oracle``, ``random`` and ``noop``.
         seed: of the policies and of their training.
         out: mp4 file.
-        style: plain pictures of one run if None.
+        style: how it looks; a film of several has a board.
 
     Raises:
         UnblindError: no name or too many, one that is unknown or named twice, a model that is
             missing or damaged, nobody with attention, no renderer, or ffmpeg fails.
     """
-    style = style or Style(board=len(names) > 1)
+    style = replace(style, board=style.board or style.attention or len(names) > 1)
     told = out.with_suffix(".json")
     _check(config, names, seed, style, out)
     renderer.ensure()
-    fps, size = _rate_and_size(style)
-    takes, panels, top = _shoot(config, episode, names, seed, style)
+    with acting.uncollected():
+        takes, panels, top = _shoot(config, episode, names, seed, style)
     labels = [acting.label(config, name) for name in names]
+    fps, size = _rate_and_size(style)
     if style.board:
         layer = attending.layer(config)
         board = Board(episode.instruction, labels, size, top, layer)
@@ -153,16 +153,17 @@ def _shoot(
     Models are loaded one after the other, so that only one is in memory.
     """
     passes = 2 if style.quality == "high" else 1
-    progress = Progress("steps to film", passes * len(names) * config.rollout.max_steps, 0.0)
+    steps = passes * len(names) * config.rollout.max_steps
+    advance = acting.counted("steps to film", steps)
     _, size = _rate_and_size(style)
     takes, shown, maps = [], [], []
     for name in names:
         who = acting.actor(config, name, seed)
-        (take,) = acting.act(config, who, [episode], progress.advance)
+        (take,) = acting.act(config, who, [episode], advance)
         takes.append(take)
         maps.append(_maps(config, who, take) if style.attention else None)
         if style.quality == "high":
-            shown.append(acting.show_again(config, take, tuple(camera.FRAME), progress.advance))
+            shown.append(acting.show_again(config, take, tuple(camera.FRAME), advance))
         else:
             shown.append(take.pictures)
     if style.board:
