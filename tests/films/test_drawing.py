@@ -49,7 +49,8 @@ def test_a_map_covers_a_picture_in_the_colours_of_the_figure():
     shown = drawing.covered(picture, np.array([[0.0, 2.0], [4.0, 9.0]]), 4.0)
     viridis = matplotlib.colormaps["viridis"]
     for place, share in (((5, 5), 0.0), ((5, 50), 0.5), ((35, 5), 1.0), ((35, 50), 1.0)):
-        expected = 0.35 * 100 + 0.65 * np.array(viridis(share, bytes=True)[:3])
+        cover = 0.65 * share**0.5
+        expected = (1 - cover) * 100 + cover * np.array(viridis(share, bytes=True)[:3])
         assert shown[place] == pytest.approx(expected, abs=1)
 
 

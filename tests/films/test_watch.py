@@ -94,8 +94,8 @@ def test_maps_are_laid_over_the_panels_of_models(config, episode, actors, tmp_pa
             **vars(actor(*words)) | {"model": words[1] == "base" or None}
         ),
     )
-    even = np.ones((STEPS + 1, 4, 4))
-    even[:, 0, 0] = 9
+    even = np.full((STEPS + 1, 4, 4), 9.0)
+    even[:, 0, 0] = 0
     monkeypatch.setattr(attending, "maps", lambda *_: even)
     style = Style(board=True, attention=True)
     with pytest.warns(Note, match="noop has no attention"):
@@ -104,7 +104,7 @@ def test_maps_are_laid_over_the_panels_of_models(config, episode, actors, tmp_pa
     middle = film.shape[2] // 2
     colourful = film.max(-1) - film.min(-1) > 35
     below = film.shape[1] - 60
-    assert colourful[:, :below, :middle].mean() > 0.4, "violet, and a yellow corner"
+    assert colourful[:, :below, :middle].mean() > 0.4, "yellow, but for a corner"
     assert colourful[:, :below, middle:].mean() < 0.01
     assert json.loads((tmp_path / "film.json").read_text())["attention"] is True
 

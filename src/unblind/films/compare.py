@@ -1,5 +1,6 @@
 """Episodes that one of two runs wins and the other loses: a list, and a picture of how they end."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,7 @@ from unblind.report.stats import mcnemar_exact
 from unblind.report.summary import COLUMN_OF
 from unblind.sim import conditions
 from unblind.sim.episodes import Episode, decode
-from unblind.study.stages import EPISODE_CPU_S
+from unblind.study.stages import EPISODE_CPU_S, START_CPU_S
 
 #: Size of a picture on the sheet, width of its first column, height of a line, and what is between.
 _TILE, _WORDS, _LINE, _GAP = (256, 192), 250, 22, 10
@@ -193,10 +194,8 @@ def _act_again(
     config: Config, duel: Duel, chosen: Sequence[Decided]
 ) -> Mapping[tuple[str, int, int], Take]:
     """Return what each run has done in each episode, by run, seed and id."""
-    steps = config.rollout.max_steps
-    cost = sum(EPISODE_CPU_S.get(config.run(run).policy, 0.0) for run in duel.runs)
-    units = len(duel.runs) * len(chosen) * steps
-    advance = acting.counted("steps to act again", units, cost / len(duel.runs) / 80)
+    steps = len(duel.runs) * len(chosen) * config.rollout.max_steps
+    advance = acting.counted("steps to act again", steps, _cpu_s(config, duel, chosen) / steps)
     takes = {}
     for run in duel.runs:
         for seed in sorted({one.seed for one in chosen}):
@@ -210,6 +209,23 @@ def _act_again(
                 takes[run, seed, one.episode.episode_id] = take
                 _compare_with_record(one, run, take)
     return takes
+
+
+def _cpu_s(config: Config, duel: Duel, chosen: Sequence[Decided]) -> float:
+    """Return the CPU-seconds that acting again takes here; 0 where nothing is known of them."""
+    if any(config.is_published(run) for run in duel.runs):
+        return 0.0
+    seen, whole = EPISODE_CPU_S["served"], EPISODE_CPU_S["vla"]
+    total = 0.0
+    for run in duel.runs:
+        policy = config.run(run).policy
+        for number in Counter(one.seed for one in chosen).values():
+            if policy == "vla":  # a batch that is not full costs as much
+                filled = -(-number // acting.SCENES) * acting.SCENES
+                total += number * seen + filled * (whole - seen)
+            else:
+                total += number * EPISODE_CPU_S[policy]
+    return START_CPU_S + total * config.rollout.max_steps / 80
 
 
 def _compare_with_record(one: Decided, run: str, take: Take) -> None:

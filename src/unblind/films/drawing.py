@@ -65,6 +65,9 @@ def framed(picture: np.ndarray, won: bool) -> np.ndarray:
 def covered(picture: np.ndarray, values: np.ndarray, top: float) -> np.ndarray:
     """Return a picture with a map laid over it, in the colours of Figure 4.
 
+    Where the map is 0 the picture is left as it is, so that a film still shows what happens there;
+    from there on it is covered the more, at most as much as in the figure.
+
     Args:
         picture: (H, W, 3) uint8.
         values: (rows, columns), the map, which spans the whole picture.
@@ -72,8 +75,11 @@ def covered(picture: np.ndarray, values: np.ndarray, top: float) -> np.ndarray:
     """
     from unblind.report.attention_figure import COVER
 
-    tint = cv2.resize(colours(values / top), picture.shape[1::-1], interpolation=cv2.INTER_NEAREST)
-    return cv2.addWeighted(picture, 1 - COVER, tint, COVER, 0)
+    shares = np.clip(values / top, 0, 1)
+    size, blocks = picture.shape[1::-1], cv2.INTER_NEAREST
+    tint = cv2.resize(colours(shares), size, interpolation=blocks)
+    weight = cv2.resize(COVER * np.sqrt(shares), size, interpolation=blocks)[..., None]
+    return np.round(picture + weight * (tint.astype(float) - picture)).astype(np.uint8)
 
 
 def colours(shares: np.ndarray) -> np.ndarray:
@@ -138,7 +144,9 @@ class Board:
         """Draw the scale of the maps below the panels."""
         middle = self.size[1] - self._line / 2 - _GAP / 2
         bar = colours(np.tile(np.linspace(0, 1, 96), (round(0.5 * self._line), 1)))
-        told = f"{top:.0f} times an even map: attention of the last token, layer {layer}"
+        told = (
+            f"{top:.0f} times an even map: attention of the instruction's last token, layer {layer}"
+        )
         place = _GAP + self._plain.getlength("0 ")
         draw.text((_GAP, middle), "0", INK, self._plain, anchor="lm")
         self._empty.paste(Image.fromarray(bar), (round(place), round(middle - len(bar) / 2)))
