@@ -14,7 +14,7 @@ INK, PAPER, FAINT = (25, 25, 25), (255, 255, 255), (110, 110, 110)
 WON, LOST = (0, 150, 80), (190, 190, 190)
 #: What stands beside an episode that ended or not.
 MARKS = {True: "success", False: "no success"}
-_GAP, _BORDER = 8, 4
+_GAP, _BORDER, _BAR = 8, 4, 96
 #: A font's size by a panel's width.
 _TEXT = 0.042
 
@@ -130,29 +130,31 @@ class Board:
         self._line = round(1.8 * letter)
         self._plain, self._bold = font(letter), font(letter, bold=True)
         across = len(labels) * (size[0] + 2 * _BORDER + _GAP) + _GAP
-        below = 0 if top is None else self._line
-        down = 3 * self._line + size[1] + 2 * _BORDER + _GAP + below
+        told = wrapped(f'"{heading}"', self._bold, across - 2 * _GAP)
+        legend = [] if top is None else self._legend(across, top, layer)
+        self._above = round((len(told) + 0.5) * self._line)
+        below = self._above + round(1.5 * self._line) + size[1] + 2 * _BORDER + _GAP
+        down = below + len(legend) * self._line
         self.size = (across + across % 2, down + down % 2)
         self._empty = Image.new("RGB", self.size, PAPER)
         draw = ImageDraw.Draw(self._empty)
-        text = fitted(f'"{heading}"', self._bold, across - 2 * _GAP)
-        draw.text((across / 2, 0.8 * self._line), text, INK, self._bold, anchor="mm")
-        if top is not None:
-            self._legend(draw, top, layer)
+        for number, line in enumerate(told):
+            middle = (across / 2, (number + 0.8) * self._line)
+            draw.text(middle, line, INK, self._bold, anchor="mm")
+        for number, line in enumerate(legend):
+            middle = below + (number + 0.2) * self._line
+            draw.text((_GAP + _BAR + _GAP, middle), line, INK, self._plain, anchor="lm")
+        if legend:
+            bar = colours(np.tile(np.linspace(0, 1, _BAR), (round(0.5 * self._line), 1)))
+            self._empty.paste(Image.fromarray(bar), (_GAP, round(below - 0.05 * self._line)))
 
-    def _legend(self, draw: ImageDraw.ImageDraw, top: float, layer: int) -> None:
-        """Draw the scale of the maps below the panels."""
-        middle = self.size[1] - self._line / 2 - _GAP / 2
-        bar = colours(np.tile(np.linspace(0, 1, 96), (round(0.5 * self._line), 1)))
-        told = (
-            f"{top:.0f} times an even map: attention of the instruction's last token, layer {layer}"
+    def _legend(self, across: int, top: float, layer: int) -> list[str]:
+        """Return in lines what stands beside the scale of the maps."""
+        text = (
+            f"0 to {top:.0f} times an even map: attention of the instruction's last token, "
+            f"layer {layer}"
         )
-        place = _GAP + self._plain.getlength("0 ")
-        draw.text((_GAP, middle), "0", INK, self._plain, anchor="lm")
-        self._empty.paste(Image.fromarray(bar), (round(place), round(middle - len(bar) / 2)))
-        room = self.size[0] - place - bar.shape[1] - 2 * _GAP
-        text = fitted(told, self._plain, room)
-        draw.text((place + bar.shape[1] + _GAP, middle), text, INK, self._plain, anchor="lm")
+        return wrapped(text, self._plain, across - _BAR - 3 * _GAP)
 
     def picture(self, panels: Sequence[Shown]) -> np.ndarray:
         """Return the board with these panels, (height, width, 3) uint8."""
@@ -160,7 +162,7 @@ class Board:
         draw = ImageDraw.Draw(board)
         step = self._size[0] + 2 * _BORDER + _GAP
         for number, panel in enumerate(panels):
-            left, above = _GAP + number * step, 1.5 * self._line
+            left, above = _GAP + number * step, self._above
             right, middle = left + step - _GAP, above + 0.5 * self._line
             draw.text((right, middle), panel.told, FAINT, self._plain, anchor="rm")
             room = step - _GAP - self._plain.getlength(f"{panel.told}  ")
