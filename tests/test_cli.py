@@ -74,6 +74,7 @@ def test_decode_prints_plain_json():
         (["predict", "absent.png", "put carrot on plate"], "absent.png is missing"),
         (["predict", PICTURE, "x", "--run", "noop"], "run 'noop' is scripted"),
         (["watch", "carrot", "5", "--run", "alihn"], "unknown run 'alihn', did you mean 'align'"),
+        (["compare", "carrot", "--runs", "default"], "no comparison of default (name two runs)"),
         (["rollout", "--run", "align", *ELSEWHERE], "no base in nowhere/rebuilt-base"),
     ],
 )
@@ -91,6 +92,7 @@ def test_a_problem_is_one_line_and_exit_code_1(words, cause):
     [
         ["rollout"],
         ["decode", "carrot", "5", "--splat", "train"],
+        ["watch", "carrot", "5", "--run", "align", "--side-by-side", "align"],
         ["demos", "--workers", "0"],
         ["demos", "--set", "seed"],
         ["nonsense"],

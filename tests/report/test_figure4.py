@@ -128,5 +128,5 @@ def test_models_that_looked_at_other_frames_are_refused(config, records):
 
 
 def test_maps_are_shown_in_multiples_of_an_even_one():
-    values = attention_figure._even(pd.Series({"map": [0.4, 0.2, 0.2, 0.2]}))
+    values = attention_figure.even(pd.Series({"map": [0.4, 0.2, 0.2, 0.2]}))
     assert values == pytest.approx(np.array([[1.6, 0.8], [0.8, 0.8]]))

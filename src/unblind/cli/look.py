@@ -28,6 +28,13 @@ class Fidelity(StrEnum):
     released = "released"
 
 
+class Quality(StrEnum):
+    """What a film's pictures are made of."""
+
+    normal = "normal"
+    high = "high"
+
+
 class Policy(StrEnum):
     """Policies that need no trained weights."""
 
@@ -127,17 +134,56 @@ def watch(
     episode_id: EpisodeId,
     policy: Annotated[Policy, typer.Option(help="Who acts.")] = Policy.oracle,
     run: Annotated[str | None, typer.Option(help="A run that acts instead.")] = None,
+    side_by_side: Annotated[
+        str | None,
+        typer.Option(metavar="RUNS", help="One to four runs or policies instead, by commas."),
+    ] = None,
+    attention: Annotated[
+        bool, typer.Option("--attention", help="Lay over each panel where its model looks.")
+    ] = False,
+    quality: Annotated[
+        Quality, typer.Option(help="high: drawn at 640 x 480; normal: enlarged.")
+    ] = Quality.normal,
     seed: RunSeed = 0,
     out: Annotated[Path | None, typer.Option(help="Video file (mp4).")] = None,
     split: OneSplit = None,
     config: ConfigFile = MINI,
     override: Overrides = None,
 ) -> None:
-    """Film one episode."""
+    """Film one episode: by one run or policy, or by several side by side."""
+    if run and side_by_side:
+        raise typer.BadParameter("--run and --side-by-side say both who acts", param_hint="--run")
     settings = load_config(config, override)
-    from unblind.rollout.watch import watch as film
+    from unblind.films import watch as films
 
-    name = f"{condition}-{episode_id}-{run or policy.value}.mp4"
-    out = out or Path(settings.results, "videos", name)
-    actor = run or policy.value
-    print(film(settings, condition, episode_id, actor, seed, out, split and split.value))
+    episode = films.the_episode(settings, condition, episode_id, split and split.value)
+    names = _listed(side_by_side) if side_by_side else [run or policy.value]
+    style = films.Style(bool(side_by_side), attention, quality.value)
+    out = out or films.place(settings, episode, names, seed, style)
+    print(films.watch(settings, episode, names, seed, out, style))
+
+
+@app.command()
+def compare(
+    condition: ConditionName,
+    runs: Annotated[str, typer.Option(metavar="A,B", help="Two runs.")] = "default,align",
+    seed: Annotated[int | None, typer.Option(help="Default: all seeds.", min=0)] = None,
+    out: Annotated[Path | None, typer.Option(help="Picture (PNG).")] = None,
+    most: Annotated[int, typer.Option(help="Rows of the picture.", min=1)] = 12,
+    only_list: Annotated[bool, typer.Option("--list", help="Draw no picture.")] = False,
+    config: ConfigFile = MINI,
+    override: Overrides = None,
+) -> None:
+    """List and draw the episodes that one run wins and the other loses, from the records."""
+    settings = load_config(config, override)
+    from unblind.films import compare as films
+
+    duel = films.duel(settings, condition, _listed(runs), seed)
+    print(films.told(duel))
+    if duel.decided and not only_list:
+        print(films.draw(settings, duel, out or films.place(settings, duel), most))
+
+
+def _listed(text: str) -> list[str]:
+    """Return the names in a list with commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]

@@ -1,7 +1,7 @@
 """Figure 4: maps over a few pictures, and curves over the decoder's layers."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -38,6 +38,8 @@ _UNITS = {
     "sink": "share of the attention to the picture",
 }
 _CLUSTERS = ("condition", "episode_id")
+#: Colours of maps by matplotlib's name, and how much of a picture they cover.
+COLOURS, COVER = "viridis", 0.65
 #: Inches of the headings above the pictures, and of a row of five of them as wide as there is room:
 #: with fewer rows the headings take a larger share.
 _HEAD, _ROW = 0.45, 1.34
@@ -114,7 +116,7 @@ def _of_question(model: Measured) -> Shown:
 
 def _overlays(grid: np.ndarray, shown: Sequence[Shown]) -> None:
     """Draw the pictures, and below them a row of maps a model, on one scale in all."""
-    top = max(_even(row).max() for one in shown for _, row in one.maps.iterrows())
+    top = max(even(row).max() for one in shown for _, row in one.maps.iterrows())
     for column, row in shown[0].maps.iterrows():
         picture = png.decode(row["image"])
         mask = png.decode(row["target"])[..., 0] > 0
@@ -122,7 +124,7 @@ def _overlays(grid: np.ndarray, shown: Sequence[Shown]) -> None:
             axes.imshow(picture, interpolation="nearest")
             if number:
                 own = shown[number - 1].maps.iloc[column]
-                _lay_over(axes, _even(own), picture.shape, top)
+                _lay_over(axes, even(own), picture.shape, top)
             axes.contour(mask, levels=[0.5], colors="white" if number else "black", linewidths=0.8)
             axes.set_xticks([])
             axes.set_yticks([])
@@ -135,8 +137,12 @@ def _overlays(grid: np.ndarray, shown: Sequence[Shown]) -> None:
     bar.ax.tick_params(labelsize=7)
 
 
-def _even(row: pd.Series) -> np.ndarray:
-    """Return a map, (rows, columns), in multiples of an even one; ours are square."""
+def even(row: Mapping[str, Any] | pd.Series) -> np.ndarray:
+    """Return a map, (rows, columns), in multiples of an even one; ours are square.
+
+    Args:
+        row: ``map`` over visual tokens, row by row; ``rows`` and ``columns`` if it is no square.
+    """
     flat = np.asarray(row["map"], dtype=float)
     side = round(len(flat) ** 0.5)
     return (flat * len(flat)).reshape(row.get("rows", side), row.get("columns", side))
@@ -144,7 +150,7 @@ def _even(row: pd.Series) -> np.ndarray:
 
 def _lay_over(axes: "Axes", values: np.ndarray, shape: Sequence[int], top: float) -> None:
     extent = (-0.5, shape[1] - 0.5, shape[0] - 0.5, -0.5)
-    look = {"cmap": "viridis", "alpha": 0.65, "interpolation": "nearest"}
+    look = {"cmap": COLOURS, "alpha": COVER, "interpolation": "nearest"}
     axes.imshow(values, extent=extent, vmin=0, vmax=top, aspect="auto", **look)
     axes.set_aspect("equal")
 

@@ -119,10 +119,10 @@ def _difference(first: Row, second: Row, pairs: pd.DataFrame | None, seed: int) 
 def pair(first: Records, second: Records) -> pd.DataFrame:
     """Pair the episodes of two runs: one row a pair. Those that one of them was not run on are out.
 
-    Columns: ``seed``, ``column`` of the table, ``first`` and ``second``, each run's success at the
-    last step, 0 or 1, ``final`` and ``any``, the difference in success at the last and at any
-    step: -1, 0 or 1, ``credit``, that in partial credit, and ``further``: 1 if the first run has
-    more of it, 0.5 if both have as much, 0 if the second has more.
+    Columns: ``seed``, ``episode_id``, ``column`` of the table, ``first`` and ``second``, each run's
+    success at the last step, 0 or 1, ``final`` and ``any``, the difference in success at the last
+    and at any step: -1, 0 or 1, ``credit``, that in partial credit, and ``further``: 1 if the first
+    run has more of it, 0.5 if both have as much, 0 if the second has more.
 
     Raises:
         UnblindError: the runs were not evaluated on the same episodes.
@@ -140,6 +140,7 @@ def pair(first: Records, second: Records) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "seed": both["seed"],
+            "episode_id": both["episode_id"],
             "column": both["condition"].map(COLUMN_OF),
             "first": first_final,
             "second": second_final,

@@ -1,0 +1,1 @@
+"""Films of episodes, and pictures of those that one run wins and another loses."""
