@@ -12,6 +12,9 @@ function apply() {
     row.hidden = !wanted.every((word) => texts[index].includes(word));
     shown += !row.hidden;
   });
+  for (const section of document.querySelectorAll("main section")) {
+    section.hidden = Boolean(words.value) && !section.querySelector("tr[data-row]:not([hidden])");
+  }
   document.getElementById("count").textContent = `${shown} of ${rows.length} rows`;
 }
 

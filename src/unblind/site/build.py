@@ -188,6 +188,7 @@ class _Writer:
             matrix=matrix(self.audit["claims"]),
             films=self.films,
             pages=self.pages,
+            older=self._older(),
             groups=self.book.groups,
             runs=Counter(one.state for one in self.book.groups),
             outcome=_outcome,
@@ -223,7 +224,8 @@ class _Writer:
     def _markdown(
         self, path: str, text: str, told: Mapping[str, str], values: Mapping[str, Any]
     ) -> None:
-        body = Markup(pages.html(text, told))  # noqa: S704  (the parser escapes what it is given)
+        html = pages.html(text if text.startswith("# ") else f"# {values['title']}\n\n{text}", told)
+        body = Markup(html)  # noqa: S704  (the parser escapes what it is given)
         self._page(f"{pages.PAGES}/{Path(path).stem}.html", "page", root="../", body=body, **values)
 
     def _older(self) -> list[Path]:

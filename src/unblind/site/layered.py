@@ -11,8 +11,8 @@ from itertools import pairwise
 from statistics import fmean
 
 #: Sizes in pixels: a box, the distance of layers, and of two boxes or arrows in a layer.
-WIDTH, HEIGHT = 136, 30
-_GAP_X, _GAP_Y, _ARROW = 52, 12, 10
+WIDTH, HEIGHT = 156, 30
+_GAP_X, _GAP_Y, _ARROW = 48, 12, 10
 _SWEEPS = 12
 
 #: A box, or the place where an arrow crosses a layer: source, target, layer.

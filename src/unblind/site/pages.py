@@ -75,7 +75,7 @@ def caption(config: Config, stage: str) -> str:
 
 
 def html(text: str, addresses: Mapping[str, str]) -> str:
-    """Return a page in Markdown as HTML, headings one level down; HTML in it stays text.
+    """Return a page in Markdown as HTML; HTML in it stays text.
 
     Args:
         text: in Markdown with tables.
@@ -85,8 +85,8 @@ def html(text: str, addresses: Mapping[str, str]) -> str:
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = parser.parse(text)
     for token in tokens:
-        if token.type in ("heading_open", "heading_close"):
-            token.tag = f"h{min(6, int(token.tag[1]) + 1)}"
+        if align := token.attrs.pop("style", None):
+            token.attrs["class"] = str(align).removeprefix("text-align:")
         if token.children:
             token.children = list(_within(token.children, addresses))
     said = parser.renderer.render(tokens, parser.options, {})

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from unblind.report.differences import GROUPS, Difference
 
 #: Sizes in pixels: the picture, the strip for names, and a line.
-WIDTH, LEFT, RIGHT, LINE, TOP = 460, 108, 14, 44, 30
+WIDTH, LEFT, RIGHT, LINE, TOP = 460, 148, 14, 40, 30
 #: The least and the finest reach of the axis, in points.
 _LEAST, _STEP = 10, 10
 
