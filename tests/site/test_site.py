@@ -228,7 +228,7 @@ def test_a_changed_record_changes_its_numbers_and_the_same_records_give_the_same
     path = studies.record(study, "align", "plate")
     sidecar = provenance.sidecar_path(path)
     kept = {one: one.read_bytes() for one in (path, sidecar)}
-    before = {p.name: p.read_bytes() for p in site.rglob("*") if p.is_file()}
+    before = {str(p.relative_to(site)): p.read_bytes() for p in site.rglob("*") if p.is_file()}
     out = tmp_path / "site"
     try:
         studies.rewrite(
@@ -249,7 +249,9 @@ def test_a_changed_record_changes_its_numbers_and_the_same_records_give_the_same
         for one, content in kept.items():
             one.write_bytes(content)
     make(study, out)
-    assert {p.name: p.read_bytes() for p in out.rglob("*") if p.is_file()} == before
+    assert {
+        str(p.relative_to(out)): p.read_bytes() for p in out.rglob("*") if p.is_file()
+    } == before
 
 
 def test_without_a_record_everything_says_so(bare):
