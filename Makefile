@@ -1,10 +1,10 @@
-# make table1 | ablations | defects | audit | test | lint | bench | publish      each sets up what it needs, once
+# make table1 | ablations | defects | audit | site | test | lint | bench | publish      each sets up what it needs, once
 # make bench-gpu | test-slurm | test-reliability | setup | lock | clean
 # UNBLIND_PYTHON=/path/to/python3.11 names the interpreter if python3 is another version.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup table1 ablations defects audit test test-slurm test-reliability lint bench bench-gpu publish lock clean
+.PHONY: help setup table1 ablations defects audit site test test-slurm test-reliability lint bench bench-gpu publish lock clean
 
 CONFIG := workflow/config/mini.yaml
 
@@ -48,6 +48,10 @@ defects: setup
 # Judges the claims by the records that are there; it computes none.
 audit: setup
 	.venv/bin/unblind audit --config $(CONFIG)
+
+# A static site of the records and pages that are there; computes none.
+site: setup
+	.venv/bin/unblind site --config $(CONFIG)
 
 test: setup
 	@sh scripts/browser.sh

@@ -14,6 +14,23 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
+#: Asked of a page: for each text that is seen, its contrast with what lies behind it.
+CONTRASTS = """
+const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number);
+const light = (colour) => numbers(colour).slice(0, 3).map((c) => c / 255)
+  .map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+  .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+const back = (node) => {
+  const colour = getComputedStyle(node).backgroundColor;
+  return numbers(colour)[3] === 0 ? back(node.parentElement) : colour;
+};
+const texts = [...document.body.querySelectorAll("*")].filter((node) => node.checkVisibility() &&
+  [...node.childNodes].some((child) => child.nodeType === 3 && child.data.trim()));
+return texts.map((node) => {
+  const both = [light(getComputedStyle(node).color), light(back(node))];
+  return [(Math.max(...both) + 0.05) / (Math.min(...both) + 0.05), node.outerHTML.slice(0, 80)];
+});
+"""
 _PATIENCE_S = 60  # for what a page's own scripts draw, on a busy machine
 
 

@@ -27,7 +27,7 @@ OF_A_STUDY = {
             "answers --run base",
             *("audit", "bench", "cluster-check", "costs", "crate out", "demos", "publish"),
             *("features low", "hyperparameters 9", "predict p.png carrot", "replay", "survey"),
-            *("prove HEAD", "convert x y --to rlds", "serve --run align"),
+            *("prove HEAD", "convert x y --to rlds", "serve --run align", "site"),
             *("attention --run base", "collapse --run base", "drift --run align", "frames"),
             *("gradients --run align", "landscape", "probe --run base", "probe-pictures"),
             *("probe-references", "contrastive", "contrastive --pictures", "probe-teacher"),

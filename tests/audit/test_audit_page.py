@@ -3,7 +3,7 @@
 import urllib.parse
 
 import pytest
-from browser import chromium
+from browser import CONTRASTS, chromium
 from made_up_audit import EVIL, audit
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
@@ -214,30 +214,12 @@ def test_nothing_is_wider_than_the_window_or_its_cell(page):
         assert page.ask("return window.innerWidth") == width
 
 
-_CONTRASTS = """
-const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number);
-const light = (colour) => numbers(colour).slice(0, 3).map((c) => c / 255)
-  .map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
-  .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
-const back = (node) => {
-  const colour = getComputedStyle(node).backgroundColor;
-  return numbers(colour)[3] === 0 ? back(node.parentElement) : colour;
-};
-const texts = [...document.body.querySelectorAll("*")].filter((node) => node.checkVisibility() &&
-  [...node.childNodes].some((child) => child.nodeType === 3 && child.data.trim()));
-return texts.map((node) => {
-  const both = [light(getComputedStyle(node).color), light(back(node))];
-  return [(Math.max(...both) + 0.05) / (Math.min(...both) + 0.05), node.outerHTML.slice(0, 80)];
-});
-"""
-
-
 def test_contrast_is_enough_in_both_colour_schemes(page):
     backs = set()
     for dark in (False, True):
         page.size(1440, 900, dark)
         backs.add(page.ask("return getComputedStyle(document.body).backgroundColor"))
-        contrasts = page.ask(_CONTRASTS)
+        contrasts = page.ask(CONTRASTS)
         assert len(contrasts) > 100
         assert [(ratio, text) for ratio, text in contrasts if ratio < 4.5] == []
     assert len(backs) == 2

@@ -6,9 +6,10 @@ import posixpath
 import re
 import urllib.parse
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jinja2
@@ -81,19 +82,26 @@ class Line:
 
 
 def render_html(
-    result: Mapping[str, Any], folder: str = "results", templates: Path = PAPER / "templates"
+    result: Mapping[str, Any],
+    folder: str = "results",
+    templates: Path = PAPER / "templates",
+    to: Callable[[str], str] | None = None,
+    pages: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """Return the page of an audit.
 
     Args:
         result: the content of ``audit.json``.
         folder: where the page will lie, relative to where the records' paths start.
-        templates: folder of ``audit.html.j2``, ``audit.css`` and ``audit.js``.
+        templates: folder of ``audit.html.j2``, ``base.css``, ``audit.css`` and ``audit.js``.
+        to: gives the address of a record, where the page does not lie beside the records.
+        pages: of the site that the page is one of, titles by address; empty: it stands alone.
 
     Raises:
         UnblindError: a template is missing or broken, or the audit lacks something it names.
     """
-    environment = _environment(folder, templates)
+    environment = page_environment(templates)
+    environment.filters["link"] = to or (lambda path: link(path, folder))
     try:
         script = environment.get_template("audit.js").render()
         return environment.get_template("audit.html.j2").render(
@@ -106,6 +114,9 @@ def render_html(
             no_table=NO_TABLE,
             looks=LOOKS,
             meanings=VERDICTS,
+            pages=pages,
+            here="audit.html",
+            root="",
             script=Markup(script),  # noqa: S704  (a file of this package)
             script_hash=source_hash(script),
         )
@@ -118,7 +129,12 @@ def render_html(
         ) from None
 
 
-def _environment(folder: str, templates: Path) -> jinja2.Environment:
+def page_environment(templates: Path) -> jinja2.Environment:
+    """Return what fills templates of HTML pages: every value is escaped.
+
+    Args:
+        templates: folder of the templates.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(templates),
         undefined=jinja2.StrictUndefined,
@@ -132,7 +148,6 @@ def _environment(folder: str, templates: Path) -> jinja2.Environment:
         "chance": chance,
         "difference": difference,
         "amount": amount,
-        "link": lambda path: link(path, folder),
         "number": number,
         "place": place,
         "short": short,

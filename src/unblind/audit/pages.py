@@ -14,7 +14,7 @@ from unblind.report.render import render
 from unblind.study import provenance
 from unblind.study.stages import STAGES
 
-_TEMPLATES = ("audit.md.j2", "audit.html.j2", "audit.css", "audit.js")
+_TEMPLATES = ("audit.md.j2", "audit.html.j2", "base.css", "audit.css", "audit.js")
 SOURCES = (PAPER / "claims.yaml", PAPER / "defects.yaml")
 
 

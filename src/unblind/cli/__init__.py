@@ -23,6 +23,7 @@ from unblind.cli import (
     paper,
     serving,
     simulate,
+    site,
     store,
     tables,
     terminal,
@@ -42,7 +43,7 @@ app.add_typer(answerers.app, name="answerer")
 app.add_typer(assets.app, name="assets")
 for group in (
     *(simulate, serving, formats, learning, tables),
-    *(audit, custody, store, crate, cluster, paper, bench),
+    *(audit, site, custody, store, crate, cluster, paper, bench),
 ):
     app.add_typer(group.app)
 

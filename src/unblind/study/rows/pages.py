@@ -210,6 +210,7 @@ ROWS = {
         sources=(
             *("paper/claims.yaml", "paper/defects.yaml"),
             *(f"paper/templates/audit.{name}" for name in ("md.j2", "html.j2", "css", "js")),
+            "paper/templates/base.css",
         ),
     ),
 }
