@@ -71,9 +71,8 @@ def problems(crate: Path, profile: str, severity: Severity, contexts: Path | Non
         result = services.validate(settings)
     issues = result.get_issues(severity)
     lines = [f"{i.severity.name} {i.violatingEntity}: {i.message}" for i in issues]
-    skipped = [check.identifier for check in getattr(result, "skipped_checks", ())]
-    print(f"{profile}: {len(lines)} problems, {len(skipped)} checks skipped")
-    return lines
+    print(f"{profile}: {len(lines)} problems, {len(result.skipped_checks)} checks skipped")
+    return lines + [f"SKIPPED {check.identifier}" for check in result.skipped_checks]
 
 
 def _fill(cache: Path, contexts: Path) -> None:

@@ -169,8 +169,10 @@ def test_unknown_words_are_told(config, tmp_path):
 def test_a_base_is_asked_without_a_study(config, tmp_path):
     Image.new("RGB", (64, 48), (9, 90, 9)).save(tmp_path / "picture.png")
     asked = (tmp_path / "picture.png", "put carrot on plate")
-    greedy = config.model_copy(deep=True)
-    greedy.rollout.temperature = None
+    greedy = load(
+        commands.SMOKE,
+        {"results": config.results, "rebuild_base": True, "rollout.temperature": None},
+    )
     found = predict_with_base(jobs.rebuilt(config), *asked)
     assert found.tokens == predict(greedy, "base", 0, *asked).tokens
     with pytest.raises(UnblindError, match="no folder nowhere"):
