@@ -41,8 +41,8 @@ mirror() {
 
 check() {
     [ "$(id -u)" = 0 ] || fail "a bare root needs root: run it as root, or build with podman"
-    for tool in debootstrap unshare chroot git ip; do
-        command -v $tool >/dev/null || fail "$tool is missing: as root, apt-get install $tool"
+    for tool in debootstrap unshare git ip; do
+        command -v $tool >/dev/null || fail "$tool is missing: as root, apt-get install debootstrap git iproute2 util-linux"
     done
     unshare --mount --pid --fork true 2>/dev/null ||
         fail "this machine allows no namespaces: run it outside of a container, or build with podman"

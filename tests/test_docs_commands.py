@@ -56,6 +56,7 @@ NOT_RUN = {
     ".venv/bin/unblind openvla": "needs what was not made; tests/vla/test_policy.py",
     "podman build": PODMAN,
     "podman run": PODMAN,
+    "sh scripts/container.sh": "a bare Debian, minutes, as root; tests/test_container.py",
     ".venv/bin/unblind watch": "the real simulator; tests/rollout/test_watch.py",
     ".venv/bin/unblind think": "the real simulator; tests/rollout/test_thinking.py",
     ".venv/bin/unblind predict": "the toy's model is none; tests/rollout/test_trained.py",

@@ -63,7 +63,7 @@ def test_a_policy_of_one_s_own_is_a_row_of_the_table(checkout):
     records = checkout / "results-tour" / "rollouts" / "forward" / "0"
     assert len(list(records.glob("*.parquet"))) == 14
     rows = (checkout / "results-tour" / "table1.md").read_text().splitlines()
-    assert [row for row in rows if row.startswith("| Forward |")]
+    assert [row for row in rows if row.startswith("| **Forward** |")]
 
 
 def test_the_last_study_says_nothing_wrong_but_the_teacher_that_is_not_there(checkout, monkeypatch):
