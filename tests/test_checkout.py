@@ -140,8 +140,10 @@ def test_without_any_known_checkout_its_signs_are_told(elsewhere, monkeypatch):
     monkeypatch.setattr(checkout, "__file__", "/usr/lib/python3/site-packages/unblind/checkout.py")
     with pytest.raises(UnblindError) as caught:
         checkout.require(Path("x" * 300))  # no file can have this name
-    wanted = "run it in the folder of the checkout, where Snakefile and workflow/ lie"
-    assert caught.value.remedy == wanted
+    assert caught.value.remedy == (
+        "this command needs a checkout: clone the project and run it in the folder where Snakefile "
+        "and workflow/ lie"
+    )
 
 
 @pytest.mark.parametrize("words", [["pull"], ["verify"], ["trace", "x"], ["trace", str(ROOT)]])

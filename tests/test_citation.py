@@ -46,6 +46,23 @@ def test_identifiers_are_typed():
         assert one["type"] in ("doi", "url", "swh", "other")
 
 
+def test_the_newest_version_of_the_changelog_is_the_package_s():
+    text = (ROOT / "CHANGELOG.md").read_text()
+    headings = re.findall(r"^## \[(.+)\] - (.+)$", text, re.MULTILINE)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert headings[0][0] == project["version"]
+    days = [datetime.date.fromisoformat(day) for _, day in headings]
+    assert days == sorted(days, reverse=True)
+    kinds = set(re.findall(r"^### (.+)$", text, re.MULTILINE))
+    assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+
+
+def test_no_module_states_a_version_of_its_own():
+    """It is asked of the installed package; pyproject.toml alone says it."""
+    stated = [f for f in (ROOT / "src").rglob("*.py") if "__version__ =" in f.read_text()]
+    assert stated == []
+
+
 def test_it_agrees_with_package_licence_and_paper():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert CITATION["version"] == project["version"]

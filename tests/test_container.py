@@ -1,7 +1,9 @@
-"""The container recipe as text: no image is built here, as that needs a container engine."""
+"""The container recipe, and the script that needs no engine, as text: nothing is built here."""
 
 import json
+import os
 import re
+import shutil
 import subprocess
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -10,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 RECIPE = ROOT / "container" / "Containerfile"
+SCRIPT = ROOT / "scripts" / "container.sh"
 INSTRUCTIONS = {"FROM", "RUN", "WORKDIR", "COPY", "ARG", "CMD"}
 
 
@@ -61,6 +64,66 @@ def test_both_commands_are_targets_and_set_up_is_done_at_build_time():
     assert named <= targets
     (folder,) = texts("WORKDIR")
     assert set(re.findall(r"unblind-results:(\S+)", told)) == {f"{folder}/results"}
+
+
+# ---- the same steps without an engine ---------------------------------------------------------
+
+
+def script(folder, *words, **variables):
+    return subprocess.run(
+        ["sh", folder / "scripts" / "container.sh", *words],
+        env={"PATH": os.environ["PATH"], **variables},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.fixture
+def copied(tmp_path):
+    """The script and the recipe in a folder with a blank in its name."""
+    folder = tmp_path / "a checkout"
+    for path in (SCRIPT, RECIPE):
+        (folder / path.relative_to(ROOT)).parent.mkdir(parents=True)
+        shutil.copy(path, folder / path.relative_to(ROOT))
+    return folder
+
+
+def test_the_script_reads_the_recipe_as_it_is(copied):
+    subprocess.run(["sh", "-n", SCRIPT], check=True)
+    done = script(copied, "--steps")
+    assert (done.returncode, done.stderr) == (0, "")
+    wanted = [" ".join((word, *text.split())) for word, text in instructions()]
+    assert done.stdout.splitlines() == wanted
+
+
+def test_the_script_knows_every_instruction():
+    known = set(re.findall(r"^        ([A-Z]+)\)", SCRIPT.read_text(), re.MULTILINE))
+    assert known >= {word for word, _ in instructions()}
+
+
+def test_the_script_removes_nothing_but_its_own_folder():
+    (removed,) = re.findall(r"rm -\S+ .*", SCRIPT.read_text())
+    assert removed == 'rm -rf --one-file-system -- "$work"'
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="for others than root")
+def test_the_script_says_that_it_needs_root(copied):
+    done = script(copied)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: a bare root needs root: ")
+
+
+def test_the_script_says_which_tool_is_missing(copied, tmp_path):
+    bare = tmp_path / "bin"
+    bare.mkdir()
+    for tool in ("sh", "dirname"):
+        (bare / tool).symlink_to(shutil.which(tool))
+    (bare / "id").write_text("#!/bin/sh\necho 0\n")
+    (bare / "id").chmod(0o755)
+    done = script(copied, PATH=str(bare))
+    assert done.returncode == 1
+    packages = "debootstrap git iproute2 util-linux"
+    assert done.stderr == f"error: debootstrap is missing: as root, apt-get install {packages}\n"
 
 
 def is_left_out(name, patterns):

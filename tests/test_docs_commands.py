@@ -14,11 +14,15 @@ BASE = "two hours of the real base; tests/test_smoke.py makes a tiny one"
 SLURM = "needs SLURM; tests/slurm sends whole studies through both profiles"
 PODMAN = "needs a container engine; tests/test_container.py reads the recipe"
 PAPER = "needs GPUs and the hub; tests/test_paper_workflow.py builds the same graph"
+VALIDATOR = "an environment of its own; tests/custody/test_crate.py where one is named"
+TOUR = "of files that the page shows; tests/test_tour.py writes and runs them"
 SERVER = "needs somebody's server; tests/test_s3.py pushes to and pulls from one of its own"
 REMOTE = ".venv/bin/dvc remote add --local --default team"
 #: What is not run here, by the words with which it begins, and why.
 NOT_RUN = {
     "make test": "would run this test",
+    "make lint": "of the whole checkout; continuous integration runs it",
+    ".venv/bin/python -m pytest": "would run tests in a test",
     "make bench": "minutes of the real simulator; tests/bench/test_bench_timing.py",
     "make bench-gpu": "minutes, one GPU; tests/bench/test_bench_gpu.py runs it on twins",
     ".venv/bin/unblind doctor": "judges this machine; tests/machine/test_doctor.py",
@@ -55,6 +59,7 @@ NOT_RUN = {
     "podman run": PODMAN,
     ".venv/bin/unblind watch": "the real simulator; tests/films/test_watch.py",
     ".venv/bin/unblind compare": "the toy's models are none; tests/films/test_compare.py",
+    "sh scripts/container.sh": "a bare Debian, minutes, as root; tests/test_container.py",
     ".venv/bin/unblind think": "the real simulator; tests/rollout/test_thinking.py",
     ".venv/bin/unblind predict": "the toy's model is none; tests/rollout/test_trained.py",
     ".venv/bin/unblind catalog --sheets": "the real renderer; tests/sim/test_contact.py",
@@ -78,6 +83,13 @@ NOT_RUN = {
     ".venv/bin/unblind rollout --run forward": (
         "needs a policy's server; tests/serving/test_served_runs.py"
     ),
+    ".venv/bin/python forward.py": TOUR,
+    "sleep 10": TOUR,
+    "kill $server": TOUR,
+    ".venv/bin/snakemake --cores 2 results-tour/table1.md --configfile tour.yaml": TOUR,
+    ".venv/bin/snakemake --cores all results-shallow/table1.md --configfile shallow.yaml": (
+        "an hour, with a teacher that is not there"
+    ),
     ".venv/bin/unblind serve": "until it is ended; tests/serving/test_served_runs.py",
     ".venv/bin/unblind convert": (
         "of sets that are not made here or not there; tests/formats/test_convert.py"
@@ -90,6 +102,9 @@ NOT_RUN = {
     f"{REMOTE} ssh://user@host/srv/unblind": "the page's S3 remote has the name already",
     f"{REMOTE} https://host/unblind": "the page's S3 remote has the name already",
     ".venv/bin/dvc push": SERVER,
+    "python3 -m venv /tmp/validator": VALIDATOR,
+    "/tmp/validator/bin/python": VALIDATOR,
+    "UNBLIND_VALIDATOR_PYTHON=/tmp/validator/bin/python": VALIDATOR,
 }
 COMPUTING, _, PULLING = read("README.md").partition("\n## Download results\n")
 

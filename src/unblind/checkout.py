@@ -44,11 +44,13 @@ def require(needed: Path) -> None:
     if is_checkout(here := working_folder()):
         return
     near = next(filter(is_checkout, [*here.parents, _own()]), None)
-    example = f", such as {near}," if near else ","
-    raise UnblindError(
-        f"no study in {here}: {needed} is not there",
-        f"run it in the folder of the checkout{example} where {' and '.join(_SIGNS)}/ lie",
-    )
+    where = f"where {' and '.join(_SIGNS)}/ lie"
+    remedy = f"run it in the folder of the checkout, such as {near}, {where}"
+    if near is None:
+        remedy = (
+            f"this command needs a checkout: clone the project and run it in the folder {where}"
+        )
+    raise UnblindError(f"no study in {here}: {needed} is not there", remedy)
 
 
 def _own() -> Path:

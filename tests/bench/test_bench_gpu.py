@@ -233,3 +233,9 @@ def test_missing_packages_are_named_in_one_line():
     with pytest.raises(SystemExit, match=r"cannot import no_such nor_this .*UNBLIND_PYTHON"):
         entry.check(("torch", "no_such", "nor_this"))
     entry.check()
+
+
+def test_a_package_without_its_checkout_says_so(monkeypatch, tmp_path):
+    monkeypatch.setattr(synthetic, "_CONFIGS", tmp_path / "workflow" / "config")
+    with pytest.raises(UnblindError, match=r"no twin\.yaml .*installed alone \(clone the project"):
+        synthetic.study("twin")

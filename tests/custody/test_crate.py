@@ -3,8 +3,10 @@
 import copy
 import hashlib
 import json
+import os
 import re
 import shutil
+import subprocess
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import unquote
@@ -130,6 +132,20 @@ def spoiled(document, name):
 
 
 SPOILS = ("no tool", "no instrument", "unknown result", "profile", "control", "undescribed file")
+
+
+def test_the_validator_of_the_profiles_finds_nothing(crate):
+    """The variables name a Python that has roc-validator, and a folder with the two contexts."""
+    python = os.environ.get("UNBLIND_VALIDATOR_PYTHON")
+    if not python:
+        pytest.skip("UNBLIND_VALIDATOR_PYTHON names no Python with roc-validator")
+    program = Path(__file__).with_name("with_validator.py")
+    contexts = filter(None, [os.environ.get("UNBLIND_VALIDATOR_CONTEXTS")])
+    clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    command = [python, program, crate, *contexts]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500, env=clean)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("0 problems, 0 checks skipped") == 4
 
 
 @pytest.mark.parametrize("name", SPOILS)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import commands
 import models
@@ -17,7 +18,7 @@ from unblind.errors import UnblindError
 from unblind.files import sha256
 from unblind.rollout import run
 from unblind.rollout.loop import Outcome
-from unblind.rollout.predict import predict
+from unblind.rollout.predict import predict, predict_with_base
 from unblind.rollout.trained import details, model_files, trained
 from unblind.study import jobs, provenance
 from unblind.study.rows.names import ADAPTER_FILES
@@ -163,3 +164,16 @@ def test_unknown_words_are_told(config, tmp_path):
     Image.new("RGB", (64, 48)).save(tmp_path / "picture.png")
     found = predict(config, "base", 0, tmp_path / "picture.png", "put zebra on plate")
     assert found.unknown == ("zebra",)
+
+
+def test_a_base_is_asked_without_a_study(config, tmp_path):
+    Image.new("RGB", (64, 48), (9, 90, 9)).save(tmp_path / "picture.png")
+    asked = (tmp_path / "picture.png", "put carrot on plate")
+    greedy = load(
+        commands.SMOKE,
+        {"results": config.results, "rebuild_base": True, "rollout.temperature": None},
+    )
+    found = predict_with_base(jobs.rebuilt(config), *asked)
+    assert found.tokens == predict(greedy, "base", 0, *asked).tokens
+    with pytest.raises(UnblindError, match="no folder nowhere"):
+        predict_with_base(Path("nowhere"), *asked)

@@ -16,6 +16,7 @@ import torch
 from unblind import twin
 from unblind.align.objective import Objective
 from unblind.config import Config, load
+from unblind.errors import UnblindError
 from unblind.teachers.loading import load_teacher
 from unblind.teachers.teacher import Teacher
 from unblind.teachers.vit import random_teacher
@@ -50,9 +51,12 @@ def study(size: str) -> Config:
     """Return the configuration whose trainings are measured: batch, adapters, rates, alignment.
 
     Raises:
-        UnblindError: it is malformed.
+        UnblindError: it is malformed, or the package was installed without its checkout.
     """
     file, changes = _FILES[size]
+    if not _CONFIGS.is_dir():
+        remedy = "clone the project and run make bench-gpu there"
+        raise UnblindError(f"no {file} beside this package: it was installed alone", remedy)
     return load(_CONFIGS / file, changes)
 
 

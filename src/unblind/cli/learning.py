@@ -240,15 +240,22 @@ def predict(
     instruction: Annotated[str, typer.Argument(help="For instance 'put carrot on plate'.")],
     run: Annotated[str, typer.Option(help="A run with a trained policy.")] = "align",
     seed: RunSeed = 0,
+    base: Annotated[
+        Path | None,
+        typer.Option(help="Folder of a base that is asked instead, greedily; needs no study."),
+    ] = None,
     config: ConfigFile = MINI,
     override: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
     """Print the action that a trained policy takes for a picture and an instruction."""
-    settings = load_config(config, override)
-    from unblind.rollout.predict import predict as ask
+    settings = load_config(config, override) if base is None else None
+    from unblind.rollout import predict as ask
 
-    answer = ask(settings, run, seed, image, instruction)
+    if settings is None:
+        answer = ask.predict_with_base(base, image, instruction)
+    else:
+        answer = ask.predict(settings, run, seed, image, instruction)
     if as_json:
         print(json.dumps(answer.to_json(), indent=2))
         return

@@ -74,6 +74,25 @@ def predict(config: Config, run: str, seed: int, image: Path, instruction: str) 
     return ask(load_policy(config, run, seed), picture, instruction, (seed, 0, 0))
 
 
+def predict_with_base(base: Path, image: Path, instruction: str) -> Prediction:
+    """Return the likeliest action of a base model for a picture of any size.
+
+    Args:
+        base: folder of the model, for example a checkout's ``results/base``.
+        image: file of a picture.
+        instruction: such as "put carrot on plate".
+
+    Raises:
+        UnblindError: the file is no picture, the base is missing or damaged, or the instruction
+            is too long for the model.
+    """
+    from unblind.vla import policy
+
+    picture = read_picture(image)
+    check_instruction(instruction)
+    return ask(policy.load(base, width=1), picture, instruction, (0,))
+
+
 def ask(
     policy: "Policy", picture: np.ndarray, instruction: str, key: tuple[int, ...]
 ) -> Prediction:

@@ -11,7 +11,6 @@ from typing import Any, Self
 
 import numpy as np
 
-import unblind
 from unblind.errors import UnblindError
 from unblind.rollout.policies import Observation
 from unblind.serving import messages
@@ -21,6 +20,7 @@ from unblind.serving.conventions import Conventions, contradictions, differences
 from unblind.serving.messages import Kind, Message, shown
 from unblind.serving.msgpack import Malformed
 from unblind.sim.episodes import Episode
+from unblind.study.provenance import version_of
 
 #: Bytes of a message that a server may send: actions have a few dozen.
 LIMIT = 1 << 20
@@ -212,7 +212,7 @@ class RemotePolicy:
 def _hello(mine: Conventions) -> dict[str, Any]:
     """Return how the benchmark introduces itself."""
     return {
-        "harness_version": f"unblind {unblind.__version__}",
+        "harness_version": f"unblind {version_of('unblind')}",
         "protocol_version": messages.VERSION,
         "benchmark": "unblind",
         "conventions": mine.to_wire(),

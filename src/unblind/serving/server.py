@@ -16,7 +16,6 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
-import unblind
 from unblind.errors import UnblindError
 from unblind.serving import messages
 from unblind.serving.address import Address
@@ -24,6 +23,7 @@ from unblind.serving.channel import Channel, ChannelError
 from unblind.serving.conventions import Conventions, differences
 from unblind.serving.messages import Kind, Message
 from unblind.serving.msgpack import Malformed
+from unblind.study.provenance import version_of
 
 #: Bytes of a message that a client may send, connections at a time, seconds for a greeting and for
 #: taking an answer.
@@ -226,7 +226,7 @@ class PolicyServer:
 
     def _facts(self) -> dict[str, Any]:
         return {
-            "harness_version": f"unblind {unblind.__version__}",
+            "harness_version": f"unblind {version_of('unblind')}",
             "protocol_version": messages.VERSION,
             "model_server": "unblind",
             "capabilities": {},
