@@ -21,6 +21,7 @@ from unblind.cli import (
     learning,
     look,
     paper,
+    pdf,
     serving,
     simulate,
     store,
@@ -42,7 +43,7 @@ app.add_typer(answerers.app, name="answerer")
 app.add_typer(assets.app, name="assets")
 for group in (
     *(simulate, serving, formats, learning, tables),
-    *(audit, custody, store, crate, cluster, paper, bench),
+    *(audit, pdf, custody, store, crate, cluster, paper, bench),
 ):
     app.add_typer(group.app)
 
