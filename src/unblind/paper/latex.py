@@ -1,5 +1,6 @@
 """Running TeX: in a folder of its own, without a shell, with the same bytes for the same inputs."""
 
+import itertools
 import os
 import re
 import shutil
@@ -79,16 +80,18 @@ def first_error(log: str) -> str:
     at = next((n for n, line in enumerate(lines) if line.startswith("!")), None)
     if at is None:
         return "TeX stopped without naming an error"
-    told = (line.strip() for line in lines[at : at + 1 + _LINES_SHOWN])
-    return " / ".join(line for line in told if line)
+    after = itertools.takewhile(
+        lambda line: not line.startswith("!"), lines[at + 1 : at + 1 + _LINES_SHOWN]
+    )
+    return " / ".join(line.strip() for line in (lines[at], *after) if line.strip())
 
 
 def _run_until_settled(folder: Path, epoch: int) -> str:
     """Run TeX until its references stand, and return the last log."""
     log = ""
-    for _ in range(_RUNS):
+    for number in range(_RUNS):
         log = _run(folder, epoch)
-        if not _AGAIN.search(log) and _ > 0:
+        if number > 0 and not _AGAIN.search(log):  # the first knows no references yet
             break
     return log
 

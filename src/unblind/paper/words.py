@@ -67,6 +67,11 @@ def often(group: str, paired: Paired) -> str:
     return f"{group} {told.get(found, found)}"
 
 
+def chance(p: float) -> str:
+    """Return a p-value with three decimals."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def whole(number: int) -> str:
     """Return a whole number with its thousands apart."""
     return f"{number:,}"
@@ -84,9 +89,9 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     return f"{amount} {noun if number == 1 else plural or noun + 's'}"
 
 
-def listed(items: Iterable[str]) -> str:
+def listed(items: Iterable[object]) -> str:
     """Return items as a list in a sentence: 'a', 'a and b', 'a, b and c'."""
-    *first, last = list(items) or [""]
+    *first, last = [*map(str, items)] or [""]
     return f"{', '.join(first)} and {last}" if first else last
 
 

@@ -9,7 +9,7 @@ from unblind.config import Config, load
 from unblind.sim.conditions import CONDITIONS
 from unblind.study import jobs
 
-MINI = Path(__file__).parents[2] / "workflow" / "config" / "mini.yaml"
+MINI = Path(__file__).parents[1] / "workflow" / "config" / "mini.yaml"
 #: Of 16 episodes everywhere: Default 8, Align 14 but on Carrot, Freeze none.
 FINALS = {
     "default": dict.fromkeys((c.name for c in CONDITIONS), 8),
