@@ -19,6 +19,7 @@ REMOTE = ".venv/bin/dvc remote add --local --default team"
 #: What is not run here, by the words with which it begins, and why.
 NOT_RUN = {
     "make test": "would run this test",
+    "make paper": "needs TeX; tests/paper/test_report.py",
     "make bench": "minutes of the real simulator; tests/bench/test_bench_timing.py",
     "make bench-gpu": "minutes, one GPU; tests/bench/test_bench_gpu.py runs it on twins",
     ".venv/bin/unblind doctor": "judges this machine; tests/machine/test_doctor.py",
