@@ -15,10 +15,10 @@ from unblind.report.render import tex
 
 SOURCE = Path(__file__).resolve().parents[3] / "docs" / "figures" / "method.svg"
 _NAMESPACE = "{http://www.w3.org/2000/svg}"
-#: What a figure in a document does not need: names for readers of screens, looks, arrows' heads,
-#: and the background.
+#: What a figure in a document does not need: names for readers of screens, looks, arrows' heads;
+#: and by class the background, and the note of numbers, which the report's caption computes.
 _LEFT_OUT = ("title", "desc", "style", "defs")
-_BACKGROUND = "paper"
+_CLASSES_LEFT_OUT = {"paper", "here"}
 #: A step of a path: a letter and its numbers.
 _STEP = re.compile(r"([MHV])\s*([-\d.]+)(?:\s+([-\d.]+))?\s*")
 
@@ -43,7 +43,7 @@ def tikz(path: Path = SOURCE) -> str:
 
 def _draw(path: Path, shape: ET.Element) -> Iterator[str]:
     name, classes = shape.tag.removeprefix(_NAMESPACE), shape.get("class", "").split()
-    if name in _LEFT_OUT or _BACKGROUND in classes:
+    if name in _LEFT_OUT or _CLASSES_LEFT_OUT.intersection(classes):
         return
     style = ", ".join(f"svg {one}" for one in classes)
     if name == "rect":
