@@ -1,10 +1,11 @@
-# make table1 | ablations | defects | audit | site | test | lint | bench | publish      each sets up what it needs, once
+# make table1 | ablations | defects | audit | paper | site | test | lint | bench | publish
+#                                                               each sets up what it needs, once
 # make bench-gpu | test-slurm | test-reliability | setup | lock | clean
 # UNBLIND_PYTHON=/path/to/python3.11 names the interpreter if python3 is another version.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup table1 ablations defects audit site test test-slurm test-reliability lint bench bench-gpu publish lock clean
+.PHONY: help setup table1 ablations defects audit paper site test test-slurm test-reliability lint bench bench-gpu publish lock clean
 
 CONFIG := workflow/config/mini.yaml
 
@@ -48,6 +49,11 @@ defects: setup
 # Judges the claims by the records that are there; it computes none.
 audit: setup
 	.venv/bin/unblind audit --config $(CONFIG)
+
+# Our report as a PDF, from what is there; it computes no study. Needs TeX: Debian as root gets it.
+paper: setup
+	@sh scripts/tex.sh
+	.venv/bin/unblind paper --config $(CONFIG)
 
 # A static site of the records and pages that are there; computes none.
 site: setup

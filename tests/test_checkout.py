@@ -25,7 +25,7 @@ OF_A_STUDY = {
         tuple(words.split()): MINI
         for words in (
             "answers --run base",
-            *("audit", "bench", "cluster-check", "costs", "crate out", "demos", "publish"),
+            *("audit", "bench", "cluster-check", "costs", "crate out", "demos", "paper", "publish"),
             *("features low", "hyperparameters 9", "predict p.png carrot", "replay", "survey"),
             *("prove HEAD", "convert x y --to rlds", "serve --run align", "site"),
             *("attention --run base", "collapse --run base", "drift --run align", "frames"),

@@ -23,6 +23,7 @@ NOT_RUN = {
     "make test": "would run this test",
     "make lint": "of the whole checkout; continuous integration runs it",
     ".venv/bin/python -m pytest": "would run tests in a test",
+    "make paper": "needs TeX; tests/paper/test_report.py",
     "make bench": "minutes of the real simulator; tests/bench/test_bench_timing.py",
     "make bench-gpu": "minutes, one GPU; tests/bench/test_bench_gpu.py runs it on twins",
     ".venv/bin/unblind doctor": "judges this machine; tests/machine/test_doctor.py",

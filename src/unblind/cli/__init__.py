@@ -21,6 +21,7 @@ from unblind.cli import (
     learning,
     look,
     paper,
+    pdf,
     serving,
     simulate,
     site,
@@ -43,7 +44,7 @@ app.add_typer(answerers.app, name="answerer")
 app.add_typer(assets.app, name="assets")
 for group in (
     *(simulate, serving, formats, learning, tables),
-    *(audit, site, custody, store, crate, cluster, paper, bench),
+    *(audit, pdf, site, custody, store, crate, cluster, paper, bench),
 ):
     app.add_typer(group.app)
 
