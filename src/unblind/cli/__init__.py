@@ -20,8 +20,8 @@ from unblind.cli import (
     here,
     learning,
     look,
+    openvla,
     paper,
-    pdf,
     serving,
     simulate,
     site,
@@ -44,7 +44,7 @@ app.add_typer(answerers.app, name="answerer")
 app.add_typer(assets.app, name="assets")
 for group in (
     *(simulate, serving, formats, learning, tables),
-    *(audit, pdf, site, custody, store, crate, cluster, paper, bench),
+    *(audit, paper, site, custody, store, crate, cluster, openvla, bench),
 ):
     app.add_typer(group.app)
 
