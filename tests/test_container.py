@@ -40,8 +40,8 @@ def test_packages_are_installed_in_one_layer_without_leftovers():
     assert steps[2] == "rm -rf /var/lib/apt/lists/*"
     packages = steps[1].split()[4:]
     assert packages == sorted(packages)
-    # What set-up and the tests of the audit page look for.
-    browsers = re.search(r'packages="(.*)"', (ROOT / "scripts/browser.sh").read_text())[1]
+    # What set-up and the tests of HTML pages look for.
+    browsers = re.search(r'"(chromium .*?)"', (ROOT / "scripts/browser.sh").read_text())[1]
     assert {"git", "make", "python3", "python3-venv", *browsers.split()} <= set(packages)
 
 
