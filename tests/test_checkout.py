@@ -34,6 +34,7 @@ OF_A_STUDY = {
             *("think --run oracle", "think-answers --frames", "think-answers --run base"),
             *("table2", "table3", "figure2c", "figure4", "figure5", "forgetting"),
             *("rollout --run oracle", "table1", "train --run align", "verify", "watch carrot 5"),
+            "compare carrot",
             *(
                 "base fetch",
                 "base held-out",
