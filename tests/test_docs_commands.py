@@ -46,7 +46,9 @@ NOT_RUN = {
     ".venv/bin/unblind probe-teacher": "minutes of learning; tests/steps/test_probe_steps.py",
     ".venv/bin/unblind contrastive": "40 minutes; tests/steps/test_contrastive.py",
     ".venv/bin/snakemake --cores all --configfile workflow/config/ablations-paper.yaml": PAPER,
-    ".venv/bin/unblind rollout --run align --seed 0": "one task of an array; tests/rollout/test_run.py",
+    ".venv/bin/unblind rollout --run align --seed 0": (
+        "one task of an array; tests/rollout/test_run.py"
+    ),
     ".venv/bin/unblind merge": "records of other machines; tests/custody/test_merge.py",
     "make ablations": "a night; tests/test_dryrun.py builds one of its tables",
     "make defects": "an hour; tests/report/test_defects_page.py renders its page",
