@@ -6,6 +6,7 @@ import sizes
 import synthetic
 
 from unblind.config import Config, load
+from unblind.report.table1 import table1
 from unblind.sim.conditions import CONDITIONS
 from unblind.study import jobs
 
@@ -53,6 +54,14 @@ def write(config: Config) -> Config:
             synthetic.write_records(config, run, seed, place, FINALS.get(run, {}))
     synthetic.write_demos(config, results / "demos")
     synthetic.write_replay(config, results / "replay.parquet")
+    return config
+
+
+def tabulate(config: Config) -> Config:
+    """Render Table 1 of a study; return its configuration."""
+    results = Path(config.results)
+    places = (results / "rollouts", results / "demos", results / "replay.parquet")
+    table1(config, *places, results / "table1")
     return config
 
 

@@ -9,16 +9,12 @@ from typer.testing import CliRunner
 
 from unblind.cli import app
 from unblind.errors import UnblindError
-from unblind.report.table1 import table1
 
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
     config = studies.write(studies.settings(tmp_path_factory.mktemp("study") / "results"))
-    results = Path(config.results)
-    places = (results / "rollouts", results / "demos", results / "replay.parquet")
-    table1(config, *places, results / "table1")
-    return config
+    return studies.tabulate(config)
 
 
 @pytest.fixture

@@ -5,20 +5,12 @@ import pytest
 import studies
 
 from unblind.audit import build, integrity
-from unblind.report.table1 import table1
 
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
     config = studies.write(studies.settings(tmp_path_factory.mktemp("study") / "results"))
-    results = Path(config.results)
-    table1(
-        config,
-        results / "rollouts",
-        results / "demos",
-        results / "replay.parquet",
-        results / "table1",
-    )
+    studies.tabulate(config)
     return config
 
 

@@ -21,7 +21,6 @@ from unblind.paper import build, latex, pages
 from unblind.paper.words import MINUS
 from unblind.report.hyperparameters import hyperparameters
 from unblind.report.published import PAPER
-from unblind.report.table1 import table1
 
 LARGE = studies.MINI.with_name("paper.yaml")
 needs_tex = pytest.mark.skipif(not latex.is_there(), reason="no TeX here: sh scripts/tex.sh")
@@ -42,10 +41,8 @@ def original(tmp_path_factory):
 
 def render(config):
     """Render two pages of a study."""
-    results = Path(config.results)
-    places = (results / "rollouts", results / "demos", results / "replay.parquet")
-    table1(config, *places, results / "table1")
-    hyperparameters(config, "9", results / "table9")
+    studies.tabulate(config)
+    hyperparameters(config, "9", Path(config.results, "table9"))
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from unblind import png
 from unblind.audit.commands import Commands
 from unblind.report.render import percent, signed
 from unblind.report.stats import wilson
-from unblind.report.table1 import table1
 from unblind.site import build as building
 from unblind.site.build import MARKER, PAGES, build
 from unblind.study import jobs, provenance
@@ -62,14 +61,7 @@ def write_film(config):
 def study(tmp_path_factory):
     """A study of three methods with Table 1, a figure and a film."""
     config = studies.write(studies.settings(tmp_path_factory.mktemp("study") / "results"))
-    results = Path(config.results)
-    table1(
-        config,
-        results / "rollouts",
-        results / "demos",
-        results / "replay.parquet",
-        results / "table1",
-    )
+    studies.tabulate(config)
     write_figure(config)
     write_film(config)
     synthetic.write_attention(config, "align", 0)
