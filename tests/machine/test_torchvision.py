@@ -7,6 +7,12 @@ import unblind
 SOURCE = Path(unblind.__file__).parents[1]
 
 
+def run(code):
+    environment = {"PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
 def test_models_can_be_imported_and_run_after_the_guard():
     code = """
 import torch
@@ -20,12 +26,13 @@ with torch.no_grad():
     print(tuple(timm.create_model("tf_efficientnet_lite0", num_classes=3)
                 .eval()(torch.zeros(1, 3, 64, 64)).shape))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={"PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run(code)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "(1, 3)"
+
+
+def test_a_policy_starts_without_libraries_that_it_does_not_use():
+    unused = ("sklearn", "pandas", "scipy.stats", "scipy.optimize")
+    done = run(f"import sys, unblind.vla.policy; print([n for n in {unused} if n in sys.modules])")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"

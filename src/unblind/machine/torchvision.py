@@ -4,6 +4,8 @@ The registry's torchvision is a CUDA build. Beside a CPU torch its compiled part
 and ``import torchvision`` then dies on two operators that it takes for granted. Declaring them is
 enough for everything that this package uses (models and transforms of timm, open_clip, peft and
 transformers); ``torchvision.ops`` and ``torchvision.io`` stay unusable, pictures are read with PIL.
+
+What is imported after it, transformers, is kept from loading what nothing here uses.
 """
 
 import importlib.util
@@ -19,10 +21,11 @@ _library: Any = None  # the declarations vanish with this object
 def guard() -> None:
     """Declare torchvision's operators where they are missing; call before importing torchvision.
 
-    Does nothing on a second call, and nothing where torchvision's own compiled part can be loaded
-    (a CUDA torch of the same release, or two CPU builds).
+    Does nothing on a second call, and declares none where torchvision's own compiled part can be
+    loaded (a CUDA torch of the same release, or two CPU builds).
     """
     global _library
+    _spare_transformers()
     if _library is not None or _compiled_part_loads():
         return
     import torch
@@ -32,6 +35,17 @@ def guard() -> None:
         if not hasattr(torch.ops.torchvision, name):
             library.define(name + _SCHEMA)
     _library = library
+
+
+def _spare_transformers() -> None:
+    """Keep transformers from loading scikit-learn, pandas and SciPy: a quarter of a process's start.
+
+    It wants them for assisted generation and for losses of object detection, wherever they are
+    installed. A module of this package that needs them imports them itself.
+    """
+    from transformers import utils
+
+    utils.is_sklearn_available = utils.is_scipy_available = lambda: False
 
 
 def _compiled_part_loads() -> bool:
