@@ -38,10 +38,10 @@ def guard() -> None:
 
 
 def _spare_transformers() -> None:
-    """Keep transformers from loading scikit-learn, pandas and SciPy: a quarter of a process's start.
+    """Keep transformers from loading scikit-learn, pandas and SciPy.
 
-    It wants them for assisted generation and for losses of object detection, wherever they are
-    installed. A module of this package that needs them imports them itself.
+    Where they are installed it wants them for assisted generation and for losses of object
+    detection: a quarter of the seconds in which a process starts. Who needs them imports them.
     """
     from transformers import utils
 
