@@ -43,6 +43,23 @@ def test_a_sidecar_tells_where_an_artifact_came_from(tmp_path, monkeypatch):
     assert {"commit", "dirty"} <= meta.keys()
 
 
+def test_results_and_their_store_are_no_change_of_a_checkout(tmp_path, monkeypatch):
+    package = tmp_path / "src" / "unblind"
+    tracked = ("Snakefile", "results/base.dvc", "dvcstore/a", ".snakemake/metadata/a")
+    for name in tracked:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("before")
+    author = ("-c", "user.name=a", "-c", "user.email=a@b.c")
+    for words in (["init", "-q"], ["add", "."], [*author, "commit", "-qm", "all"]):
+        subprocess.run(["git", *words], cwd=tmp_path, check=True)
+    monkeypatch.setattr(provenance, "_ROOT", package)
+    for name in tracked[1:]:
+        (tmp_path / name).write_text("after")
+    assert provenance._git()["dirty"] is False
+    (tmp_path / "Snakefile").write_text("after")
+    assert provenance._git()["dirty"] is True
+
+
 def test_an_artifact_of_proved_code_counts_as_that_of_the_older(tmp_path, monkeypatch):
     """Results of both are current; a sidecar keeps the true hash beside the one it is known by."""
     path, same = tmp_path / "x", {"config": {"a": 1}, "code": CODE, "seed": 3}

@@ -212,8 +212,9 @@ def _git() -> dict[str, Any]:
     commit = _run_git(root, "rev-parse", "HEAD") if (root / ".git").exists() else None
     if not commit:
         return {"commit": "unknown", "dirty": None}
-    # What the workflow itself writes into the checkout is no change of it.
-    written = (":(exclude).snakemake", ":(exclude)paper/published")
+    # What the workflow and publishing write into the checkout is no change of it.
+    places = (".snakemake", "paper/published", "dvcstore", "results")
+    written = (f":(exclude){place}" for place in places)
     status = _run_git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", *written)
     return {"commit": commit, "dirty": None if status is None else bool(status)}
 
