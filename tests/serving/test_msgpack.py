@@ -67,7 +67,7 @@ def test_what_is_written_is_read(value):
     assert unpack(pack(value)) == value
 
 
-@pytest.mark.parametrize("value", [2**64, -(2**63) - 1, {1: 2}, np.float32(1), object(), {1, 2}])
+@pytest.mark.parametrize("value", [2**64, -(2**63) - 1, np.float32(1), object(), {1, 2}])
 def test_other_values_are_not_written(value):
     with pytest.raises(Malformed):
         pack(value)
@@ -76,17 +76,19 @@ def test_other_values_are_not_written(value):
 @pytest.mark.parametrize(
     ("digits", "why"),
     [
-        ("", "cut off"),
+        ("", "incomplete"),
         ("00 00", "bytes follow"),
-        ("a2 61", "cut off"),
-        ("dd ffffffff", "cut off"),
-        ("df ffffffff", "cut off"),
-        ("c6 ffffffff", "cut off"),
+        ("a2 61", "incomplete"),
+        ("dd ffffffff", "exceeds"),
+        ("df ffffffff", "exceeds"),
+        ("c6 ffffffff", "incomplete"),
         ("a1 ff", "UTF-8"),
-        ("81 01 01", "a key"),
+        ("81 01 01", "map key"),
+        ("81 c4 01 61 01", "a key is not text"),
         ("82 a1 61 01 a1 61 02", "twice"),
-        ("d4 01 00", "0xd4"),
-        ("c1", "0xc1"),
+        ("d4 01 00", "max_ext_len"),
+        ("d6 ff 00000000", "max_ext_len"),
+        ("c1", "none of MessagePack"),
         ("91" * (DEPTH + 2) + "c0", "nested"),
         ("91" * 100_000, "nested"),
     ],

@@ -278,7 +278,7 @@ WRONG = {
         lambda channel, seen: channel.send(encode(Message("hello", {}, seen.seq)), 5),
         "answers hello 3 instead of action 3",
     ),
-    "no MessagePack": (lambda channel, seen: channel.send(b"\xc1", 5), "0xc1"),
+    "no MessagePack": (lambda channel, seen: channel.send(b"\xc1", 5), "none of MessagePack"),
     "an unknown message": (
         lambda channel, seen: channel.send(bytes.fromhex("81 a4 74797065 a1 78"), 5),
         "its type is x",
