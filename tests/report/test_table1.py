@@ -11,6 +11,8 @@ import synthetic
 
 from unblind.config import load
 from unblind.errors import UnblindError
+from unblind.report import table1_figure
+from unblind.report.differences import GROUPS, differences
 from unblind.report.published import load_claims
 from unblind.report.records import load_run
 from unblind.report.render import markdown, render, tex
@@ -210,11 +212,36 @@ def test_footer_quotes_sidecars(config, study):
         assert f"- {word}: " in text
 
 
+def test_the_figure_shows_cells_and_differences_of_models(tmp_path):
+    config = load(
+        MINI, {"table1.rows": ["default", "align", "base", "oracle"]} | sizes.episodes(32)
+    )
+    finals = {"default": {"carrot": 8}, "align": {"carrot": 24}, "base": {}}
+    runs = {}
+    for run, counts in finals.items():
+        synthetic.write_records(config, run, 0, tmp_path / run / "0", counts)
+        runs[run] = load_run(config, run, tmp_path)
+    rows = summarise(config, runs, load_claims().table1)
+    compared = differences(rows, runs, config.seed)
+    success, changes = table1_figure.draw(rows, compared).axes
+    labels = success.get_legend_handles_labels()[1]
+    assert labels == ["Default", "Align", "Base (before fine-tuning)"], "the oracle was not run"
+    points = {bars.get_label(): bars.lines[0].get_ydata() for bars in success.containers}
+    place = [tick.get_text() for tick in success.get_xticklabels()].index("Carrot")
+    assert (points["Default"][place], points["Align"][place]) == (25, 75)
+    (bars,) = changes.containers
+    drawn = dict(zip(GROUPS, bars.lines[0].get_ydata(), strict=True))
+    assert drawn == pytest.approx({g: 100 * one.delta for g, one in compared[0].groups.items()})
+    assert drawn["semantic"] == pytest.approx(50 / 5)
+    (paper,) = changes.collections[-1:]
+    assert paper.get_offsets()[-1][1] == pytest.approx(100 * compared[0].published["all 13"])
+
+
 def test_rendering_twice_gives_the_same_bytes(config, study):
     first = {kind: path.read_bytes() for kind, path in make(config, study).items()}
     second = {kind: path.read_bytes() for kind, path in make(config, study).items()}
     assert first == second
-    assert set(first) == {".md", ".csv", ".tex"}
+    assert set(first) == {".md", ".csv", ".tex", ".png"}
     meta = json.loads((study / "table1.md.meta.json").read_text())
     assert len(meta["inputs"]) == 3 * 14 + 5
 

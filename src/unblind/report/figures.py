@@ -42,7 +42,9 @@ def style(number: int) -> Style:
     return STYLES[number % len(STYLES)]
 
 
-def new(rows: int, columns: int, width: float, height: float) -> "tuple[Figure, list]":
+def new(
+    rows: int, columns: int, width: float, height: float, widths: Sequence[float] | None = None
+) -> "tuple[Figure, list]":
     """Return a figure and its panels, row by row; no window and no global state.
 
     Args:
@@ -50,18 +52,24 @@ def new(rows: int, columns: int, width: float, height: float) -> "tuple[Figure, 
         columns: of panels.
         width: of the figure in inches.
         height: of the figure in inches.
+        widths: of the columns, in proportion; equal by default.
     """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False)
+    panels = figure.subplots(rows, columns, squeeze=False, width_ratios=widths)
     for panel in panels.flat:
         panel.spines[["top", "right"]].set_visible(False)
     return figure, list(panels.flat)
 
 
 def draw(
-    panel: Any, places: Sequence[Any], rates: Sequence[Estimate], number: int, label: str
+    panel: Any,
+    places: Sequence[Any],
+    rates: Sequence[Estimate],
+    number: int,
+    label: str,
+    joined: bool = True,
 ) -> None:
     """Draw a series with its intervals.
 
@@ -71,12 +79,14 @@ def draw(
         rates: values with intervals.
         number: of the series, for its style.
         label: in the legend.
+        joined: whether a line leads from point to point.
     """
     values = [rate.value for rate in rates]
     # Rounding may put a bound of an interval without width beyond its value.
     below = [max(rate.value - rate.low, 0.0) for rate in rates]
     above = [max(rate.high - rate.value, 0.0) for rate in rates]
     look = {"capsize": 2, "markersize": 4, "elinewidth": 0.8, **style(number)._asdict()}
+    look |= {} if joined else {"linestyle": "none"}
     panel.errorbar(places, values, [below, above], label=label, **look)
 
 

@@ -1,13 +1,15 @@
 """Table 1: success rates by condition, from the records alone."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unblind.config import Config
 from unblind.report import answers as answering
+from unblind.report import table1_figure
 from unblind.report.answers import Answers, load_answers
 from unblind.report.differences import GROUPS as PAIRED_GROUPS
 from unblind.report.differences import differences
@@ -24,6 +26,9 @@ from unblind.report.stats import ALPHA
 from unblind.report.summary import COLUMNS, GROUPS, MEANS, STAGE_HEADINGS, summarise
 from unblind.report.table1_csv import long_form
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 #: What compares runs, in the order of the CSV.
 _COMPARED = ("differences", "profiles", "improvements")
 
@@ -34,11 +39,13 @@ class Rendered:
 
     Attributes:
         texts: by suffix.
+        figure: draws what `Rendered.texts` tell of success.
         inputs: files that were read.
         gates: marks, met or not.
     """
 
     texts: Mapping[str, str]
+    figure: "Callable[[], Figure]"
     inputs: tuple[Path, ...]
     gates: tuple[Gate, ...]
 
@@ -51,9 +58,9 @@ def table1(
     out: Path,
     answers: Path | None = None,
 ) -> list[Path]:
-    """Write Table 1 as ``out`` + ``.md``, ``.csv`` and ``.tex``, each with its sidecar.
+    """Write Table 1 as ``out`` + ``.md``, ``.csv``, ``.tex`` and ``.png``, each with its sidecar.
 
-    The text depends on the input files alone: neither on the clock nor on the checkout.
+    The bytes depend on the input files alone: neither on the clock nor on the checkout.
 
     Args:
         config: names rows and seeds.
@@ -72,8 +79,8 @@ def table1(
         if not gate.met:
             print(f"warning: {gate.name}: {gate.text}", file=sys.stderr)
     return [
-        write_page(config, "table1", Path(f"{out}{suffix}"), text, made.inputs)
-        for suffix, text in made.texts.items()
+        write_page(config, "table1", Path(f"{out}{suffix}"), content, made.inputs)
+        for suffix, content in {**made.texts, ".png": made.figure()}.items()
     ]
 
 
@@ -104,7 +111,14 @@ def render_table1(
     inputs = [path for model in read for path in model.paths]
     inputs += [replay, Path(demos, "manifest.json"), PAPER / "claims.yaml"]
     inputs += [PAPER / "templates" / f"table1.{kind}.j2" for kind in ("md", "tex")]
-    return Rendered(texts, tuple(inputs), tuple(judged))
+    drawn = [row for row in context["rows"] if _is_model(config, row.name)]
+    figure = partial(table1_figure.draw, drawn, context["differences"])
+    return Rendered(texts, figure, tuple(inputs), tuple(judged))
+
+
+def _is_model(config: Config, name: str) -> bool:
+    """Tell whether a row is that of a model of ours or of another's; others are for control."""
+    return name in config.runs and config.runs[name].policy in ("vla", "served")
 
 
 def _of_rollouts(

@@ -82,7 +82,7 @@ ROWS = {
     "table1": _page(
         "Table 1",
         "table1",
-        ("table1.md", "table1.csv", "table1.tex"),
+        ("table1.md", "table1.csv", "table1.tex", "table1.png"),
         settings=keys("scale", "seed", "seeds", "runs", "gates", "table1", "rollout", "answers"),
         inputs=(
             Input("rollout"),
