@@ -181,8 +181,8 @@ def foreign_run():
 
 def too_large():
     with open(RECORD, "wb") as handle:
-        handle.truncate(3_000_001)
-    return r"results/rollouts: 3,000,001 bytes, more than 3,000,000"
+        handle.truncate(5_000_001)
+    return r"results/rollouts: 5,000,001 bytes, more than 5,000,000"
 
 
 def unrecorded():

@@ -33,7 +33,7 @@ TRAINING, ROLLOUTS = RESULTS / "training", RESULTS / "rollouts"
 LIMITS = {
     PULLED_BASE: base.LIMIT_BYTES,
     TRAINING: 18_000_000,
-    ROLLOUTS: 3_000_000,
+    ROLLOUTS: 5_000_000,
     **{RESULTS / name: 3_000_000 for name in ("answers", "think", "think-answers", "probe")},
     **{RESULTS / name: 2_000_000 for name in ("drift", "attention", "attention-maps", "knockout")},
     **{
