@@ -192,7 +192,8 @@ def checkout(folder: Path) -> Path:
     tiny["scale"] = mini["scale"]
     tiny["runs"] = {run: mini["runs"][run] for run in _RUNS}
     tiny["table1"] = {"rows": list(_RUNS)}
-    for path, values in (complete | {configs / "mini.yaml": tiny}).items():
+    complete |= {configs / name: tiny for name in ("mini.yaml", "published.yaml")}
+    for path, values in complete.items():
         path.write_text(yaml.safe_dump(values, sort_keys=False))
     set_up(folder)
     shell(folder, "git init -q && git add . && git commit -qm study")
