@@ -65,7 +65,7 @@ def copy(study, tmp_path):
 def make(folder, config=None):
     places = (folder / "rollouts", folder / "demos", folder / "replay.parquet")
     made = table1(config or settings(), *places, folder / "table1")
-    return {path.suffix: path.read_text() for path in made}
+    return {path.suffix: path.read_text() for path in made if path.suffix != ".png"}
 
 
 def cells(text):

@@ -118,7 +118,8 @@ def copy(study, tmp_path):
 
 @pytest.fixture(scope="module")
 def made(config, study):
-    return {suffix: path.read_text() for suffix, path in make(config, study).items()}
+    made = make(config, study).items()
+    return {suffix: path.read_text() for suffix, path in made if suffix != ".png"}
 
 
 def line(text, start):
