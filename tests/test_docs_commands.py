@@ -103,9 +103,6 @@ NOT_RUN = {
     ".venv/bin/snakemake --cores all results/rebuilt-base/model.safetensors": BASE,
     ".venv/bin/snakemake --cores all results/table1.md --config rebuild_base=True": BASE,
     ".venv/bin/unblind base promote": "needs what was not made; tests/study/test_store.py",
-    ".venv/bin/unblind publish results/table1.md": (
-        "of a study that takes days; tests/custody/test_publish.py"
-    ),
     f"{REMOTE} ssh://user@host/srv/unblind": "the page's S3 remote has the name already",
     f"{REMOTE} https://host/unblind": "the page's S3 remote has the name already",
     ".venv/bin/dvc push": SERVER,

@@ -19,7 +19,7 @@ from unblind.custody import carried, publish
 from unblind.custody.artifacts import Artifact
 from unblind.custody.verify import Finding
 from unblind.errors import UnblindError
-from unblind.study import dryrun, jobs, store
+from unblind.study import jobs, store
 from unblind.study.making import Origin
 from unblind.study.rows.names import MANIFEST, MODEL_FILES, RUN_FILES
 
@@ -30,7 +30,6 @@ RUN = Path("results/training/default/0")
 RECORD = Path("results/rollouts/default/0/plate.parquet")
 PAGE = Path("results/table1.md")
 ORIGIN = Origin({}, (), ())
-PENDING = dryrun.Job("rollout")
 
 
 def git(*words):
@@ -82,12 +81,12 @@ def checkout(tmp_path, monkeypatch):
             record(path.as_posix())
     monkeypatch.setattr(publish, "study", lambda config, paper: listed())
     monkeypatch.setattr(publish, "verify", lambda config, paper: [])
-    monkeypatch.setattr(publish, "_check_nothing_to_do", lambda *_: None)
+    monkeypatch.setattr(publish, "_check_nothing_to_do", lambda config: None)
     return tmp_path
 
 
-def run(*targets):
-    return publish.publish(CONFIG, Path("paper.yaml"), targets)
+def run():
+    return publish.publish(CONFIG, Path("paper.yaml"))
 
 
 def state():
@@ -215,37 +214,6 @@ def test_what_verify_finds_is_refused(checkout, monkeypatch, state):
     monkeypatch.setattr(publish, "verify", lambda *_: [scratch, found])
     with pytest.raises(UnblindError, match=rf"plate\.parquet is {state} \(a reason\)"):
         run()
-
-
-def test_of_a_study_under_way_what_is_named_and_there_is_published(checkout, monkeypatch):
-    other = Path("results/rollouts/default/1/plate.parquet")
-    planned = [*listed(), Artifact("rollouts", other, ORIGIN), second_table()]
-    lacking = [
-        Finding("rollouts", other, "missing"),
-        Finding("tables", planned[-1].path, "missing"),
-    ]
-    monkeypatch.setattr(publish, "study", lambda *_: planned)
-    monkeypatch.setattr(publish, "verify", lambda *_: lacking)
-    with pytest.raises(UnblindError, match=r"default/1/plate\.parquet is missing"):
-        run()
-    assert run(PAGE.as_posix()).pages == (Path("paper/published/table1.md"),)
-    assert git("status", "--porcelain") == ""
-    monkeypatch.setattr(publish, "verify", lambda *_: [Finding("rollouts", RECORD, "stale")])
-    with pytest.raises(UnblindError, match=r"default/0/plate\.parquet is stale"):
-        run(PAGE.as_posix())
-
-
-def test_what_is_named_must_be_made_before(checkout, monkeypatch):
-    monkeypatch.undo()
-    monkeypatch.chdir(checkout)
-    asked = []
-    monkeypatch.setattr(dryrun, "pending", lambda *words: asked.append(words) or [PENDING] * 2)
-    with pytest.raises(UnblindError, match="jobs to run: 2 rollout") as caught:
-        run("results/table1.md")
-    assert caught.value.remedy == "run: snakemake --cores all results/table1.md"
-    with pytest.raises(UnblindError):
-        run()
-    assert asked == [(CONFIG, ("results/table1.md",)), (CONFIG,)]
 
 
 def test_results_elsewhere_are_refused():

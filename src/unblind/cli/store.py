@@ -37,19 +37,12 @@ def pull(
 
 
 @app.command()
-def publish(
-    targets: Annotated[
-        list[str] | None,
-        typer.Argument(help="What must be there of a study under way, as Snakemake takes it."),
-    ] = None,
-    config: ConfigFile = MINI,
-    override: Overrides = None,
-) -> None:
+def publish(config: ConfigFile = MINI, override: Overrides = None) -> None:
     """Check the results, store them, copy tables for readers, and commit; at most once a study."""
     settings = load_config(config, override)
     from unblind.custody import publish as publishing
 
-    done = publishing.publish(settings, PAPER_SCALE, targets or [])
+    done = publishing.publish(settings, PAPER_SCALE)
     for target, size in done.sizes.items():
         print(f"{target!s:<28} {size:>12,} bytes")
     for page in done.pages:

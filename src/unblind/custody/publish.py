@@ -8,11 +8,10 @@ these a clone that has pulled the results has no job to run besides rendering.
 import base64
 import contextlib
 import json
-import shlex
 import shutil
 import subprocess
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,7 +68,7 @@ class Published:
     pages: tuple[Path, ...]
 
 
-def publish(config: Config, paper: Path, targets: Sequence[str] = ()) -> Published:
+def publish(config: Config, paper: Path) -> Published:
     """Check a study, store it and commit what leads to it.
 
     On failure pointers, store, readers' copies and git's index are what they were.
@@ -77,8 +76,6 @@ def publish(config: Config, paper: Path, targets: Sequence[str] = ()) -> Publish
     Args:
         config: the study; its results lie in the folder ``results``.
         paper: configuration of the published sizes.
-        targets: what must be there, with all that it is made from, of a study that is under way;
-            what else is there is published with it. By default all that the study has.
 
     Raises:
         UnblindError: the checkout has other uncommitted changes, a result is missing, stale,
@@ -87,9 +84,9 @@ def publish(config: Config, paper: Path, targets: Sequence[str] = ()) -> Publish
     if Path(config.results) != RESULTS:
         raise UnblindError(f"results lie in {config.results}", f"publish from {RESULTS}")
     _check_clean()
-    _check_nothing_to_do(config, targets)
-    listed = [one for one in study(config, paper) if not targets or one.is_there()]
-    _check_intact(config, paper, bool(targets))
+    _check_nothing_to_do(config)
+    listed = study(config, paper)
+    _check_intact(config, paper)
     records = _metadata(listed)
     carried.carry(config)
     _check_only_results(config, listed)
@@ -118,22 +115,20 @@ def _check_clean() -> None:
         raise UnblindError(f"{others[0]}{more} not committed", "commit or remove it first")
 
 
-def _check_nothing_to_do(config: Config, targets: Sequence[str]) -> None:
+def _check_nothing_to_do(config: Config) -> None:
     """Refuse results that the workflow would make again: readers' clones would, too."""
-    counts = Counter(job.rule for job in dryrun.pending(config, *([targets] if targets else [])))
+    counts = Counter(job.rule for job in dryrun.pending(config))
     if counts:
         listed = ", ".join(f"{count} {rule}" for rule, count in sorted(counts.items()))
-        wanted = shlex.join(["snakemake", "--cores", "all", *targets])
-        raise UnblindError(f"results are missing or stale; jobs to run: {listed}", f"run: {wanted}")
+        raise UnblindError(
+            f"results are missing or stale; jobs to run: {listed}", "run: snakemake --cores all"
+        )
 
 
-def _check_intact(config: Config, paper: Path, in_part: bool) -> None:
+def _check_intact(config: Config, paper: Path) -> None:
     """Refuse results that are not what their sidecars tell, byte for byte."""
-    accepted = {"intact", "missing"} if in_part else {"intact"}
     wrong = [
-        finding
-        for finding in verify(config, paper)
-        if finding.state not in accepted and finding.needed
+        finding for finding in verify(config, paper) if finding.state != "intact" and finding.needed
     ]
     if wrong:
         first = wrong[0]

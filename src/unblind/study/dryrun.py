@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,17 +43,13 @@ class Job:
         return dict(self.wildcards).get("run")
 
 
-def pending(config: Config, targets: Sequence[str] = (_ALL,)) -> list[Job]:
+def pending(config: Config) -> list[Job]:
     """Return the jobs whose results are missing or stale.
-
-    Args:
-        config: the study.
-        targets: results or rules; by default all that the study has.
 
     Raises:
         UnblindError: this is no checkout, or the workflow cannot be read.
     """
-    return _jobs(_values(config), *targets)
+    return _jobs(_values(config), _ALL)
 
 
 def jobs(config: Config, target: str) -> list[Job]:
@@ -90,14 +86,13 @@ def _moved(target: str, results: str, folder: str) -> str:
     return target
 
 
-def _jobs(values: Mapping[str, Any], *words: str) -> list[Job]:
-    """Return the jobs of a dry run; ``words`` are targets, and options behind them."""
+def _jobs(values: Mapping[str, Any], target: str, *options: str) -> list[Job]:
     if not Path("Snakefile").is_file():
         raise UnblindError("no Snakefile here", "run in the root of a checkout")
     with tempfile.TemporaryDirectory(prefix="unblind-jobs-") as folder:
         settings, events = Path(folder, "config.json"), Path(folder, "events.json")
         settings.write_text(json.dumps(values), encoding="utf-8")
-        command = [sys.executable, "-m", __name__, str(events), *words, "--dry-run"]
+        command = [sys.executable, "-m", __name__, str(events), target, "--dry-run", *options]
         # A user's own default profile must not hand this to a cluster.
         environment = {k: v for k, v in os.environ.items() if k != "SNAKEMAKE_PROFILE"}
         done = subprocess.run(
