@@ -69,11 +69,11 @@ def _in_distribution(config: Config, row: Row) -> Gate:
 def _questions(config: Config, answers: Mapping[str, Estimate]) -> Gate:
     floor = config.gates.questions_floor
     met = all(rate.value >= floor for rate in answers.values())
-    parts = []
-    for kind, rate in answers.items():
-        interval = f"[{100 * rate.low:.0f}, {100 * rate.high:.0f}]"
-        value = f"{100 * rate.value:.0f} % {interval} of {rate.n}"
-        parts.append(f"{kind} {value}" + ("" if rate.value >= floor else " (too few)"))
-    shortfall = "" if met else f", wanted {100 * floor:.0f} % of each kind"
+    told = {kind: rate for kind, rate in answers.items() if met or rate.value < floor}
+    parts = [
+        f"{kind} {100 * rate.value:.0f} % [{100 * rate.low:.0f}, {100 * rate.high:.0f}] of {rate.n}"
+        for kind, rate in told.items()
+    ]
+    shortfall = "" if met else f" (wanted {100 * floor:.0f} % of each of {len(answers)} kinds)"
     text = f"gate {'met' if met else 'not met'}: {', '.join(parts)}{shortfall}"
     return Gate("Held-out questions to the base", met, text)

@@ -76,7 +76,7 @@ def _draw_changes(panel: "Axes", compared: Mapping[int, Difference]) -> None:
         color = figures.style(number).color
         panel.scatter(printed, values, marker="_", s=90, color=color)
     panel.set_xticks(range(len(groups)), groups, rotation=35, ha="right")
-    panel.set_title("difference on the same episodes, points (dash: the paper's)", fontsize=9)
+    panel.set_title("difference, points (dash: the paper's)", fontsize=9)
 
 
 def _aside(number: int, count: int) -> float:
