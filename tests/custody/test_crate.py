@@ -192,7 +192,7 @@ def test_every_call_is_an_action(graph):
 def test_actions_say_what_the_sidecars_say(graph, made):
     makers = {name: call for call in calls_of(graph) for name in graph.linked(call, "result")}
     sidecars = sorted(made.glob("results/**/*.meta.json"))
-    assert len(sidecars) == 4 + 1 + 1 + 1 + 1 + len(RUNS) * 14 + len(ACTING) * 2 + 3
+    assert len(sidecars) == 4 + 1 + 1 + 1 + 1 + len(RUNS) * 14 + len(ACTING) * 2 + 4
     for place in sidecars:
         meta = json.loads(place.read_text())
         name = place.relative_to(made).as_posix().removesuffix(".meta.json")

@@ -20,7 +20,7 @@ DEFAULT = Path("results/training/default/0/adapter_model.safetensors")
 RECORD = Path("results/rollouts/align/0/carrot.parquet")
 DEMOS = Path("results/demos/manifest.json")
 LOW = Path("results/features/low.npy")
-TABLE1 = {Path(f"results/table1.{kind}") for kind in ("md", "csv", "tex")}
+TABLE1 = {Path(f"results/table1.{kind}") for kind in ("md", "csv", "tex", "png")}
 TABLE3 = {Path(f"results/table3.{kind}") for kind in ("md", "tex", "png")}
 TABLE3 |= {Path("results/table3-named-board.png")}
 FIGURE4 = {Path("results/attention.md"), Path("results/figure4.png")}
@@ -92,10 +92,10 @@ def test_a_whole_study_is_intact(study):
     # 14 conditions, 2 told of other things, held-out pictures and answers to them by 2 runs, 2
     # files of frames and 4 records of the inside of 2 runs, 5 with something hidden, 2 of the drift
     # of each, 2 of the landscape, 8 domains of 3 runs, first frames and answers of 2, pictures and
-    # 2 probes of 2 runs and 3 references; 16 pages of tables, 4 x 2 of figures, 3 of the audit; and
+    # 2 probes of 2 runs and 3 references; 17 pages of tables, 4 x 2 of figures, 3 of the audit; and
     # the store.
     made = 5 + 1 + 1 + 2 + 2 + 3 * 14 + 2 * 2 + 1 + 2 + 2 + 9 * 2 + 2 * 2 + 2 + 8 * 3 + 1 + 2
-    assert len(found) == made + 1 + 2 * 2 + 3 + 16 + 8 + 3 + 1
+    assert len(found) == made + 1 + 2 * 2 + 3 + 17 + 8 + 3 + 1
     assert found[store.PULLED_BASE / "model.safetensors"].source == "pulled"
     assert found[DEMOS].source == "recomputed" and not found[DEMOS].pulled_inputs
     assert found[RECORD].pulled_inputs == ("base",)
@@ -103,7 +103,7 @@ def test_a_whole_study_is_intact(study):
     lines = report.text([*found.values()]).splitlines()
     assert lines[:2] == ["base", "  intact   results/base/config.json [pulled]"]
     assert f"  intact   {RECORD} [recomputed from pulled base]" in lines
-    assert lines[-1] == "149 intact, 0 stale, 0 missing, 0 corrupt; 5 pulled, 143 recomputed"
+    assert lines[-1] == "150 intact, 0 stale, 0 missing, 0 corrupt; 5 pulled, 144 recomputed"
 
 
 # ---- damage ----------------------------------------------------------------------------------
@@ -438,10 +438,10 @@ def call(*words):
 
 def test_the_command_says_it_by_its_exit_code(study):
     done = call("verify", "--strict")
-    assert (done.exit_code, done.stdout.splitlines()[-1][:10]) == (0, "149 intact")
+    assert (done.exit_code, done.stdout.splitlines()[-1][:10]) == (0, "150 intact")
     assert call("verify", "--strict").stdout == done.stdout
     values = json.loads(call("verify", "--json").stdout)
-    assert values["counts"] == {"intact": 149, "stale": 0, "missing": 0, "corrupt": 0}
+    assert values["counts"] == {"intact": 150, "stale": 0, "missing": 0, "corrupt": 0}
     done = call("verify", "--set", "rollout.max_steps=70")
     assert done.exit_code == 3
     assert f"  stale    {RECORD} [recomputed from pulled base]: config changed: " in done.stdout
