@@ -40,7 +40,7 @@ def write_records(
         # One at least told something else: no record has the bytes of another.
         path, final = folder / f"{name}.parquet", finals.get(name, int(name != condition))
         if not provenance.is_current(path, config=part, code=code, seed=seed, inputs=inputs):
-            wanted = config.rollout.count(condition)
+            wanted = config.of(run).rollout.count(condition)
             frame = episodes(run, seed, condition, wanted, final)
             _write(path, frame, part, code, seed, inputs)
 

@@ -6,7 +6,7 @@ import pytest
 
 from unblind.config import load
 from unblind.errors import UnblindError
-from unblind.study import graph, jobs
+from unblind.study import graph, jobs, selection
 from unblind.study.rows import scope
 
 FOLDER = Path(__file__).parents[2] / "workflow" / "config"
@@ -43,6 +43,18 @@ def test_a_run_may_have_its_own_values_of_training():
     assert jobs.Job(config, "training", "long", 0).settings == expected
 
 
+def test_a_run_may_have_fewer_seeds_and_episodes():
+    few = {"seeds": [1], "rollout": {"episodes": 4}}
+    config = load(MINI, {"seeds": [0, 1, 2], "runs.few": LONG | few, "runs.long": LONG})
+    asked = {run: jobs.of_run(config, "rollout", run) for run in ("few", "long")}
+    assert [job.seed_of_run for job in asked["few"]] == [1]
+    assert [job.seed_of_run for job in asked["long"]] == [0, 1, 2]
+    of_few, of_long = (asked[run][0].settings["rollout"] for run in ("few", "long"))
+    assert of_few == of_long | {"episodes": 4}
+    # They are the same training, which is done once.
+    assert selection.first_of(config)["few"] == "default"
+
+
 def test_a_run_may_have_a_teacher_of_its_own_whose_features_are_made_once():
     own = {"training": {"align": {"teacher": "lite1"}}}
     align = LONG | {"method": "align"}
@@ -76,6 +88,9 @@ def test_a_run_may_have_a_teacher_of_its_own_whose_features_are_made_once():
         ),
         (LONG | {"training": {"align": {"interpolate": True}}}, "same for all runs.*'lite2'"),
         (LONG | {"method": None, "training": {"rank": 8}}, "needs a method"),
+        (LONG | {"seeds": [0, 3]}, "seeds names 3, no seed of the study"),
+        (LONG | {"seeds": [0, 0]}, "names a value twice"),
+        (LONG | {"rollout": {"temperature": 1.0}}, "rollout.*temperature"),
     ],
 )
 def test_wrong_values_of_a_run_are_refused(run, message):

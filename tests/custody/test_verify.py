@@ -340,6 +340,19 @@ def test_demonstrations_and_features_are_not_missed_once_adapters_are_there(stud
     assert call("verify", "--strict").exit_code == 3
 
 
+def test_adapters_of_runs_beyond_table_1_are_not_missed_once_their_records_are_there(study):
+    WEIGHTS.unlink()
+    assert findings(study)[WEIGHTS].needed
+    rows = [row for row in study.table1.rows if row != "align"]
+    beyond = {
+        "table1": study.table1.model_copy(update={"rows": rows}),
+        "drift": study.drift.model_copy(update={"rows": ["default", "align"]}),
+    }
+    without = study.model_copy(update=beyond)
+    found = {one.path: one for one in verify.verify(without, whole_study.PAPER)}
+    assert found[WEIGHTS].state == "missing" and not found[WEIGHTS].needed
+
+
 def test_copies_that_runs_bring_along_stand_in_for_demonstrations(study):
     copies = Path("results/training/demonstrations")
     carried.carry(study)

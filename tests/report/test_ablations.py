@@ -7,6 +7,7 @@ first 7, the one of layer 2 the first 4, too.
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from unblind.errors import UnblindError
 from unblind.files import write_json
 from unblind.report import ablations, reasons
 from unblind.report.ablations import ablation_table
+from unblind.report.differences import pair, shared
 from unblind.report.published import load_claims
 from unblind.report.records import load_run
 from unblind.report.stats import holm, mcnemar_exact
@@ -32,10 +34,16 @@ FILE = Path(__file__).parents[2] / "workflow" / "config" / "ablations.yaml"
 SOLVED = {"align": 4, "layer-20": 7, "layer-8": 4}
 
 
+def of_size(n, seeds, results):
+    """Return a study of so many episodes and seeds whose rows have 8 episodes of the first seed."""
+    rows = {"episodes": 8, "in_distribution_episodes": 8}
+    values = {f"runs.{run}.rollout": rows for run in SOLVED if run != "align"}
+    return load(FILE, sizes.episodes(n) | {"seeds": seeds, "results": str(results)} | values)
+
+
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
-    results = str(tmp_path_factory.mktemp("results"))
-    return load(FILE, sizes.episodes(8) | {"results": results})
+    return of_size(8, [0], tmp_path_factory.mktemp("results"))
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +92,29 @@ def test_differences_are_to_align_on_the_same_episodes(rows):
     assert (of["semantic"].won, of["semantic"].lost, of["semantic"].n) == (15, 0, 40)
     assert of["in-distribution"].delta == of["all 13"].delta == pytest.approx(3 / 8)
     assert rows["layer-8"].differences["all 13"].delta == 0
+
+
+def test_align_may_have_more_episodes_and_seeds_than_a_row(tmp_path, rows):
+    larger = of_size(10, [0, 1], tmp_path)
+    for run, seed in (("align", 0), ("align", 1), ("layer-20", 0)):
+        finals = {condition.name: SOLVED[run] for condition in CONDITIONS}
+        synthetic.write_records(larger, run, seed, tmp_path / run / str(seed), finals)
+    table = load_claims().tables["12"]
+    measured = {run: load_run(larger, run, tmp_path) for run in ("align", "layer-20")}
+    assert len(measured["align"].episodes) == 14 * 2 * 10
+    found = ablations.ablations(larger, "12", table, measured, {}, {}, {})
+    of = {one.row.name: one for one in found}
+    assert of["layer-20"].differences == rows["layer-20"].differences
+    assert of["align"].row.cells["Tex03"].n == 2 * 10
+    assert ablations._sizes(larger, "12") == [(1, 8), (1, 16), (2, 10)]
+
+
+def test_other_episodes_than_aligns_are_refused(config, folder):
+    align, row = (load_run(config, run, folder / "rollouts") for run in ("align", "layer-20"))
+    moved = row.episodes.assign(episode_id=row.episodes["episode_id"] + 4)
+    other = replace(row, episodes=moved)
+    with pytest.raises(UnblindError, match="share only"):
+        pair(*shared(align, other))
 
 
 def test_holm_runs_over_all_runs_and_groups_of_the_table(rows):
@@ -231,5 +262,7 @@ def test_rows_must_be_runs_that_are_trained():
         load(FILE, {"ablations.7": ["layer-9"]})
     with pytest.raises(UnblindError, match="names no run with a method: 'oracle'"):
         load(FILE, {"ablations.7": ["oracle"]})
+    with pytest.raises(UnblindError, match=r"drift\.rows names no run with a method: 'base'"):
+        load(FILE, {"drift.rows": ["default", "base"]})
     with pytest.raises(UnblindError, match=r"ablations.*'3'"):
         load(FILE, {"ablations.3": ["align"]})

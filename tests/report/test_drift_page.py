@@ -9,7 +9,7 @@ import synthetic
 from unblind.config import load
 from unblind.errors import UnblindError
 from unblind.report import drift
-from unblind.study import provenance
+from unblind.study import provenance, selection
 
 MINI = Path(__file__).parents[2] / "workflow" / "config" / "mini.yaml"
 #: Of CKA at the last site and of right answers, what is gone at the end.
@@ -80,6 +80,19 @@ def test_seeds_are_averaged_and_all_of_a_run_must_be_there(tmp_path):
     alone = [one.rate(500, seed).value for seed in (0, 1)]
     assert one.rate(500).value == pytest.approx(sum(alone) / 2) and alone[0] > alone[1]
     assert drift.draw([one], "block 1").axes[2].lines, "seeds are drawn"
+
+
+def test_a_study_may_follow_other_runs_than_those_of_table_1(config, tmp_path):
+    fast = {"policy": "vla", "label": "Fast", "method": "default"}
+    fast["training"] = {"schedule": {"rate": 0.004}}
+    rows = {"drift.answered": 40, "drift.rows": ["default", "fast"]}
+    wider = load(MINI, {"runs.fast": fast} | rows)
+    for run in ("default", "freeze", "fast"):
+        synthetic.write_drift(wider, run, 0, 0.2, 0.3, tmp_path)
+    assert [one.run for one in drift.load(wider, tmp_path)] == ["default", "fast"]
+    # What is followed beside them changes no record.
+    assert [one.run for one in drift.load(config, tmp_path)] == ["default", "freeze"]
+    assert "fast" not in selection.needed_runs(wider, "rollout")
 
 
 def test_the_same_records_give_the_same_bytes_and_sidecars_name_them(config, made, tmp_path):

@@ -26,7 +26,7 @@ class Commands:
         _, file, *options = arguments([path], config.model_dump(mode="json"))
         self._changed = options[1::2]
         self._file = None if path == default else file
-        self._seeds = config.seeds
+        self._seeds = {run: config.of(run).seeds for run in config.runs}
         self._folder = shlex.quote(Path(config.results, "rollouts").as_posix())
 
     def audit(self, claim: str) -> str:
@@ -37,7 +37,9 @@ class Commands:
 
     def records(self, runs: Iterable[str], conditions: Iterable[str]) -> str:
         """Return the command that makes records of all seeds, with everything that they need."""
-        parts = map(_any_of, (runs, map(str, self._seeds), conditions))
+        runs = list(runs)
+        shared = [str(s) for s in self._seeds[runs[0]] if all(s in self._seeds[r] for r in runs)]
+        parts = map(_any_of, (runs, shared, conditions))
         return self._snakemake("/".join([self._folder, *parts]) + ".parquet")
 
     def files(self, paths: Iterable[Path]) -> str:

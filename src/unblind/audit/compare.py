@@ -73,7 +73,7 @@ def compare(evidence: Evidence, runs: list[str], folder: Path) -> list[Cell]:
     cells = [
         _cell(evidence, root, run, seed, condition)
         for run in runs
-        for seed in evidence.seeds
+        for seed in evidence.seeds[run]
         for condition in COLUMN_OF
     ]
     compared = [cell for cell in cells if cell is not None]

@@ -20,7 +20,7 @@ from unblind.audit.measure import Effect, effect, excess
 from unblind.audit.records import joined
 from unblind.audit.verdicts import POINTS, Judgement, of_collapse, of_ordering
 from unblind.report.comparisons import Comparison
-from unblind.report.differences import pair
+from unblind.report.differences import pair, shared
 from unblind.report.elsewhere import id_of
 from unblind.report.published import Ordering
 from unblind.report.stats import holm
@@ -222,7 +222,7 @@ def _of_success(study: Study, order: _Order, family: int) -> _Measured | str:
     pieces = rollouts(study, runs, order.columns)
     if isinstance(pieces, str):
         return pieces
-    pairs = pair(*(joined(str(run), (p for p in pieces if p.run == run)) for run in runs))
+    pairs = pair(*shared(*(joined(str(run), (p for p in pieces if p.run == run)) for run in runs)))
     above = excess(pairs, order.margin, seed, level) if order.kind == "collapse" else None
     return _Measured(effect(pairs, seed, level, family), pieces, above)
 

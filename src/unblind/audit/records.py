@@ -70,14 +70,14 @@ class Evidence:
 
     Attributes:
         folder: of the records.
-        seeds: evaluation seeds of the study.
+        seeds: evaluation seeds by run of the study.
         pieces: by run, seed and condition.
         refused: records of any kind that are there but must not be believed.
         knowledge: records on what models know.
     """
 
     folder: Path
-    seeds: tuple[int, ...]
+    seeds: Mapping[str, tuple[int, ...]]
     pieces: Mapping[tuple[str, int, str], Piece]
     refused: tuple[Problem, ...]
     knowledge: Knowledge
@@ -87,7 +87,7 @@ class Evidence:
 
         Records without an episode count as missing.
         """
-        keys = [(run, seed, name) for seed in self.seeds for name in conditions(headings)]
+        keys = [(run, seed, name) for seed in self.seeds[run] for name in conditions(headings)]
         present = {key: self.pieces[key] for key in keys if key in self.pieces}
         present = {key: piece for key, piece in present.items() if len(piece.episodes)}
         if len(present) == len(keys):
@@ -147,9 +147,10 @@ def gather(config: Config, folder: Path) -> Evidence:
         folder: of rollouts, ``run/seed/condition.parquet``.
     """
     pieces, refused = {}, []
+    seeds = {run: tuple(config.of(run).seeds) for run in config.runs}
     stored = Stored()
     for run in config.runs:
-        for seed in config.seeds:
+        for seed in seeds[run]:
             for condition in COLUMN_OF:
                 path = record_path(folder, run, seed, condition)
                 if not path.is_file():
@@ -164,4 +165,4 @@ def gather(config: Config, folder: Path) -> Evidence:
                     pieces[key] = Piece(*key, frame, meta, path, stored.origin(path))
     known = read(config)
     refused += [Problem(path, f"refused: {why}") for path, why in known.refused.values()]
-    return Evidence(folder, tuple(config.seeds), pieces, tuple(refused), known)
+    return Evidence(folder, seeds, pieces, tuple(refused), known)

@@ -121,7 +121,7 @@ def rollout(
     workers: Workers = None,
 ) -> None:
     """Evaluate a policy in closed loop; conditions whose record is current are not repeated."""
-    settings = load_config(config, override)
+    settings = load_config(config, override).of(run)
     served = settings.run(run).policy == "served"
     if arms + knockout + trajectories + served > 1:
         hint = "--arms, --knockout, --trajectories, --policy-server"

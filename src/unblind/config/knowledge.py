@@ -59,6 +59,9 @@ class Drift(Section):
         description="Pictures of each split all of whose questions are asked at every snapshot."
     )
     resamples: Count = Field(description="Resampled sets of pictures behind an interval.")
+    rows: list[Name] | None = Field(
+        description="Trained runs that are followed; null: those of Table 1."
+    )
 
 
 class Gradients(Section):

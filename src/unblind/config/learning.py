@@ -10,6 +10,7 @@ from unblind.config.kinds import (
     FileName,
     Name,
     Section,
+    Seed,
     Share,
     TeacherName,
 )
@@ -316,6 +317,17 @@ class Run(Section):
         description="Values that replace those of the section training in this run, such as "
         "{align: {layers: [5]}}.",
     )
+    seeds: list[Seed] = Field(
+        default_factory=list,
+        exclude_if=lambda values: not values,
+        description="Those seeds of the study that this run has; all of them if none is named.",
+    )
+    rollout: dict[Literal["episodes", "in_distribution_episodes"], Count] = Field(
+        default_factory=dict,
+        exclude_if=lambda values: not values,
+        description="Values that replace those of the section rollout in this run: fewer episodes, "
+        "the first of the others'.",
+    )
 
     answerer: Answerer | None = Field(
         default=None,
@@ -335,4 +347,6 @@ class Run(Section):
             raise ValueError(f"method '{self.method}' needs the policy 'vla'")
         if self.training and not self.method:
             raise ValueError("'training' needs a method")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"'seeds' names a value twice: {self.seeds}")
         return self

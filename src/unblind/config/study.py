@@ -113,11 +113,12 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
-    def _ablations_are_runs(self) -> Self:
+    def _rows_are_trained_runs(self) -> Self:
         trained = [name for name, run in self.runs.items() if run.method]
-        for number, rows in self.ablations.items():
+        listed = {f"ablations.{number}": rows for number, rows in self.ablations.items()}
+        for key, rows in (listed | {"drift.rows": self.drift.rows or []}).items():
             if unknown := [row for row in rows if row not in trained]:
-                cause = f"ablations.{number} names no run with a method: '{unknown[0]}'"
+                cause = f"{key} names no run with a method: '{unknown[0]}'"
                 raise ValueError(f"{cause}{near(unknown[0], trained)}")
         return self
 
@@ -133,6 +134,9 @@ class Config(Section):
             if row in self.runs and self.runs[row].policy in _STILL:
                 policy = self.runs[row].policy
                 raise ValueError(f"table1.rows names '{row}', whose policy '{policy}' does not act")
+        for name, run in self.runs.items():
+            if lacking := [seed for seed in run.seeds if seed not in self.seeds]:
+                raise ValueError(f"runs.{name}.seeds names {lacking[0]}, no seed of the study")
         if self.catalog == "builtin" and "released" in self.think.styles:
             raise ValueError("think.styles names 'released', and the built-in catalog has no such")
         if self.probe.site not in self.base.model.sites:
@@ -148,7 +152,7 @@ class Config(Section):
         return self
 
     def of(self, run: str) -> Self:
-        """Return the study as a run sees it: with its own values in the section ``training``.
+        """Return the study as a run sees it: with its own seeds and values of sections.
 
         Raises:
             UnblindError: there is no such run.
@@ -157,15 +161,21 @@ class Config(Section):
         return self._of(run)
 
     def _of(self, run: str) -> Self:
-        if not (changes := self.runs[run].training):
-            return self
-        values = overlay(self.training.model_dump(mode="json"), changes)
-        try:
-            training = Training.model_validate(values)
-        except ValidationError as error:
-            problems = "; ".join(problem(detail, Training) for detail in error.errors())
-            raise ValueError(f"runs.{run}.training: {problems}") from None
-        return self.model_copy(update={"training": training})
+        own = self.runs[run]
+        values: dict[str, Any] = {"seeds": own.seeds} if own.seeds else {}
+        for name, kind, changes in (
+            ("training", Training, own.training),
+            ("rollout", Rollout, own.rollout),
+        ):
+            if not changes:
+                continue
+            section = overlay(getattr(self, name).model_dump(mode="json"), changes)
+            try:
+                values[name] = kind.model_validate(section)
+            except ValidationError as error:
+                problems = "; ".join(problem(detail, kind) for detail in error.errors())
+                raise ValueError(f"runs.{run}.{name}: {problems}") from None
+        return self.model_copy(update=values) if values else self
 
     def _shared_otherwise(
         self, study: Self, asked: dict[str, tuple[str | None, bool]]

@@ -34,13 +34,14 @@ def needs(config: Config) -> dict[str, Need]:
     """Return what one job of every stage needs, for all runs and any origin of the base."""
     listed = [*_data(config), *_base(config)]
     for name, run in config.runs.items():
+        own = config.of(name)
         listed += [_training(config, name, run)] if run.method else []
         if run.policy not in ("vlm", "answerer", "always_left"):
             evaluated = [condition.name for condition in CONDITIONS]
-            listed.append(_rollouts(config, name, run, "rollout", _counts(config, evaluated)))
+            listed.append(_rollouts(config, name, run, "rollout", _counts(own, evaluated)))
         others = [told.condition for told in record_names.arms(config).values()]
         if run.policy == "vla" and others:
-            listed.append(_rollouts(config, name, run, "arms", _counts(config, others)))
+            listed.append(_rollouts(config, name, run, "arms", _counts(own, others)))
         if run.policy in ("vla", "oracle", "always_left"):
             listed.append(_rollouts(config, name, run, "think", _thought(config)))
         answers = config.base.source is None and run.policy in ("vla", "vlm")

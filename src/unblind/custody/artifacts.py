@@ -106,8 +106,14 @@ def _artifacts(job: Job, own: Any) -> Iterator[Artifact]:
         origin = Origin(own, stage.modules, inputs, job.seed)
     else:
         origin = replace(job.origin, inputs=inputs)
+    scratch = stage.scratch or _is_adapter_of_ablation(job)
     for path in job.outputs:
-        yield Artifact(stage.group, path, origin, tuple(job.beside), scratch=stage.scratch, job=job)
+        yield Artifact(stage.group, path, origin, tuple(job.beside), scratch=scratch, job=job)
+
+
+def _is_adapter_of_ablation(job: Job) -> bool:
+    """Tell whether a job trains a run of which records alone are kept: no row of Table 1."""
+    return job.name == "training" and job.run not in job.config.table1.rows
 
 
 def _standing(job: Job) -> Iterator[Path]:

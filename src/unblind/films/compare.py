@@ -28,7 +28,7 @@ from unblind.films.drawing import (
 )
 from unblind.films.watch import FOLDER
 from unblind.machine import renderer
-from unblind.report.differences import Paired, pair, paired
+from unblind.report.differences import Paired, pair, paired, shared
 from unblind.report.records import Records, load_cell, record_path
 from unblind.report.stats import mcnemar_exact
 from unblind.report.summary import COLUMN_OF
@@ -95,8 +95,9 @@ def duel(config: Config, condition: str, runs: Sequence[str], seed: int | None) 
         raise UnblindError(f"no comparison of {', '.join(runs) or 'nobody'}", "name two runs")
     for run in runs:
         config.run(run)
-    seeds = tuple(config.seeds) if seed is None else (seed,)
-    pairs = pair(*(_records(config, run, seeds, name) for run in runs))
+    first, second = (config.of(run).seeds for run in runs)
+    seeds = tuple(own for own in first if own in second) if seed is None else (seed,)
+    pairs = pair(*shared(*(_records(config, run, seeds, name) for run in runs)))
     whole = paired(pairs, [COLUMN_OF[name]], config.seed)
     differing = pairs[pairs["final"] != 0].sort_values(["seed", "episode_id"])
     split = conditions.get(name).split

@@ -11,7 +11,7 @@ from unblind.config import Config
 from unblind.report import answers as answering
 from unblind.report import reasons
 from unblind.report.answers import Line, load_answers
-from unblind.report.differences import GROUPS, Paired, pair, paired
+from unblind.report.differences import GROUPS, Paired, pair, paired, shared
 from unblind.report.page import write_page
 from unblind.report.power import minimum_detectable_difference
 from unblind.report.printed import PublishedRow, PublishedTable
@@ -130,9 +130,16 @@ def _context(config: Config, number: str, rows: Sequence[Ablation]) -> dict[str,
         "tested": TESTED,
         "columns": [c for group in COLUMNS.values() for c in group],
         "by_condition": number in BY_CONDITION,
+        "sizes": _sizes(config, number),
         "ranked": _ranked(rows) if number in OF_TEACHERS else [],
         "data": "ImageNet-100" if config.probe.imagenet else "Icon-100",
     }
+
+
+def _sizes(config: Config, number: str) -> list[tuple[int, int]]:
+    """Return how many seeds, and episodes of each in a condition, rows have; fewest first."""
+    studies = (config.of(run) for run in selection.page_rows(config, f"table{number}"))
+    return sorted({(len(study.seeds), study.rollout.episodes) for study in studies})
 
 
 def ablations(
@@ -229,7 +236,7 @@ def _compared(
         return {}
     found = {}
     for run in sorted(distinct & records.keys()):
-        pairs = pair(records[run], records[REFERENCE])
+        pairs = pair(*shared(records[run], records[REFERENCE]))
         there = set(pairs["column"])
         found[run] = {
             group: paired(pairs, columns, config.seed)

@@ -18,7 +18,7 @@ from unblind.config.files import layers
 from unblind.errors import UnblindError
 from unblind.report import records
 from unblind.report.ablations import TESTED, judge
-from unblind.report.differences import GROUPS, Paired, pair, paired
+from unblind.report.differences import GROUPS, Paired, pair, paired, shared
 from unblind.report.page import write_page
 from unblind.report.published import PAPER
 from unblind.report.records import Records, is_evaluated, load_run
@@ -119,7 +119,7 @@ def measure(config: Config, own: Records, found: Mapping[str, Records]) -> list[
     Raises:
         UnblindError: two studies have different episodes.
     """
-    pairs = {name: pair(one, own) for name, one in found.items()}
+    pairs = {name: pair(*shared(one, own)) for name, one in found.items()}
     groups = {name: _groups(frame, config.seed) for name, frame in pairs.items()}
     p, _ = judge(groups)
     return [
@@ -130,7 +130,7 @@ def measure(config: Config, own: Records, found: Mapping[str, Records]) -> list[
             groups.get(name, {}),
             _columns(pairs[name], config.seed) if name in pairs else {},
             p.get(name, {}),
-            name in found and _weights(found[name]) == _weights(own),
+            name in found and _weights(found[name]) <= _weights(own),
         )
         for name, about in config.defects.items()
     ]

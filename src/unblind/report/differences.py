@@ -1,7 +1,7 @@
 """Differences between two runs on identical episodes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -114,6 +114,18 @@ def _difference(first: Row, second: Row, pairs: pd.DataFrame | None, seed: int) 
         spread={name: seed_spread([*deltas.values()]) for name, deltas in by_seed.items()},
         published=published,
     )
+
+
+def shared(first: Records, second: Records) -> tuple[Records, Records]:
+    """Return two runs' records, the larger ones cut to the episodes that the smaller ones ask for.
+
+    A run may have fewer seeds and episodes than others (`unblind.config.learning.Run`): the first
+    of theirs. What `pair` refuses, it refuses of these, too.
+    """
+    larger, smaller = sorted((first, second), key=lambda run: -len(run.keys))
+    keys = larger.episodes[_KEY].itertuples(index=False, name=None)
+    cut = replace(larger, episodes=larger.episodes[[key in smaller.keys for key in keys]])
+    return (cut, second) if larger is first else (first, cut)
 
 
 def pair(first: Records, second: Records) -> pd.DataFrame:

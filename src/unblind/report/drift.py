@@ -152,13 +152,13 @@ def forgetting(config: Config, folder: Path, out: Path) -> list[Path]:
 
 
 def load(config: Config, folder: Path) -> list[Followed]:
-    """Return the records of all trained runs that are rows of Table 1 and whose records are there.
+    """Return the records of the page's runs, of those whose records are there.
 
     Raises:
         UnblindError: there is none, one is corrupt or of another configuration, or seeds of a run
             were followed differently.
     """
-    listed = (load_run(config, run, folder) for run in selection.needed_runs(config, "drift"))
+    listed = (load_run(config, run, folder) for run in selection.needed_runs(config, "drift", "forgetting"))
     found = [one for one in listed if one is not None]
     if not found:
         raise UnblindError(

@@ -1,7 +1,7 @@
 """Why a run is as good as it is: alignment, gradients, drift, probe and cost, where recorded."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,24 +100,27 @@ def _over_batches(frame: pd.DataFrame | None, column: str) -> Estimate | None:
 
 
 def _relative_cost(config: Config, run: str, folder: Path) -> float | None:
-    """Return what a run's trainings took over what Default's took.
+    """Return what a run's trainings took over what Default's with the same seeds took.
 
     None unless both are complete, of one kind of machine, and were made without interruption: a
     sidecar does not count what an interrupted call has left.
     """
-    own, other = (_trainings(config, name, folder) for name in (run, BASELINE))
+    seeds = config.of(run).seeds
+    own, other = (_trainings(config, name, seeds, folder) for name in (run, BASELINE))
     if not own or not other or len({json.dumps(s["hardware"]) for s in (*own, *other)}) > 1:
         return None
     first, second = (sum(sidecar["cpu_s"] for sidecar in some) for some in (own, other))
     return first / second if second else None
 
 
-def _trainings(config: Config, run: str, folder: Path) -> list[Mapping[str, Any]]:
+def _trainings(
+    config: Config, run: str, seeds: Sequence[int], folder: Path
+) -> list[Mapping[str, Any]]:
     """Return the sidecars of a run's trainings, empty unless all are there and tell their cost."""
     if run not in config.runs:
         return []
     found = []
-    for job in jobs.of_run(config, "training", run):
+    for job in (Job(config, "training", run, seed) for seed in seeds):
         adapter = Path(folder, run, str(job.seed_of_run), job.outputs[0].name)
         if not provenance.sidecar_path(adapter).is_file():
             return []

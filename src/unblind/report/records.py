@@ -53,11 +53,16 @@ class Records:
         }
 
     @cached_property
+    def keys(self) -> set[tuple[int, str, int]]:
+        """Seed, condition and id of all that were to be evaluated: run or left out."""
+        run = self.episodes[["seed", "condition", "episode_id"]]
+        return {*run.itertuples(index=False, name=None), *self.left_out}
+
+    @cached_property
     def asked(self) -> dict[str, list[int]]:
         """By seed and condition, the ids that were to be evaluated: run or left out."""
-        keys = self.episodes[["seed", "condition", "episode_id"]].itertuples(index=False)
         ids: dict[str, list[int]] = {}
-        for seed, condition, number in sorted([*map(tuple, keys), *self.left_out]):
+        for seed, condition, number in sorted(self.keys):
             ids.setdefault(f"{seed}/{condition}", []).append(number)
         return ids
 
@@ -78,7 +83,7 @@ def load_run(
             episodes than it says.
     """
     frames, metas, paths = [], [], []
-    for seed in config.seeds:
+    for seed in config.of(run).seeds:
         for name in names:
             frame, meta = load_cell(config, run, seed, name, folder)
             frames.append(frame)
@@ -91,7 +96,7 @@ def is_evaluated(config: Config, run: str, folder: Path | str) -> bool:
     """Tell whether a run has records of all seeds and conditions in a folder of records."""
     return all(
         record_path(folder, run, seed, name).is_file()
-        for seed in config.seeds
+        for seed in config.of(run).seeds
         for name in _CONDITIONS
     )
 
@@ -129,7 +134,8 @@ def load_cell(
     _check_origin(path, meta, jobs.settings(config, stage, run))
     said = {"run": run, "seed": seed, "condition": condition}
     left_out = not_run(meta)
-    for problem in problems(frame, said, config.rollout.count(condition) - len(left_out)):
+    asked = config.of(run).rollout.count(condition)
+    for problem in problems(frame, said, asked - len(left_out)):
         raise _remake(path, problem)
     if frame["episode_id"].isin(list(left_out)).any():
         raise _remake(path, "holds an episode that its sidecar says was not run")

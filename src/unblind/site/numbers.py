@@ -121,7 +121,7 @@ def _conditions(evidence: Evidence, run: str) -> set[str]:
         for name in COLUMN_OF
         if all(
             (run, seed, name) in evidence.pieces and len(evidence.pieces[run, seed, name].episodes)
-            for seed in evidence.seeds
+            for seed in evidence.seeds[run]
         )
     }
 
@@ -182,7 +182,8 @@ class _Makes:
 
     def _from(self, runs: Sequence[str], columns: Sequence[str], claim: str = "") -> dict:
         names = list(dict.fromkeys(name for column in columns for name in CONDITIONS_OF[column]))
-        keys = [(run, seed, name) for run in runs for seed in self.evidence.seeds for name in names]
+        seeds = self.evidence.seeds
+        keys = [(run, seed, name) for run in runs for seed in seeds[run] for name in names]
         command = self.commands.records(runs, names)
         if claim in self.claims:
             command = self.commands.then(command, claim)

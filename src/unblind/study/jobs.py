@@ -232,7 +232,8 @@ def of_run(config: Config, name: str, run: str) -> list[Job]:
     per, about = STAGES[name].per, config.run(run)
     if per is None or not per.of(about) or not STAGES[name].when(config):
         return []
-    seeds = config.seeds if per.each_seed(about) else config.seeds[:1]
+    seeds = config.of(run).seeds
+    seeds = seeds if per.each_seed(about) else seeds[:1]
     return [Job(config, name, run, seed) for seed in seeds]
 
 

@@ -7,6 +7,9 @@ from unblind.config import Config
 from unblind.errors import UnblindError, near
 from unblind.study.stages import STAGES
 
+#: What a run may have less of than others, and be the same for all that.
+_SIZE = ("seeds", "rollout")
+
 
 def page_rows(config: Config, page: str = "table1") -> list[str]:
     """Return the runs that a page tells of; of runs that are the same, the first."""
@@ -27,7 +30,7 @@ def first_of(config: Config) -> dict[str, str]:
     first, found = {}, {}
     for run, about in config.runs.items():
         training = config.of(run).training.model_dump_json()
-        same = about.model_dump_json(exclude={"label", "training"}), training
+        same = about.model_dump_json(exclude={"label", "training", *_SIZE}), training
         found[run] = first.setdefault(same, run) if about.method else run
     return found
 

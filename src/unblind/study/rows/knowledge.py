@@ -143,7 +143,7 @@ ROWS["drift"] = Stage(
     outputs=tuple(f"{{results}}/drift/{{run}}/{{seed}}{part}.parquet" for part in ("", "-answers")),
     settings={
         "seed": True,
-        "drift": True,
+        "drift": {"pictures", "answered", "resamples"},
         "demos": {"noop_filter"},
         "training": {"schedule": {"steps"}},
     },

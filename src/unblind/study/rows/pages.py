@@ -119,6 +119,7 @@ ROWS = {
         inputs=(Input("drift"),),
         sources=("paper/templates/drift.md.j2",),
         modules=REPORT,
+        rows=lambda config: config.drift.rows or config.table1.rows,
         when=has_trained,
     ),
     "figure2c": _page(
