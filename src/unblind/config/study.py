@@ -1,6 +1,6 @@
 """The configuration of a whole study, and what its sections may not ask of each other."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -123,6 +123,13 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _seeds_of_runs_are_the_studys(self) -> Self:
+        for name, run in self.runs.items():
+            if lacking := [seed for seed in run.seeds if seed not in self.seeds]:
+                raise ValueError(f"runs.{name}.seeds names {lacking[0]}, no seed of the study")
+        return self
+
+    @model_validator(mode="after")
     def _consistent(self) -> Self:
         for key, values in (("seeds", self.seeds), ("table1.rows", self.table1.rows)):
             if len(set(values)) < len(values):
@@ -134,9 +141,6 @@ class Config(Section):
             if row in self.runs and self.runs[row].policy in _STILL:
                 policy = self.runs[row].policy
                 raise ValueError(f"table1.rows names '{row}', whose policy '{policy}' does not act")
-        for name, run in self.runs.items():
-            if lacking := [seed for seed in run.seeds if seed not in self.seeds]:
-                raise ValueError(f"runs.{name}.seeds names {lacking[0]}, no seed of the study")
         if self.catalog == "builtin" and "released" in self.think.styles:
             raise ValueError("think.styles names 'released', and the built-in catalog has no such")
         if self.probe.site not in self.base.model.sites:

@@ -158,7 +158,8 @@ def load(config: Config, folder: Path) -> list[Followed]:
         UnblindError: there is none, one is corrupt or of another configuration, or seeds of a run
             were followed differently.
     """
-    listed = (load_run(config, run, folder) for run in selection.needed_runs(config, "drift", "forgetting"))
+    runs = selection.needed_runs(config, "drift", "forgetting")
+    listed = (load_run(config, run, folder) for run in runs)
     found = [one for one in listed if one is not None]
     if not found:
         raise UnblindError(
