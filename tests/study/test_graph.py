@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from unblind.config import load
+from unblind.errors import UnblindError
 from unblind.study import graph, selection
 from unblind.study.jobs import Job
 
@@ -57,6 +58,17 @@ def test_the_landscape_reads_two_runs_of_the_first_seed():
     assert left == {"drift", "forgetting"}
     published = {job.name for job in graph.of_study(SCALES["paper"])}
     assert not published & {"drift", "forgetting", "landscape", "figure2c"}
+
+
+def test_rows_of_vl_think_may_be_fewer_than_those_that_answer():
+    few = load(FOLDER / "mini.yaml", {"think.rows": ["base"], "results": "nowhere"})
+    acting = {job.run for job in graph.of_study(few) if job.name in ("think", "think_scripted")}
+    assert acting == {"base", "oracle", "always_left"}
+    asked = {job.run for job in graph.of_study(few) if job.name == "think_answers"}
+    assert {"default", "freeze", "align", "base", "vlm"} == asked
+    assert selection.needed_runs(few, "think") == ["base"]
+    with pytest.raises(UnblindError, match=r"think\.rows names no row of Table 1: 'bsae'.*base"):
+        load(FOLDER / "mini.yaml", {"think.rows": ["bsae"]})
 
 
 def test_a_study_of_certain_pages_makes_nothing_else():

@@ -31,6 +31,9 @@ class Think(Section):
         description="Ask each question a second time with the carrot in the gripper: the planner "
         "has picked it up."
     )
+    rows: list[Name] | None = Field(
+        description="Rows of Table 1 that act, beside the planners; null: all models among them."
+    )
 
     @model_validator(mode="after")
     def _styles_differ(self) -> Self:

@@ -130,6 +130,17 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _think_fits(self) -> Self:
+        if unknown := [row for row in self.think.rows or () if row not in self.table1.rows]:
+            raise ValueError(
+                f"think.rows names no row of Table 1: '{unknown[0]}'"
+                f"{near(unknown[0], self.table1.rows)}"
+            )
+        if self.catalog == "builtin" and "released" in self.think.styles:
+            raise ValueError("think.styles names 'released', and the built-in catalog has no such")
+        return self
+
+    @model_validator(mode="after")
     def _consistent(self) -> Self:
         for key, values in (("seeds", self.seeds), ("table1.rows", self.table1.rows)):
             if len(set(values)) < len(values):
@@ -141,8 +152,6 @@ class Config(Section):
             if row in self.runs and self.runs[row].policy in _STILL:
                 policy = self.runs[row].policy
                 raise ValueError(f"table1.rows names '{row}', whose policy '{policy}' does not act")
-        if self.catalog == "builtin" and "released" in self.think.styles:
-            raise ValueError("think.styles names 'released', and the built-in catalog has no such")
         if self.probe.site not in self.base.model.sites:
             raise ValueError(
                 f"probe.site '{self.probe.site}' is no place of visual tokens: there are "

@@ -75,4 +75,7 @@ def needed_runs(config: Config, name: str, page: str | None = None) -> list[str]
     if per is None or not any(config.runs[row].policy == "vla" for row in rows):
         return rows
     others = {run for run, about in config.runs.items() if not per.each_seed(about)}
-    return [run for run in config.runs if run in others.union(rows) and per.of(config.runs[run])]
+    wanted = others.union(rows)
+    if (own := STAGES[name].rows) is not None:
+        wanted &= {*own(config)}
+    return [run for run in config.runs if run in wanted and per.of(config.runs[run])]

@@ -90,7 +90,8 @@ class Stage:
         sources: tracked files that it reads, such as templates.
         beside: files without a sidecar that it makes too.
         per: the runs that it is run for; None: it is run once for a study.
-        rows: the runs that a page tells of; None: the rows of Table 1.
+        rows: the runs that a page tells of; None: the rows of Table 1. Of another stage, the runs
+            that it is left to; None: all that pages tell of.
         each_teacher: whether it is run once for each teacher that runs are aligned with.
         when: in which studies it exists (`config.Config`).
         seeded: whether its results have a seed: the study's, or that of the run.

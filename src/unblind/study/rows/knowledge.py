@@ -76,6 +76,7 @@ ROWS["think"] = replace(
     modules=(*ROWS["think_scripted"].modules, *MODEL, "unblind.training.base", "unblind.fetched"),
     inputs=runs.ROWS["rollout"].inputs,
     per=ACTING,
+    rows=lambda config: config.think.rows or config.table1.rows,
     rule="",
     request="",
 )
