@@ -83,6 +83,8 @@ def draw(
     columns = len(shown[0].maps) if shown else 1
     height = _HEAD + _ROW * (len(shown) + 1) if shown else 0.0
     figure = Figure(figsize=(10.0, height + 2.9), layout="constrained")
+    # Room for the names of rows, which the layout measures before pictures keep their shape.
+    figure.get_layout_engine().set(w_pad=0.15)
     if shown:
         above, below = figure.subfigures(2, 1, height_ratios=(height, 2.9))
         _overlays(above.subplots(len(shown) + 1, columns, squeeze=False), shown)
