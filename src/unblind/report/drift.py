@@ -253,7 +253,8 @@ def draw(followed: Sequence[Followed], site: str) -> Any:
     asked = f" ({rate.n} questions)" if rate else ""
     answers.set_title(f"held-out answers{asked}", fontsize=10)
     answers.set(xlabel="training steps", ylabel="right answers, % (mean over kinds)")
-    by_site.legend(frameon=False, fontsize=9)
+    handles, names = by_site.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
     return figure
 
 
