@@ -219,7 +219,8 @@ SOLVED = {"align": 4, "layer-20": 7, "teacher-lite0": 1}
 @pytest.fixture(scope="module")
 def ablations(tmp_path_factory):
     results = tmp_path_factory.mktemp("ablations") / "results"
-    config = load(ABLATIONS, {"results": str(results), **sizes.episodes(8)})
+    values = sizes.episodes(8) | sizes.of_rows(SOLVED, 8)
+    config = load(ABLATIONS, {"results": str(results), "seeds": [0]} | values)
     for run, solved in SOLVED.items():
         finals = {condition.name: solved for condition in CONDITIONS}
         place = results / "rollouts" / run / "0"

@@ -36,9 +36,8 @@ SOLVED = {"align": 4, "layer-20": 7, "layer-8": 4}
 
 def of_size(n, seeds, results):
     """Return a study of so many episodes and seeds whose rows have 8 episodes of the first seed."""
-    rows = {"episodes": 8, "in_distribution_episodes": 8}
-    values = {f"runs.{run}.rollout": rows for run in SOLVED if run != "align"}
-    return load(FILE, sizes.episodes(n) | {"seeds": seeds, "results": str(results)} | values)
+    values = sizes.episodes(n) | sizes.of_rows(SOLVED, 8)
+    return load(FILE, {"seeds": seeds, "results": str(results)} | values)
 
 
 @pytest.fixture(scope="module")
