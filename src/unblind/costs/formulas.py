@@ -24,6 +24,8 @@ from unblind.study.stages import EPISODE_CPU_S, STAGES, START_CPU_S
 FRAMES = 31
 #: CPU-seconds until a process has imported the model's libraries and read it.
 MODEL_CPU_S = 7.0
+#: CPU-seconds that an episode of a stage takes beyond one of a rollout.
+_BEYOND_CPU_S = {"think": 0.9, "knockout": 2.6}
 #: Conditions of frames with masks, and frames of an episode (`unblind.diagnosis.drawing`).
 _FRAME_CONDITIONS, _FRAMES_OF_EPISODE = 5, 4
 #: Questions about a first frame with three boards (`unblind.think.spoken`).
@@ -181,7 +183,9 @@ def _rollouts(config: Config, name: str, run: Run, stage: str, counts: list[int]
     neural, large = run.policy == "vla", is_large(config)
     calls = episodes * config.rollout.max_steps
     # The simulator alone is what an idle policy costs; units are episodes of 80 steps.
-    unit = EPISODE_CPU_S["noop" if neural and large else run.policy] * config.rollout.max_steps / 80
+    policy = "noop" if neural and large else run.policy
+    unit = EPISODE_CPU_S[policy] + _BEYOND_CPU_S.get(stage, 0.0)
+    unit *= config.rollout.max_steps / 80
     need = Need(
         line_of(stage, name),
         f"{calls:,} policy calls" if neural else f"{episodes:,} episodes",

@@ -157,7 +157,7 @@ ROWS["drift"] = Stage(
     inputs=(BASE, DEMOS, Input("training", ADAPTER_FILES), Input("held_out")),
     per=TRAINED,
     when=is_own,
-    unit_cpu_s=0.02,
+    unit_cpu_s=0.12,
 )
 ROWS["gradients"] = Stage(
     title="Compare the gradients of action and alignment",
@@ -210,7 +210,7 @@ ROWS["landscape"] = Stage(
         Input("held_out"),
     ),
     when=has_plane,
-    unit_cpu_s=0.022,
+    unit_cpu_s=0.05,
 )
 ROWS["frames"] = Stage(
     title="Draw frames with the place of every thing",
@@ -223,7 +223,7 @@ ROWS["frames"] = Stage(
     when=looks_inside,
     seeded=True,
     scratch=True,
-    unit_cpu_s=1.5,
+    unit_cpu_s=2.8,
 )
 ROWS["attention"] = Stage(
     title="Record where a model looks",
@@ -242,7 +242,7 @@ ROWS["attention"] = Stage(
     inputs=(BASE, Input("training", ADAPTER_FILES), Input("frames", ("episodes.parquet",))),
     per=ACTING_MODELS,
     when=has_own_model,
-    unit_cpu_s=0.13,
+    unit_cpu_s=0.6,
 )
 ROWS["knockout"] = replace(
     runs.ROWS["rollout"],
@@ -284,7 +284,7 @@ ROWS["collapse"] = Stage(
     inputs=(*ROWS["answers"].inputs[:-1], Input("frames", ("classes.parquet",))),
     per=MODELS,
     when=has_own_model,
-    unit_cpu_s=2.0,
+    unit_cpu_s=3.0,
 )
 ROWS["probe_pictures"] = Stage(
     title="Make the pictures of the linear probes",
@@ -339,7 +339,7 @@ ROWS["probe"] = Stage(
     ),
     per=MODELS,
     when=has_own_model,
-    unit_cpu_s=0.021,
+    unit_cpu_s=0.046,
 )
 ROWS["probe_teacher"] = Stage(
     title="Probe the tokens of a teacher",
@@ -359,7 +359,7 @@ ROWS["probe_teacher"] = Stage(
         Input("contrastive", of=is_trained_teacher),
     ),
     when=has_own_model,
-    unit_cpu_s=0.035,
+    unit_cpu_s=0.053,
 )
 ROWS["probe_references"] = Stage(
     title="Probe pixels and a network with random weights",
@@ -370,5 +370,5 @@ ROWS["probe_references"] = Stage(
     modules=(*PROBING, *within("vla", "random"), "unblind.machine"),
     inputs=(Input("base", ("config.json",)), Input("probe_pictures")),
     when=has_own_model,
-    unit_cpu_s=0.025,
+    unit_cpu_s=0.044,
 )
