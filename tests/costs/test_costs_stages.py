@@ -35,5 +35,5 @@ def test_the_rows_of_ablations_stay_within_their_budget():
     assert not set(listed) & {"replay", "frames", "landscape", "think of align", "arms of align"}
     own = [name for name in listed if name not in mini and not name.startswith("contrastive")]
     expected = [each[name].times(count(listed[name])) for name in own]
-    # 30,000 were asked for; following a training through its snapshots turned out dearer.
+    # Following a training through its snapshots makes the rows dearer than the 30,000 once meant.
     assert 20_000 < total(expected).cpu_s < 34_000
