@@ -36,7 +36,7 @@ ablations: setup
 	    results/table$$number.md || failed=1; \
 	done; exit $${failed:-0}
 
-# mini's Default with one defect of the release at a time, each in a folder of its own; then the page.
+# Default with one defect of the release at a time, each in a folder of its own; then the page.
 DEFECTS := workflow/config/defects
 defects: setup
 	@for name in noop-filter euler greedy environments; do \

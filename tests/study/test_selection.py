@@ -32,5 +32,6 @@ def test_defects_share_default_with_the_study_without_any():
     assert set(config.defects) == {path.stem for path in (FOLDER / "defects").iterdir()}
     assert selection.pages(config) == ["defects"]
     assert selection.needed_runs(config, "rollout") == ["default"]
-    own, mini = (jobs.Job(c, "rollout", "default", 0) for c in (config, load(FOLDER / "mini.yaml")))
-    assert own.settings == mini.settings and own.outputs == mini.outputs
+    powered = load(FOLDER / "study.yaml")
+    own, other = (jobs.Job(study, "rollout", "default", 0) for study in (config, powered))
+    assert own.settings == other.settings and own.outputs == other.outputs
