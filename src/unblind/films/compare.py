@@ -97,6 +97,9 @@ def duel(config: Config, condition: str, runs: Sequence[str], seed: int | None) 
         config.run(run)
     first, second = (config.of(run).seeds for run in runs)
     seeds = tuple(own for own in first if own in second) if seed is None else (seed,)
+    if not seeds:
+        cause = f"runs '{runs[0]}' and '{runs[1]}' share no seed"
+        raise UnblindError(cause, "see runs.NAME.seeds in the configuration")
     pairs = pair(*shared(*(_records(config, run, seeds, name) for run in runs)))
     whole = paired(pairs, [COLUMN_OF[name]], config.seed)
     differing = pairs[pairs["final"] != 0].sort_values(["seed", "episode_id"])
