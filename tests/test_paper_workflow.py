@@ -46,14 +46,17 @@ def test_the_smallest_study_on_twins(project):
 
 
 def test_the_powered_study(project):
-    """Three methods and three seeds; base and VLM answer once, whatever the seeds."""
+    """Three methods and three seeds; base and VLM answer once, whatever the seeds.
+
+    Four more runs, at other rates and lengths, are trained once and only followed.
+    """
     study = ("--configfile", "workflow/config/study.yaml")
     once = ("pull", "demos", "replay", "features_low", "features_teacher", "held_out", "frames")
     once += ("landscape", "forgetting", "figure2c", "figure4", "figure5", "think_frames")
     once += ("probe_pictures", "probe_teacher", "probe_references", "table1", "table2", "table3")
     pages = dict.fromkeys(("table9", "table14", "audit", "costs", "all"), 1)
-    runs = {"training": 3 * 3, "rollout": 7 * 3, "arms": 4 * 3, "answers": 3 * 3 + 2}
-    runs |= {"think": 4 * 3 + 2, "drift": 3 * 3, "think_answers": 3 * 3 + 2}
+    runs = {"training": 3 * 3 + 4, "rollout": 7 * 3, "arms": 4 * 3, "answers": 3 * 3 + 2}
+    runs |= {"think": 4 * 3 + 2, "drift": 3 * 3 + 4, "think_answers": 3 * 3 + 2}
     runs |= {"knockout": 4 * 3, "attention": 3 * 3 + 1, "collapse": 3 * 3 + 2, "probe": 3 * 3 + 2}
     wanted = {**dict.fromkeys(once, 1), **runs, **pages}
     assert toy_study.jobs(project, *study, target="all") == wanted

@@ -16,6 +16,7 @@ import sys
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import forking
 import pytest
@@ -186,18 +187,27 @@ def checkout(folder: Path) -> Path:
         shutil.copy(ROOT / name, folder / name)
     configs = folder / "workflow" / "config"
     complete = {path: files.read(path) for path in configs.glob("*.yaml")}
-    for name in ("ablations", "defects"):  # they extend the tiny one
-        del complete[configs / f"{name}.yaml"]
+    del complete[configs / "defects.yaml"]  # it extends the tiny one
+    complete[configs / "ablations.yaml"] = _tiny_ablations()
     mini, tiny = complete[configs / "mini.yaml"], dict(complete[configs / "smoke.yaml"])
     tiny["scale"] = mini["scale"]
     tiny["runs"] = {run: mini["runs"][run] for run in _RUNS}
     tiny["table1"] = {"rows": list(_RUNS)}
-    complete |= {configs / name: tiny for name in ("mini.yaml", "published.yaml")}
+    complete |= {configs / f"{name}.yaml": tiny for name in ("mini", "study", "published")}
     for path, values in complete.items():
         path.write_text(yaml.safe_dump(values, sort_keys=False))
     set_up(folder)
     shell(folder, "git init -q && git add . && git commit -qm study")
     return folder
+
+
+def _tiny_ablations() -> dict[str, Any]:
+    """Return what ablations.yaml says, with as many episodes a row as the study that it extends."""
+    text = (ROOT / "workflow" / "config" / "ablations.yaml").read_text(encoding="utf-8")
+    values = yaml.safe_load(text)
+    for run in values["runs"].values():
+        run.pop("rollout", None)
+    return values
 
 
 def clone(project: Path, folder: Path) -> Path:

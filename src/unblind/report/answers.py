@@ -170,7 +170,7 @@ def averaged(frame: pd.DataFrame, column: str) -> pd.DataFrame:
 
 def _chosen(frame: pd.DataFrame, column: str) -> pd.DataFrame:
     wanted = COLUMNS[column].items()
-    mask = pd.concat([frame[key].astype(str) == value for key, value in wanted], axis=1).all(axis=1)
+    mask = pd.concat([frame[key] == value for key, value in wanted], axis=1).all(axis=1)
     some = frame[mask]
     return some.assign(kind=some["kind"].astype(str))
 

@@ -233,5 +233,6 @@ def groups(
     some: pd.DataFrame, strata: str, clusters: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return of each row, (n,) and (n,), what weighs the same and what is drawn; see `interval`."""
-    unit = some[list(clusters)].astype(str).agg("/".join, axis=1)
+    first, *others = (some[name].astype(str) for name in clusters)
+    unit = first.str.cat(others, sep="/")
     return some[strata].astype(str).to_numpy(), unit.to_numpy()

@@ -91,12 +91,16 @@ class Landscape:
         at = (self._at(point, measure) for point in self.on(edge)["point"])
         return [self._estimate(measure, frame, clustered_rate) for frame in at]
 
+    def is_measured(self, edge: str, measure: str) -> bool:
+        """Whether there are values along a line: not where too few questions were asked."""
+        return not self._at(self.on(edge)["point"].iloc[0], measure).empty
+
     def barrier(self, edge: str, measure: str) -> Barrier | None:
         """Return the barrier of a line; None where too few questions were asked."""
+        if not self.is_measured(edge, measure):
+            return None
         line, sign = self.on(edge), 1 if MEASURES[measure][2] else -1
         by_point = [self._at(point, measure) for point in line["point"]]
-        if not len(by_point[0]):
-            return None
         start, end = (by_point[k]["value"].to_numpy() for k in (0, -1))
         heights = [
             frame.assign(value=sign * (frame["value"].to_numpy() - (1 - t) * start - t * end))
@@ -291,7 +295,7 @@ def _name(panel: Any, x: float, y: float, text: str) -> None:
 def _draw_lines(panel: Any, land: Landscape, measure: str, names: Mapping[str, str]) -> None:
     title, unit, _ = MEASURES[measure]
     for number, edge in enumerate(land.edges):
-        if land.barrier(edge, measure) is None:
+        if not land.is_measured(edge, measure):
             continue
         rates = land.rates(edge, measure)
         figures.draw(panel, land.on(edge)["t"], rates, number, between(edge, names))

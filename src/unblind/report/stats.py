@@ -5,6 +5,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import fmean, stdev
 from typing import overload
 
@@ -85,16 +86,26 @@ def paired_bootstrap(
     arrays = [np.asarray(outcome, dtype=np.float64) for outcome in outcomes]
     if not arrays or not all(len(array) for array in arrays):
         raise UnblindError("no mean over conditions without episodes", "check the records")
-    rng = np.random.default_rng(seed)
+    values, counts = zip(*(np.unique(array, return_counts=True) for array in arrays), strict=True)
+    drawn = _drawn(seed, tuple(tuple(some.tolist()) for some in counts), resamples)
     means = np.zeros(resamples)
-    for array in arrays:
-        # How often each value is drawn is multinomial: no need to draw single episodes.
-        values, counts = np.unique(array, return_counts=True)
-        drawn = rng.multinomial(len(array), counts / len(array), size=resamples)
-        means += drawn @ values / len(array)
+    for array, distinct, times in zip(arrays, values, drawn, strict=True):
+        means += times @ distinct / len(array)
     tail = (1 - level) / 2
     low, high = np.quantile(means / len(arrays), (tail, 1 - tail))
     return float(np.mean([array.mean() for array in arrays])), float(low), float(high)
+
+
+@lru_cache(maxsize=8)
+def _drawn(seed: int, counts: tuple[tuple[int, ...], ...], resamples: int) -> list[np.ndarray]:
+    """Return of each condition how often each of its values is drawn, (resamples, values).
+
+    That is multinomial: no need to draw single episodes. Figures ask for one sample many times.
+    """
+    rng = np.random.default_rng(seed)
+    return [
+        rng.multinomial(sum(some), np.array(some) / sum(some), size=resamples) for some in counts
+    ]
 
 
 def clustered_rate(
