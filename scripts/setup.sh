@@ -59,6 +59,8 @@ make_venv() {
     if grep -qsxF "$here" $venv/setup.path && $venv/bin/python -m pip --version >/dev/null 2>&1; then
         return # ours and whole, e.g. after an interrupted set-up
     fi
+    # Creating one empties what is there, which another checkout may use.
+    [ ! -L $venv ] || fail "$venv is a link to $(readlink $venv), which is not this checkout's: remove the link"
     say "creating $venv"
     "$python" -m venv --clear $venv || fail "$python cannot create $venv here: see the lines above"
     printf '%s\n' "$here" >$venv/setup.path

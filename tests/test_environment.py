@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -147,6 +148,16 @@ def test_wrong_python_is_one_line_and_a_changed_checkout_is_set_up_again(checkou
     assert done.returncode == 1
     assert done.stderr == "error: UNBLIND_PYTHON=/bin/false is no Python 3.11\n"
     assert not (checkout / ".venv/bin").exists()
+
+
+def test_an_environment_behind_a_link_is_not_emptied(checkout, tmp_path):
+    other = tmp_path / "another checkout's"
+    other.mkdir()
+    (other / "kept").touch()
+    (checkout / ".venv").symlink_to(other)
+    done = set_up(checkout, UNBLIND_PYTHON=sys.executable)
+    assert (done.returncode, (other / "kept").exists()) == (1, True)
+    assert f".venv is a link to {other}" in done.stderr
 
 
 def test_commands_are_valid_shell():
