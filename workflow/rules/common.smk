@@ -14,7 +14,8 @@ STUDY = start(
 )
 # Snakemake's own merge knows no file that extends another.
 config = STUDY.values
-validate(config, "../config/schema.json")
+# Defaults are left out: each would be an option of every command.
+validate(config, "../config/schema.json", set_default=False)
 
 
 onstart:
