@@ -22,6 +22,7 @@ from unblind.errors import UnblindError
 from unblind.study import jobs, store
 from unblind.study.making import Origin
 from unblind.study.rows.names import MANIFEST, MODEL_FILES, RUN_FILES
+from unblind.study.stages import STAGES
 
 ROOT = Path(__file__).parents[2]
 CONFIG = load(ROOT / "workflow" / "config" / "smoke.yaml")
@@ -152,6 +153,13 @@ def refuse_to_commit(patch):
     write(hook, "#!/bin/sh\necho no such thing >&2\nexit 1\n")
     hook.chmod(0o755)
     return "git commit failed: no such thing"
+
+
+def test_what_a_clone_could_not_render_pages_without_is_stored():
+    kept = [s for s in STAGES.values() if not (s.page or s.scratch or s.group in ("base", "store"))]
+    folders = {Path(output).parts[1] for stage in kept for output in stage.outputs}
+    # Answers of other people's models need a GPU and their weights: nobody has published any.
+    assert folders - {"answerers"} <= {target.name for target in publish.TARGETS}
 
 
 @pytest.mark.parametrize("failure", [fail_to_push, refuse_to_commit])

@@ -37,7 +37,7 @@ LIMITS = {
     **{RESULTS / name: 2_000_000 for name in ("drift", "attention", "attention-maps", "knockout")},
     **{
         RESULTS / name: 1_000_000
-        for name in ("landscape", "collapse", "named-board", "knockout-rollouts")
+        for name in ("gradients", "landscape", "collapse", "named-board", "knockout-rollouts")
     },
 }
 TARGETS = tuple(LIMITS)
