@@ -7,6 +7,7 @@ from unblind.study.jobs import Job, needed_of, of_run
 from unblind.study.rows.scope import teachers
 from unblind.study.selection import needed_runs, pages, reads
 from unblind.study.stages import STAGES
+from unblind.teachers import registry
 
 #: Stages of runs whose jobs tell which features and pictures are needed.
 _READING = ("training", "answers", "think_answers", "answerer_answers", "drift", "landscape")
@@ -29,6 +30,8 @@ def of_study(config: Config) -> Iterator[Job]:
             continue
         if stage.per is None and stage.group in ("features", "answers") and name not in read:
             continue
+        if stage.group == "teacher" and not _trains_teacher(config):
+            continue
         if config.pages is not None and not _is_asked(config, name):
             continue
         yield from _jobs(config, name)
@@ -41,10 +44,26 @@ def _is_asked(config: Config, name: str) -> bool:
     return not is_one or any(reads(page, name) for page in pages(config))
 
 
+def _trains_teacher(config: Config) -> bool:
+    """Tell whether a run that the study needs is aligned with a teacher that is trained here."""
+    of = {run: teacher for teacher, run in teachers(config).items()}
+    return any(
+        registry.is_trained_here(of[run])
+        for name in ("features_teacher", "probe_teacher")
+        for run in _of_teachers(config, name)
+    )
+
+
+def _of_teachers(config: Config, name: str) -> list[str | None]:
+    """Return for each teacher that the study needs the run that has it, None for the study's."""
+    needed = needed_runs(config, name)
+    return [run for run in teachers(config).values() if run is None or run in needed]
+
+
 def _jobs(config: Config, name: str) -> Iterator[Job]:
     """Yield the jobs of a stage."""
     if STAGES[name].per is None:
-        runs = teachers(config).values() if STAGES[name].each_teacher else [None]
+        runs = _of_teachers(config, name) if STAGES[name].each_teacher else [None]
         yield from (Job(config, name, run) for run in runs)
         return
     needed = needed_runs(config, name)
