@@ -14,6 +14,8 @@ FOLDER = Path(__file__).parents[2] / "workflow" / "config"
 SCALES = {
     name: load(FOLDER / f"{name}.yaml") for name in ("mini", "smoke", "paper", "twin", "study")
 }
+#: Runs of ablations.yaml whose teachers are not the study's.
+TEACHERS = {"teacher-lite0", "teacher-random", "teacher-contrastive"}
 SCALES["rebuilt"] = load(FOLDER / "mini.yaml", {"rebuild_base": True})
 
 
@@ -77,3 +79,12 @@ def test_a_study_of_certain_pages_makes_nothing_else():
     made = {job.name for job in graph.of_study(config)}
     assert {"training", "probe", "probe_pictures", "probe_references", "table3"} <= made
     assert not made & {"rollout", "replay", "landscape", "frames", "table1", "audit", "drift"}
+
+
+@pytest.mark.parametrize(("page", "made"), [("table13", set()), ("table11", TEACHERS)])
+def test_teachers_of_rows_that_no_page_shows_are_not_made(page, made):
+    config = load(FOLDER / "ablations.yaml", {"pages": [page], "results": "nowhere"})
+    jobs = list(graph.of_study(config))
+    of_runs = {job.run for job in jobs if job.name == "features_teacher"}
+    assert of_runs == made | {None}
+    assert ("contrastive" in {job.name for job in jobs}) == bool(made)
