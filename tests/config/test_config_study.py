@@ -59,7 +59,8 @@ def test_a_run_may_have_a_teacher_of_its_own_whose_features_are_made_once():
     own = {"training": {"align": {"teacher": "lite1"}}}
     align = LONG | {"method": "align"}
     runs = {"one": align | own, "two": align | own, "other": LONG | own}
-    config = load(MINI, {f"runs.{name}": run for name, run in runs.items()})
+    rows = {"table1.rows": ["default", "align", "two"]}
+    config = load(MINI, {f"runs.{name}": run for name, run in runs.items()} | rows)
     assert scope.teachers(config) == {"lite2": None, "lite1": "one"}
     made = [job for job in graph.of_study(config) if job.name == "features_teacher"]
     assert [job.outputs[0].name for job in made] == ["lite2.npy", "lite1.npy"]

@@ -56,8 +56,15 @@ def _trains_teacher(config: Config) -> bool:
 
 def _of_teachers(config: Config, name: str) -> list[str | None]:
     """Return for each teacher that the study needs the run that has it, None for the study's."""
-    needed = needed_runs(config, name)
-    return [run for run in teachers(config).values() if run is None or run in needed]
+    runs = {*needed_runs(config, name)}
+    runs |= {run for run in config.runs if any(map(_is_there, of_run(config, "training", run)))}
+    needed = {config.of(run).training.align.teacher for run in runs}
+    return [run for teacher, run in teachers(config).items() if run is None or teacher in needed]
+
+
+def _is_there(job: Job) -> bool:
+    """Tell whether anything that a job makes exists."""
+    return any(path.is_file() for path in job.outputs)
 
 
 def _jobs(config: Config, name: str) -> Iterator[Job]:
@@ -69,5 +76,5 @@ def _jobs(config: Config, name: str) -> Iterator[Job]:
     needed = needed_runs(config, name)
     for run in config.runs:
         for job in of_run(config, name, run):
-            if run in needed or any(path.is_file() for path in job.outputs):
+            if run in needed or _is_there(job):
                 yield job
